@@ -1,0 +1,94 @@
+"""Renders plates and scenes from the command line.
+
+    python -m plates render --text A123BC77 --out plate.png [--scene dirt] [--seed 1]
+    python -m plates scene --text A123BC77 --out car.jpg [--kind night] [--width 260] [--centre 700,480] [--yaw -12]
+    python -m plates scene --empty --out yard.jpg
+    python -m plates sheet --out sheet.png              contact sheet, to look at
+
+`scene` prints one JSON line with the text, the picture's file and the four plate corners (TL TR BR BL, pixels).
+"""
+
+import argparse
+import json
+import sys
+
+import cv2
+import numpy as np
+
+from . import effects, layout, scene
+from .grammar import random_text, split
+
+KINDS = ("day", "night", "dusk", "dirt", "snow")
+
+
+def plate_picture(text, kind, seed):
+    """A plate alone, face-on, on its face an effect."""
+    rng = np.random.default_rng(seed)
+    face = effects.paint(layout.draw_plate(text, layout.Style(rng if seed else None)), rng, np.array([230.0, 232, 235]))
+    if kind == "dirt":
+        face = effects.dirt(face, rng, 0.6)
+    elif kind in ("night", "dusk"):
+        face = effects.noise(face * (0.25 if kind == "night" else 0.5), rng, 8)
+    elif kind == "snow":
+        face = effects.snow(face, rng)
+    return effects.to_bytes(face)
+
+
+def contact_sheet(seed):
+    """Plates of many styles, and scenes of every kind, on one picture."""
+    rng = np.random.default_rng(seed)
+    plates = [layout.draw_plate(random_text(rng), layout.Style(rng), 0.8) for _ in range(15)]
+    rows = [np.hstack(plates[i : i + 3]) for i in range(0, 15, 3)]
+    scenes = [scene.render(random_text(rng), kind, seed + i, yaw=float(rng.normal(0, 12))) for i, kind in enumerate(KINDS + ("day",))]
+    shrunk = [cv2.resize(picture, (416, 234), interpolation=cv2.INTER_AREA) for picture, _ in scenes]
+    return np.vstack(rows + [np.hstack(shrunk[:3]), np.hstack(shrunk[3:])])
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="plates", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    render = commands.add_parser("render", help="one plate, face-on")
+    render.add_argument("--text", required=True)
+    render.add_argument("--scene", choices=KINDS, default="day")
+    street = commands.add_parser("scene", help="a car in a yard")
+    street.add_argument("--text")
+    street.add_argument("--empty", action="store_true", help="the yard without a car")
+    street.add_argument("--kind", choices=KINDS, default="day")
+    street.add_argument("--width", type=float, default=300, help="plate width in pixels, face-on")
+    street.add_argument("--centre", default="640,470", help="x,y of the plate's middle, pixels")
+    street.add_argument("--size", default="1280x720")
+    for angle, value in (("yaw", 8.0), ("pitch", 4.0), ("roll", 0.0)):
+        street.add_argument(f"--{angle}", type=float, default=value, help="degrees")
+    sheet = commands.add_parser("sheet", help="contact sheet")
+    for command in (render, street, sheet):
+        command.add_argument("--out", required=True)
+        command.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+def main():
+    args = arguments()
+    if args.command == "sheet":
+        cv2.imwrite(args.out, contact_sheet(args.seed))
+        return
+    if args.text is not None:
+        try:
+            split(args.text)
+        except ValueError as error:
+            sys.exit(f"plates: {error}")
+    if args.command == "render":
+        cv2.imwrite(args.out, plate_picture(args.text, args.scene, args.seed))
+        return
+    if args.text is None and not args.empty:
+        sys.exit("plates: scene needs --text or --empty")
+    centre = tuple(float(v) for v in args.centre.split(","))
+    size = tuple(int(v) for v in args.size.split("x"))
+    kind = "empty" if args.empty else args.kind
+    picture, quad = scene.render(args.text, kind, args.seed, args.width, centre, args.yaw, args.pitch, args.roll, size)
+    cv2.imwrite(args.out, picture, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    corners = None if args.empty else quad.round(1).tolist()
+    print(json.dumps({"file": args.out, "text": args.text, "corners": corners}))
+
+
+if __name__ == "__main__":
+    main()
