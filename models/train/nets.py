@@ -1,0 +1,89 @@
+"""The networks of the base pack: small, convolution only, quick on one core of a small board.
+
+`Reader` (plate picture -> characters), `CentrePoints` (picture -> heat map, corner or landmark points, box) and
+`Embedder` (aligned face -> unit vector). Shapes are batch, channels, height, width throughout.
+"""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+def conv(inputs, outputs, kernel=3, stride=1, groups=1, padding=None, activate=True):
+    """Convolution, batch norm and, unless told otherwise, ReLU."""
+    padding = kernel // 2 if padding is None else padding
+    layers = [nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False), nn.BatchNorm2d(outputs)]
+    return nn.Sequential(*layers, *([nn.ReLU(True)] if activate else []))
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions beside a short cut."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.body = nn.Sequential(conv(width, width), conv(width, width, activate=False))
+
+    def forward(self, x):
+        return F.relu(x + self.body(x))
+
+
+class Reader(nn.Module):
+    """Gray [n,1,32,128] in -1..1 -> CTC logits [n,32,classes]; 8 columns of the plate's picture see each other."""
+
+    def __init__(self, classes, widths=(16, 32, 64, 96, 128)):
+        super().__init__()
+        a, b, c, d, e = widths
+        self.features = nn.Sequential(
+            conv(1, a), nn.MaxPool2d(2), conv(a, b), nn.MaxPool2d(2),
+            conv(b, c), Residual(c), nn.MaxPool2d((2, 1)),
+            conv(c, d), nn.MaxPool2d((2, 1)),
+            conv(d, e, (2, 3), padding=(0, 1)), conv(e, e, (1, 3), padding=(0, 1)), conv(e, e, (1, 5), padding=(0, 2)),
+            nn.Dropout(0.1), nn.Conv2d(e, classes, 1),
+        )  # fmt: skip
+
+    def forward(self, x):
+        return self.features(x).squeeze(2).permute(0, 2, 1)
+
+
+class CentrePoints(nn.Module):
+    """BGR [n,3,h,w] in -1..1, sides multiples of 32 -> heat map [n,1,h/8,w/8], points [n,2p,..], box [n,4,..]."""
+
+    def __init__(self, points, box, widths=(16, 24, 48, 64, 96), neck=48):
+        super().__init__()
+        stem, a, b, c, d = widths
+        self.eighth = nn.Sequential(conv(3, stem, 3, 2), conv(stem, a, 3, 2), conv(a, b, 3, 2), Residual(b))
+        self.sixteenth = nn.Sequential(conv(b, c, 3, 2), Residual(c))
+        self.thirty_second = nn.Sequential(conv(c, d, 3, 2), Residual(d))
+        self.side_32, self.side_16, self.side_8 = conv(d, neck, 1), conv(c, neck, 1), conv(b, neck, 1)
+        self.merge_16, self.merge_8 = conv(neck, neck), conv(neck, neck)
+        self.heatmap, self.points = nn.Conv2d(neck, 1, 1), nn.Conv2d(neck, 2 * points, 1)
+        self.box = nn.Conv2d(neck, 4, 1) if box else None
+        nn.init.constant_(self.heatmap.bias, -3.5)
+
+    def forward(self, x):
+        eighth = self.eighth(x)
+        sixteenth = self.sixteenth(eighth)
+        deep = self.side_32(self.thirty_second(sixteenth))
+        deep = self.merge_16(F.interpolate(deep, scale_factor=2.0, mode="nearest") + self.side_16(sixteenth))
+        deep = self.merge_8(F.interpolate(deep, scale_factor=2.0, mode="nearest") + self.side_8(eighth))
+        out = (self.heatmap(deep), self.points(deep))
+        return (*out, self.box(deep)) if self.box is not None else out
+
+
+class Embedder(nn.Module):
+    """RGB [n,3,112,112] in -1..1 -> vector [n,256], unit length."""
+
+    def __init__(self, dimensions=256, widths=(32, 48, 96, 128)):
+        super().__init__()
+        a, b, c, d = widths
+        self.features = nn.Sequential(
+            conv(3, a, 3, 2),
+            conv(a, b, 3, 2), Residual(b),
+            conv(b, c, 3, 2), Residual(c), Residual(c),
+            conv(c, d, 3, 2), Residual(d),
+            conv(d, 2 * d, 1), nn.Conv2d(2 * d, 2 * d, 7, groups=2 * d, bias=False), nn.BatchNorm2d(2 * d),
+        )  # fmt: skip
+        self.project = nn.Linear(2 * d, dimensions)
+
+    def forward(self, x):
+        return F.normalize(self.project(self.features(x).flatten(1)), dim=1)
