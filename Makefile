@@ -1,0 +1,57 @@
+# The one interface. `make help` lists it. Everything that is fetched or built stays in this folder (target/, .tools/),
+# except the Debian packages that setup/packages names.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+export CARGO_TERM_COLOR ?= auto
+export ORT_DYLIB_PATH := $(CURDIR)/.tools/onnxruntime/libonnxruntime.so
+# A nextest of our own goes behind the machine's.
+export PATH := $(PATH):$(CURDIR)/.tools/cargo/bin
+say = @printf '\n\033[1m==> %s\033[0m\n'
+
+.PHONY: help setup build demo up test lint bench audit clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+setup: ## Debian packages, ONNX Runtime, sample pictures: about a minute the first time
+	$(say) "Set-up: Debian packages, ONNX Runtime, sample pictures (about a minute the first time, then seconds)"
+	@setup/packages
+	@python3 setup/onnxruntime.py
+	@python3 setup/samples.py
+
+build: setup ## every program and test, without running it
+	$(say) "Building the programs (about 12 minutes the first time on two cores, then seconds)"
+	@cargo build --workspace --bins
+
+demo: build ## the whole story, played on this machine: about two minutes after the build
+	$(say) "The demo: a cloud, a controller and a simulated house, all real programs, on ephemeral ports (about two minutes)"
+	@target/debug/cardea-demo
+
+up: build ## the same site, left running for you to play with; Ctrl-C ends it
+	@target/debug/cardea-up
+
+lint: ## formatting and clippy
+	$(say) "Formatting and clippy (about 5 minutes the first time)"
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets -- -D warnings
+
+test: build ## formatting, clippy and every test
+	$(say) "cargo-nextest"
+	@setup/nextest
+	@$(MAKE) lint
+	$(say) "Tests (about 10 minutes to build the first time, then about 3)"
+	@cargo nextest run --workspace --no-fail-fast
+
+bench: setup ## benchmarks, optimised: a table and target/bench/summary.json
+	$(say) "Benchmarks (about 15 minutes to build the first time, then about two)"
+	@cargo build --release --workspace --bins
+	@target/release/cardea-bench
+
+audit: ## advisories and licences, where cargo-deny is installed
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is not installed: cargo install cargo-deny --locked"; exit 1; }
+	@cargo deny check
+
+clean: ## everything that was built or fetched
+	@rm -rf target .tools
