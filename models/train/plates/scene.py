@@ -17,10 +17,10 @@ PLATE_CORNERS = np.float32([[0, 0], [1, 0], [1, 1], [0, 1]])  # TL TR BR BL, the
 
 def plate_quad(centre, width, yaw=0.0, pitch=0.0, roll=0.0):
     """Corners (TL TR BR BL, pixels) of a plate `width` pixels wide face-on, turned by degrees, seen from 8 plate widths."""
-    return _project(np.float32([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) * [WIDTH_MM, HEIGHT_MM], centre, width, yaw, pitch, roll)
+    return project(np.float32([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) * [WIDTH_MM, HEIGHT_MM], centre, width, yaw, pitch, roll)
 
 
-def _project(millimetres, centre, width, yaw, pitch, roll):
+def project(millimetres, centre, width, yaw, pitch, roll):
     a, b, c = np.radians([yaw, pitch, roll])
     turn_y = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
     turn_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
@@ -128,8 +128,8 @@ def render(text, kind="day", seed=0, width=300, centre=(640, 470), yaw=8.0, pitc
         scale = width / WIDTH_MM
         sheet, alpha, middle = car_sheet(rng, scale)
         car = np.float32([[0, 0], [CAR_WIDTH_MM, 0], [CAR_WIDTH_MM, CAR_HEIGHT_MM], [0, CAR_HEIGHT_MM]])
-        placed = _project(car - middle, centre, width, yaw, pitch, roll)
-        shadow = _project(np.float32([[-60, 1400], [1820, 1400], [1820, 1500], [-60, 1500]]) - middle, centre, width, yaw, pitch, roll)
+        placed = project(car - middle, centre, width, yaw, pitch, roll)
+        shadow = project(np.float32([[-60, 1400], [1820, 1400], [1820, 1500], [-60, 1500]]) - middle, centre, width, yaw, pitch, roll)
         cv2.fillConvexPoly(picture, np.int32(shadow), (35.0, 35.0, 38.0), cv2.LINE_AA)
         lay(picture, sheet, alpha, cv2.getPerspectiveTransform(np.float32(car * scale), placed))
         if text is not None:

@@ -1,0 +1,118 @@
+"""Pictures with neither plate nor face in them: drawn clutter, lettering, and a few public-domain photographs.
+
+The photographs come with scikit-image and are CC0 or public domain by its own data notes: brick, grass, gravel (CC0
+Textures), camera, chelsea, coffee, rocket (CC0), moon, hubble_deep_field (NASA). Its portrait (astronaut) is left out: it is a
+test picture.
+"""
+
+import cv2
+import numpy as np
+import skimage.data
+
+from plates.effects import smooth_field
+from plates.scene import street
+
+PHOTOGRAPHS = ("brick", "grass", "gravel", "camera", "chelsea", "coffee", "rocket", "moon", "hubble_deep_field")
+FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX, cv2.FONT_HERSHEY_PLAIN)
+LETTERS = list("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghiklmnoprstu0123456789:-/.&+ ")
+_photographs = []
+
+
+def photographs():
+    """The public-domain pictures, BGR."""
+    if not _photographs:
+        for name in PHOTOGRAPHS:
+            picture = getattr(skimage.data, name)()
+            code = cv2.COLOR_GRAY2BGR if picture.ndim == 2 else cv2.COLOR_RGB2BGR
+            _photographs.append(cv2.cvtColor(picture, code))
+    return _photographs
+
+
+def colour(rng, low=5, high=250):
+    """Mostly greyish, as the world is; sometimes strong."""
+    strength = rng.choice([0.05, 0.15, 0.6])
+    return tuple(float(v) for v in np.clip(rng.uniform(low, high) * (1 + strength * rng.uniform(-1, 1, 3)), 0, 255))
+
+
+def texture(rng, size):
+    """Noise with detail at several scales, in a random colour ramp."""
+    field = np.zeros((size, size), np.float32)
+    for cells in (3, 8, 20, 60):
+        field += smooth_field(rng, (size, size), (cells, cells)) * rng.uniform(0, 1)
+    field = (field - field.min()) / (np.ptp(field) + 1e-3)
+    return np.array(colour(rng), np.float32) * (1 - field[..., None]) + np.array(colour(rng), np.float32) * field[..., None]
+
+
+def crop_of_photograph(rng, size):
+    """A random, scaled, turned, recoloured piece of a photograph."""
+    picture = photographs()[int(rng.integers(0, len(PHOTOGRAPHS)))]
+    if rng.random() < 0.5:
+        picture = picture[:, ::-1]
+    height, width = picture.shape[:2]
+    scale = float(np.exp(rng.uniform(np.log(max(0.55, size / min(height, width))), np.log(2.5))))
+    matrix = cv2.getRotationMatrix2D((rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.8) * height), rng.normal(0, 20), scale)
+    matrix[:, 2] += size / 2 - matrix[:, :2] @ np.array([width / 2, height / 2]) - matrix[:, 2] + rng.normal(0, size / 8, 2)
+    piece = cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return piece.astype(np.float32) * np.float32(rng.uniform(0.8, 1.2, 3)) * rng.uniform(0.4, 1.2)
+
+
+def shapes(rng, picture, count):
+    """Blocks, discs, bars, ladders and grids: what cars, fences and houses are made of. In place."""
+    size = picture.shape[0]
+    for _ in range(count):
+        x, y = (int(v) for v in rng.uniform(-0.1, 1.1, 2) * size)
+        w, h = (int(v) for v in np.exp(rng.uniform(np.log(6), np.log(size * 0.8), 2)))
+        kind, tone = rng.integers(0, 7), colour(rng)
+        if kind == 0:
+            cv2.rectangle(picture, (x, y), (x + w, y + h), tone, -1)
+        elif kind == 1:
+            cv2.rectangle(picture, (x, y), (x + w, y + h), tone, int(rng.integers(1, 5)))
+        elif kind == 2:
+            cv2.ellipse(picture, (x, y), (w // 2 + 1, h // 2 + 1), float(rng.uniform(0, 180)), 0, 360, tone, int(rng.choice([-1, 2, 4])), cv2.LINE_AA)
+        elif kind == 3:
+            cv2.line(picture, (x, y), (x + w, y + int(rng.integers(-h, h))), tone, int(rng.integers(1, 9)), cv2.LINE_AA)
+        elif kind == 4:  # grille, fence, blinds
+            pitch = int(rng.integers(4, 16))
+            for k in range(0, min(h, 200), pitch):
+                ends = ((x, y + k), (x + w, y + k)) if rng.random() < 0.98 else ((x + k, y), (x + k, y + w))
+                cv2.line(picture, *ends, tone, max(1, pitch // 3))
+        elif kind == 5:  # a pale, empty panel of about a plate's shape
+            cv2.rectangle(picture, (x, y), (x + w, y + max(4, int(w / rng.uniform(3, 7)))), colour(rng, 120, 255), -1)
+        else:
+            points = rng.normal(0, 1, (int(rng.integers(3, 7)), 2)) * [w / 2, h / 2] + [x, y]
+            cv2.fillPoly(picture, [points.astype(np.int32)], tone, cv2.LINE_AA)
+
+
+def lettering(rng, picture, count, free_of=()):
+    """Signs, adverts and camera overlays that are not plates; `free_of` lists quads to stay away from. In place."""
+    size = picture.shape[0]
+    for _ in range(count):
+        text = "".join(rng.choice(LETTERS, int(rng.integers(2, 16))))
+        font, scale, thick = int(rng.choice(FONTS)), float(rng.uniform(0.25, 1.5)), int(rng.integers(1, 4))
+        (width, height), _ = cv2.getTextSize(text, font, scale, thick)
+        x, y = int(rng.integers(-30, size - 10)), int(rng.integers(8, size))
+        near = any(
+            x - 6 < quad[:, 0].max() and x + width + 6 > quad[:, 0].min() and y - height - 6 < quad[:, 1].max() and y + 8 > quad[:, 1].min()
+            for quad in free_of
+        )
+        if near:
+            continue
+        if rng.random() < 0.5:
+            cv2.rectangle(picture, (x - 4, y - height - 5), (x + width + 4, y + 6), colour(rng), -1)
+        cv2.putText(picture, text, (x, y), font, scale, colour(rng), thick, cv2.LINE_AA)
+
+
+def background(rng, size):
+    """A square float BGR picture of clutter."""
+    draw = rng.random()
+    if draw < 0.3:
+        picture = np.ascontiguousarray(street(rng, size, size))
+    elif draw < 0.65:
+        picture = np.ascontiguousarray(crop_of_photograph(rng, size))
+    else:
+        picture = np.ascontiguousarray(texture(rng, size))
+    picture = picture.astype(np.float32)
+    shapes(rng, picture, int(rng.integers(0, 14)))
+    if rng.random() < 0.5:
+        lettering(rng, picture, int(rng.integers(1, 5)))
+    return picture
