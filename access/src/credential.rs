@@ -1,0 +1,158 @@
+//! What is presented at an access point: evidence, weighed but not judged.
+//!
+//! A recogniser says how sure it is and against which calibrated threshold; whether that suffices, and whether the person
+//! behind it may pass, is [`crate::decide`]'s. Scores that are not numbers never suffice.
+
+use crate::command::RemoteCommand;
+use crate::id::{CardId, PlateId, SubjectId, TemplateId};
+
+/// The credential of a request (EN 60839-11-1: memorised, token or biometric; here also the plate of a vehicle).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Evidence {
+    /// A vehicle's plate, read over the frames of one track.
+    Plate(PlateEvidence),
+    /// A face, compared over the frames of one track.
+    Face(FaceEvidence),
+    /// A card or fob, as its reader gives it.
+    Card(CardId),
+    /// The button inside.
+    ExitButton,
+    /// A command from the cloud or the local console. Its signature and addressee are checked before it gets here.
+    RemoteOpen(RemoteOpen),
+}
+
+impl Evidence {
+    /// What kind this is.
+    pub const fn method(&self) -> Method {
+        match self {
+            Self::Plate(_) => Method::Plate,
+            Self::Face(_) => Method::Face,
+            Self::Card(_) => Method::Card,
+            Self::ExitButton => Method::ExitButton,
+            Self::RemoteOpen(_) => Method::RemoteOpen,
+        }
+    }
+}
+
+/// A kind of evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names say it; see Evidence")]
+pub enum Method {
+    Plate,
+    Face,
+    Card,
+    ExitButton,
+    RemoteOpen,
+}
+
+impl Method {
+    /// The stable name for events and configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plate => "plate",
+            Self::Face => "face",
+            Self::Card => "card",
+            Self::ExitButton => "exit-button",
+            Self::RemoteOpen => "remote-open",
+        }
+    }
+}
+
+/// A plate as seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlateEvidence {
+    /// The registered plate that explains the readings best; `None` if no plate is registered.
+    pub best: Option<PlateMatch>,
+    /// Frames of the track that were read.
+    pub frames: u32,
+    /// Whether the plate was inside the zone.
+    pub in_zone: bool,
+    /// The loop in front of the barrier.
+    pub vehicle: VehiclePresence,
+}
+
+/// How well the readings fit a registered plate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlateMatch {
+    /// Which registration.
+    pub plate: PlateId,
+    /// Natural logarithm of the likelihood of the readings under this plate over that under the best other plate.
+    /// At or below zero another plate explains them as well: the plate is simply not this one.
+    pub log_likelihood_ratio: f64,
+    /// The ratio the reader's pack asks for.
+    pub threshold: f64,
+}
+
+/// Whether a vehicle stands where it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum VehiclePresence {
+    /// No loop is fitted, so the camera's zone alone counts.
+    NoLoop,
+    /// The loop reports a vehicle.
+    Present,
+    /// The loop reports none: a plate without a car is a picture of a plate, or a car further back.
+    Absent,
+    /// A loop is fitted and does not answer.
+    Unknown,
+}
+
+/// A face as seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FaceEvidence {
+    /// The closest biometric reference; `None` if there is none.
+    pub best: Option<FaceMatch>,
+    /// Frames of the track whose scores were fused.
+    pub frames: u32,
+    /// Whether the face was inside the zone.
+    pub in_zone: bool,
+    /// Presentation attack detection's verdict (ISO/IEC 30107).
+    pub liveness: Liveness,
+}
+
+/// How close a face is to a biometric reference.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FaceMatch {
+    /// Which reference.
+    pub template: TemplateId,
+    /// Comparison score, cosine, -1..=1.
+    pub score: f32,
+    /// The score the embedder's pack asks for.
+    pub threshold: f32,
+    /// The best score of a reference of *another* subject; `None` if there is no other.
+    pub runner_up: Option<f32>,
+}
+
+/// Whether a face belongs to a living person in front of the camera.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Liveness {
+    /// Nothing judged it, or it could not be judged.
+    Unknown,
+    /// Judged to be bona fide.
+    Live,
+    /// Judged to be an attack: paper, screen, mask.
+    Spoof,
+}
+
+/// An open on demand.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RemoteOpen {
+    /// The command.
+    pub command: RemoteCommand,
+    /// Whether its id was new when it was recorded *durably*, before this request was made.
+    pub first_seen: bool,
+    /// Who asked, as the server (never the client) wrote it down.
+    pub origin: Origin,
+    /// The resident on whose behalf, if the customer said so.
+    pub subject: Option<SubjectId>,
+}
+
+/// Where an open on demand came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// A customer's back end, through the cloud's API.
+    Customer,
+    /// The operator, through the cloud.
+    Operator,
+    /// Someone at the controller itself.
+    Local,
+}

@@ -1,0 +1,243 @@
+//! The one place that decides.
+//!
+//! Plate, face, card, exit button and remote open are judged by [`decide`], at the gate, in the simulator and in tests
+//! alike. It follows three rules:
+//!
+//! - **Deny overrides allow.** Each kind of evidence passes a list of objections; one suffices, and the first is the reason
+//!   given. Only what meets none is admitted.
+//! - **Out is free.** The exit button always opens, and no rule about who someone is, or whether the lists are fresh,
+//!   keeps anyone in. Evidence on the way out must only be real: in the zone and recent.
+//! - **Nothing is remembered.** The same request, rules and time give the same decision.
+//!
+//! Source of the vocabulary: EN 60839-11-1 (access decision); ONVIF Access Control service (the events access granted and
+//! access denied, with a reason).
+
+use crate::command;
+use crate::credential::{Evidence, FaceEvidence, Liveness, Method, PlateEvidence, RemoteOpen, VehiclePresence};
+use crate::id::{AccessPointId, CardId, CommandId, PlateId, SubjectId, TemplateId};
+use crate::reason::Reason;
+use crate::request::{AccessRequest, Direction};
+use crate::rules::{Blockable, Grant, Mode, RuleSet, UnknownLiveness};
+use crate::time::{Now, Timestamp};
+
+/// Admitted or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Open.
+    Allow,
+    /// Stay shut.
+    Deny,
+}
+
+/// What was decided and why. Holds ids only, so it may be recorded and sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Admitted or not; always as [`Reason::admits`] says.
+    pub outcome: Outcome,
+    /// Why.
+    pub reason: Reason,
+    /// Where.
+    pub access_point: AccessPointId,
+    /// Which way.
+    pub direction: Direction,
+    /// The kind of evidence.
+    pub method: Method,
+    /// The registration the evidence points at, if any: also where it was refused.
+    pub credential: Option<CredentialRef>,
+    /// The person behind it, if known.
+    pub subject: Option<SubjectId>,
+    /// When it was decided: the wall-clock time the rules were judged by.
+    pub at: Timestamp,
+}
+
+impl Decision {
+    /// Whether to open.
+    pub fn is_allowed(&self) -> bool {
+        self.outcome == Outcome::Allow
+    }
+}
+
+/// Which registration a decision is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum CredentialRef {
+    Plate(PlateId),
+    Face(TemplateId),
+    Card(CardId),
+    Command(CommandId),
+}
+
+/// Decides one request.
+pub fn decide(request: &AccessRequest, rules: &RuleSet, now: Now) -> Decision {
+    let judge = Judge { request, rules, now, wall: rules.wall_time(now) };
+    let (credential, subject) = judge.identify();
+    let reason = match judge.verdict(subject.as_ref()) {
+        Ok(reason) | Err(reason) => reason,
+    };
+    Decision {
+        outcome: if reason.admits() { Outcome::Allow } else { Outcome::Deny },
+        reason,
+        access_point: request.access_point.clone(),
+        direction: request.direction,
+        method: request.evidence.method(),
+        credential,
+        subject,
+        at: judge.wall,
+    }
+}
+
+/// A request before the rules. Objections are `Err`, the reason to admit is `Ok`.
+struct Judge<'a> {
+    request: &'a AccessRequest,
+    rules: &'a RuleSet,
+    now: Now,
+    wall: Timestamp,
+}
+
+type Verdict = Result<Reason, Reason>;
+
+impl Judge<'_> {
+    fn verdict(&self, subject: Option<&SubjectId>) -> Verdict {
+        if self.request.evidence == Evidence::ExitButton {
+            return Ok(Reason::ExitButton);
+        }
+        let point = self.rules.access_points.get(&self.request.access_point).ok_or(Reason::AccessPointUnknown)?;
+        // An open on demand comes from outside, whichever way the access point leads.
+        if let Evidence::RemoteOpen(open) = &self.request.evidence {
+            self.command(open)?;
+        } else {
+            self.seen_in_time()?;
+            if self.request.direction == Direction::Exit {
+                return self.way_out();
+            }
+        }
+        object(point.mode == Mode::LockedDown, Reason::LockedDown)?;
+        object(point.faulted, Reason::EquipmentFault)?;
+        object(!point.methods.contains(&self.request.evidence.method()), Reason::MethodNotAccepted)?;
+        match &self.request.evidence {
+            Evidence::Plate(seen) => self.plate(seen),
+            Evidence::Face(seen) => self.face(seen),
+            Evidence::Card(card) => self.card(card),
+            Evidence::ExitButton => Ok(Reason::ExitButton),
+            Evidence::RemoteOpen(_) => self.subject_is_free(subject).map(|()| Reason::RemoteOpen),
+        }
+    }
+
+    /// The registration and the person the evidence points at, whether they will be admitted or not.
+    fn identify(&self) -> (Option<CredentialRef>, Option<SubjectId>) {
+        match &self.request.evidence {
+            Evidence::Plate(seen) => {
+                let Some(best) = seen.best.as_ref().filter(|m| m.log_likelihood_ratio > 0.0) else {
+                    return (None, None);
+                };
+                let subject = self.rules.plates.get(&best.plate).and_then(|g| g.subject.clone());
+                (Some(CredentialRef::Plate(best.plate.clone())), subject)
+            }
+            Evidence::Face(seen) => {
+                // A score below the threshold names nobody: a stranger is not recorded under a resident's id.
+                let Some(best) = seen.best.as_ref().filter(|m| m.score >= m.threshold) else {
+                    return (None, None);
+                };
+                let subject = self.rules.faces.get(&best.template).map(|g| g.subject.clone());
+                (Some(CredentialRef::Face(best.template.clone())), subject)
+            }
+            Evidence::Card(card) => {
+                let grant = self.rules.cards.get(card);
+                let known = grant.map(|_| CredentialRef::Card(card.clone()));
+                (known, grant.and_then(|g| g.subject.clone()))
+            }
+            Evidence::ExitButton => (None, None),
+            Evidence::RemoteOpen(open) => (Some(CredentialRef::Command(open.command.id.clone())), open.subject.clone()),
+        }
+    }
+
+    fn command(&self, open: &RemoteOpen) -> Result<(), Reason> {
+        command::check(&open.command, open.first_seen, &self.rules.boot_id, self.wall).map_err(|r| r.reason())
+    }
+
+    fn seen_in_time(&self) -> Result<(), Reason> {
+        let age_ms = self.now.mono.since_ms(self.request.mono);
+        object(age_ms > self.rules.limits.evidence_max_age_ms, Reason::EvidenceTooOld)
+    }
+
+    /// Whoever is really there may leave.
+    fn way_out(&self) -> Verdict {
+        match &self.request.evidence {
+            Evidence::Plate(seen) => object(!seen.in_zone, Reason::PlateOutsideZone)?,
+            Evidence::Face(seen) => object(!seen.in_zone, Reason::FaceOutsideZone)?,
+            Evidence::Card(_) | Evidence::ExitButton | Evidence::RemoteOpen(_) => {}
+        }
+        Ok(Reason::ExitFree)
+    }
+
+    fn plate(&self, seen: &PlateEvidence) -> Verdict {
+        let limits = &self.rules.limits;
+        object(!seen.in_zone, Reason::PlateOutsideZone)?;
+        object(seen.vehicle == VehiclePresence::Absent, Reason::LoopClear)?;
+        object(seen.vehicle == VehiclePresence::Unknown, Reason::EquipmentFault)?;
+        let best = seen.best.as_ref().ok_or(Reason::PlateUnknown)?;
+        require(best.log_likelihood_ratio > 0.0, Reason::PlateUnknown)?;
+        require(best.log_likelihood_ratio >= best.threshold, Reason::PlateUncertain)?;
+        object(seen.frames < limits.plate_min_frames.max(1), Reason::PlateTooFewFrames)?;
+        let known = self.rules.plates.get(&best.plate).ok_or(Reason::PlateUnknown)?;
+        self.unblocked(Blockable::Plate(known.plate.clone()), Reason::PlateBlocked)?;
+        self.subject_is_free(known.subject.as_ref())?;
+        self.fresh(limits.plate_max_staleness_s, Reason::PlateStale)?;
+        self.granted(&known.grant)?;
+        Ok(Reason::PlateAdmitted)
+    }
+
+    fn face(&self, seen: &FaceEvidence) -> Verdict {
+        let limits = &self.rules.limits;
+        object(!seen.in_zone, Reason::FaceOutsideZone)?;
+        object(seen.liveness == Liveness::Spoof, Reason::FaceSpoof)?;
+        let best = seen.best.as_ref().ok_or(Reason::FaceUnknown)?;
+        require(best.score >= best.threshold, Reason::FaceBelowThreshold)?;
+        let clear = best.runner_up.is_none_or(|other| best.score - other >= limits.face_min_margin);
+        require(clear, Reason::FaceAmbiguous)?;
+        object(seen.frames < limits.face_min_frames.max(1), Reason::FaceTooFewFrames)?;
+        let unjudged = seen.liveness == Liveness::Unknown && limits.unknown_liveness == UnknownLiveness::Refuse;
+        object(unjudged, Reason::FaceLivenessUnknown)?;
+        let known = self.rules.faces.get(&best.template).ok_or(Reason::FaceErased)?;
+        self.subject_is_free(Some(&known.subject))?;
+        self.fresh(Some(limits.face_max_staleness_s), Reason::FaceStale)?;
+        self.granted(&known.grant)?;
+        Ok(Reason::FaceAdmitted)
+    }
+
+    fn card(&self, card: &CardId) -> Verdict {
+        self.unblocked(Blockable::Card(card.clone()), Reason::CardBlocked)?;
+        let known = self.rules.cards.get(card).ok_or(Reason::CardUnknown)?;
+        self.subject_is_free(known.subject.as_ref())?;
+        self.fresh(self.rules.limits.card_max_staleness_s, Reason::CardStale)?;
+        self.granted(&known.grant)?;
+        Ok(Reason::CardAdmitted)
+    }
+
+    fn subject_is_free(&self, subject: Option<&SubjectId>) -> Result<(), Reason> {
+        subject.map_or(Ok(()), |s| self.unblocked(Blockable::Subject(s.clone()), Reason::SubjectBlocked))
+    }
+
+    fn unblocked(&self, what: Blockable, reason: Reason) -> Result<(), Reason> {
+        object(self.rules.blocks.is_active(&what, self.wall), reason)
+    }
+
+    fn fresh(&self, max_s: Option<u64>, reason: Reason) -> Result<(), Reason> {
+        let Some(max_s) = max_s else { return Ok(()) };
+        require(self.rules.freshness.is_some_and(|f| f.within(max_s, self.now)), reason)
+    }
+
+    fn granted(&self, grant: &Grant) -> Result<(), Reason> {
+        grant.refusal(&self.request.access_point, self.wall).map_or(Ok(()), Err)
+    }
+}
+
+/// Refuses with `reason` if `objection` holds.
+fn object(objection: bool, reason: Reason) -> Result<(), Reason> {
+    if objection { Err(reason) } else { Ok(()) }
+}
+
+/// Refuses with `reason` unless `condition` holds. Comparisons go here, so that a score that is not a number refuses.
+fn require(condition: bool, reason: Reason) -> Result<(), Reason> {
+    object(!condition, reason)
+}

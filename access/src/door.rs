@@ -1,0 +1,285 @@
+//! The machine of a door: a lock (strike or magnet), a door contact, an exit button.
+//!
+//! What it promises, and property tests hold it to:
+//!
+//! - **Someone inside gets out.** The exit button releases in every state, also while a board is reported lost: the attempt
+//!   costs nothing. (Where a fire code asks for it, the button is wired to the lock directly as well.)
+//! - **Every release ends** in a lock: when the door has been opened, after `release_ms`, when a hold ends, or when the
+//!   board is lost. Only a hold by order lasts.
+//! - **It never releases by itself**: not after a start, not when the board comes back.
+//! - **Accepted is not confirmed.** `Confirmed` means that the door contact opened.
+//!
+//! The shell feeds the contact's present value after the start and after `BoardRestored`, and each change from then on.
+//!
+//! Source of the alarms: ONVIF Door Control service, `DoorAlarmState` (forced open, open too long); EN 60839-11-1 (access
+//! point interface and its alarms).
+
+use crate::machine::{Alarm, Alarms, Command, Fault, GrantId, NotDone, Pending, Report, State, earlier};
+use crate::time::Monotonic;
+
+/// A door that opens this soon after it was locked again, in milliseconds, was being opened already: the contact is
+/// debounced, and a leaf bounces.
+const RELOCK_GRACE_MS: u64 = 500;
+
+/// What a lock does without current.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LockKind {
+    /// Without current it is open: magnets. People get out when the power fails.
+    FailSafe,
+    /// Without current it is shut: most strikes. There must be a way out by hand.
+    FailSecure,
+}
+
+impl LockKind {
+    /// Whether the lock needs current to be in this condition.
+    pub const fn energised(self, locked: bool) -> bool {
+        match self {
+            Self::FailSafe => locked,
+            Self::FailSecure => !locked,
+        }
+    }
+}
+
+/// What is fitted, and how long things take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DoorConfig {
+    /// How long the lock stays released for someone to open the door, in milliseconds.
+    pub release_ms: u64,
+    /// How long the door may stay open before someone should look, in seconds.
+    pub held_open_s: u64,
+    /// A door contact is fitted. Without it nothing is ever confirmed and no alarm is raised.
+    pub contact_fitted: bool,
+}
+
+/// Five seconds to open, half a minute to pass.
+impl Default for DoorConfig {
+    fn default() -> Self {
+        Self { release_ms: 5_000, held_open_s: 30, contact_fitted: true }
+    }
+}
+
+/// What happens at a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A decision admitted someone.
+    OpenGranted {
+        /// The shell's number for it.
+        grant: GrantId,
+    },
+    /// By order: release and stay released. Confirmed when the door is first opened.
+    Hold {
+        /// The shell's number for it.
+        grant: GrantId,
+    },
+    /// By order: end a hold, or a release under way, and lock.
+    Close,
+    /// The button inside was pressed.
+    ExitPressed,
+    /// The contact says the door is open.
+    ContactOpened,
+    /// The contact says it is shut.
+    ContactClosed,
+    /// A release could not be delivered in time.
+    ActuationFailed,
+    /// A board this door needs does not answer. The contact becomes unknown.
+    BoardLost,
+    /// All its boards answer again.
+    BoardRestored,
+    /// [`Door::next_deadline`] has come.
+    Tick,
+}
+
+/// One door.
+#[derive(Clone, Debug)]
+pub struct Door {
+    config: DoorConfig,
+    /// Openings that wait for the contact.
+    pending: Pending,
+    alarms: Alarms,
+    board_lost: bool,
+    /// Kept released by order.
+    hold: bool,
+    /// When the present release ends.
+    released_until: Option<Monotonic>,
+    /// When the lock was last locked again.
+    locked_at: Option<Monotonic>,
+    /// `None` until the contact speaks.
+    contact_open: Option<bool>,
+    /// From when on the time the door may stay open is counted.
+    open_since: Option<Monotonic>,
+}
+
+impl Door {
+    /// A door about which nothing is known yet. Its lock is in the safe state of its output.
+    pub fn new(config: DoorConfig) -> Self {
+        Self {
+            config,
+            pending: Pending::default(),
+            alarms: Alarms::default(),
+            board_lost: false,
+            hold: false,
+            released_until: None,
+            locked_at: None,
+            contact_open: None,
+            open_since: None,
+        }
+    }
+
+    /// The state, in the words all machines share. A door without a contact counts as shut.
+    pub fn state(&self) -> State {
+        let closed = if self.config.contact_fitted { State::Unknown } else { State::Closed };
+        match self.contact_open {
+            _ if self.board_lost => State::Fault,
+            _ if self.hold => State::Held,
+            Some(true) if self.alarms.stands(Alarm::Forced) => State::Forced,
+            Some(true) => State::Open,
+            _ if self.released_until.is_some() => State::Opening,
+            Some(false) => State::Closed,
+            None => closed,
+        }
+    }
+
+    /// Whether the lock is released, as far as the machine commanded it.
+    pub fn is_released(&self) -> bool {
+        self.hold || self.released_until.is_some()
+    }
+
+    /// Whether an opening would be begun: false while the board is lost.
+    pub fn accepts_openings(&self) -> bool {
+        !self.board_lost
+    }
+
+    /// When the machine next wants a [`Event::Tick`], if nothing happens before.
+    pub fn next_deadline(&self) -> Option<Monotonic> {
+        earlier(self.released_until, self.too_long_at())
+    }
+
+    /// Takes an event at `now` and says what to do.
+    pub fn handle(&mut self, event: Event, now: Monotonic) -> Vec<Command> {
+        let (before, mut out) = (self.state(), Vec::new());
+        self.apply(event, now, &mut out);
+        self.expire(now, &mut out);
+        if self.state() != before {
+            out.push(Command::Report(Report::State(self.state())));
+        }
+        out
+    }
+
+    fn apply(&mut self, event: Event, now: Monotonic, out: &mut Vec<Command>) {
+        match event {
+            Event::OpenGranted { grant } => self.open(grant, false, now, out),
+            Event::Hold { grant } => self.open(grant, true, now, out),
+            Event::Close => self.close(now, out),
+            Event::ExitPressed => self.release(now, out),
+            Event::ContactOpened if self.config.contact_fitted && self.contact_open != Some(true) => {
+                self.opened(now, out);
+            }
+            Event::ContactClosed if self.config.contact_fitted => {
+                self.contact_open = Some(false);
+                self.open_since = None;
+                self.alarms.clear(out);
+            }
+            Event::ActuationFailed => self.pending.fail(NotDone::ActuationFailed, out),
+            Event::BoardLost if !self.board_lost => self.board_lost(out),
+            Event::BoardRestored if self.board_lost => {
+                self.board_lost = false;
+                out.push(Command::Report(Report::FaultCleared(Fault::BoardLost)));
+                if !self.is_released() {
+                    out.push(Command::Lock);
+                }
+            }
+            Event::ContactOpened | Event::ContactClosed | Event::BoardLost | Event::BoardRestored | Event::Tick => {}
+        }
+    }
+
+    fn open(&mut self, grant: GrantId, hold: bool, now: Monotonic, out: &mut Vec<Command>) {
+        let lost = self.board_lost.then_some(NotDone::BoardLost);
+        if let Some(why) = lost.or_else(|| (!self.pending.push(grant)).then_some(NotDone::Busy)) {
+            out.push(Command::Report(Report::Refused { grant, why }));
+            return;
+        }
+        out.push(Command::Report(Report::Accepted { grant }));
+        self.release(now, out);
+        self.hold |= hold;
+        if self.contact_open == Some(true) {
+            self.pending.confirm(out);
+        }
+    }
+
+    fn release(&mut self, now: Monotonic, out: &mut Vec<Command>) {
+        out.push(Command::Release);
+        self.released_until = Some(now.plus_ms(self.config.release_ms));
+        // Someone else passes through the open door: the time it may stay open begins again.
+        self.open_since = self.open_since.map(|_| now);
+    }
+
+    fn close(&mut self, now: Monotonic, out: &mut Vec<Command>) {
+        if self.is_released() {
+            self.hold = false;
+            self.lock(now, out);
+            self.pending.fail(self.unconfirmed(), out);
+            self.open_since = self.open_since.map(|_| now);
+        }
+    }
+
+    fn lock(&mut self, now: Monotonic, out: &mut Vec<Command>) {
+        out.push(Command::Lock);
+        self.released_until = None;
+        self.locked_at = Some(now);
+    }
+
+    fn opened(&mut self, now: Monotonic, out: &mut Vec<Command>) {
+        let was_known = self.contact_open.is_some();
+        let just_locked = self.locked_at.is_some_and(|at| now.since_ms(at) <= RELOCK_GRACE_MS);
+        self.contact_open = Some(true);
+        self.open_since = Some(now);
+        if self.is_released() {
+            self.pending.confirm(out);
+            if !self.hold {
+                self.lock(now, out);
+            }
+        } else if !was_known {
+            self.alarms.raise(Alarm::StandingOpen, out);
+        } else if !just_locked {
+            self.alarms.raise(Alarm::Forced, out);
+        }
+    }
+
+    fn board_lost(&mut self, out: &mut Vec<Command>) {
+        self.pending.fail(NotDone::BoardLost, out);
+        // The lock may hang on another board than the one that is lost.
+        if self.is_released() {
+            out.push(Command::Lock);
+        }
+        (self.board_lost, self.hold) = (true, false);
+        (self.released_until, self.locked_at) = (None, None);
+        (self.contact_open, self.open_since) = (None, None);
+        out.push(Command::Report(Report::Fault(Fault::BoardLost)));
+    }
+
+    fn too_long_at(&self) -> Option<Monotonic> {
+        let silent = self.hold || self.alarms.stands(Alarm::OpenTooLong);
+        let since = self.open_since.filter(|_| !silent)?;
+        Some(since.plus_ms(self.config.held_open_s.saturating_mul(1_000)))
+    }
+
+    fn expire(&mut self, now: Monotonic, out: &mut Vec<Command>) {
+        if self.released_until.is_some_and(|until| now >= until) {
+            self.released_until = None;
+            if !self.hold {
+                self.lock(now, out);
+                self.pending.fail(self.unconfirmed(), out);
+            }
+        }
+        if self.too_long_at().is_some_and(|at| now >= at) {
+            self.alarms.raise(Alarm::OpenTooLong, out);
+        }
+    }
+
+    fn unconfirmed(&self) -> NotDone {
+        if self.config.contact_fitted { NotDone::NoEntry } else { NotDone::NoSensor }
+    }
+}
+
+#[cfg(test)]
+mod tests;
