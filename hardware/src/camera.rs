@@ -1,0 +1,90 @@
+//! Cameras: still pictures, newest first, never queued.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::{sync::watch, time::Instant};
+
+use crate::{DeviceError, Health};
+
+/// How a frame is encoded. Told by its first bytes, not by what the camera claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageKind {
+    /// JPEG (ISO/IEC 10918-1).
+    Jpeg,
+    /// PNG (ISO/IEC 15948).
+    Png,
+}
+
+impl ImageKind {
+    /// Tells the encoding by the signature; `None` when it is neither.
+    pub fn sniff(bytes: &[u8]) -> Option<Self> {
+        if bytes.starts_with(&[0xFF, 0xD8, 0xFF]) {
+            Some(Self::Jpeg)
+        } else if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+            Some(Self::Png)
+        } else {
+            None
+        }
+    }
+
+    /// The media type.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+        }
+    }
+}
+
+/// One encoded picture. `Debug` shows its size only: a frame shows people.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// The encoded picture.
+    pub bytes: Bytes,
+    /// Its encoding.
+    pub kind: ImageKind,
+    /// The earliest moment at which the camera can have taken it, as far as this machine can tell: when the request for it
+    /// was sent, or when the first byte of it arrived on a stream. Ages computed from it are never too small by a request.
+    pub captured_at: Instant,
+    /// Counts the frames of this camera since the program started.
+    pub sequence: u64,
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frame")
+            .field("bytes", &self.bytes.len())
+            .field("kind", &self.kind)
+            .field("sequence", &self.sequence)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One camera.
+#[async_trait]
+pub trait Camera: Send + Sync {
+    /// The logical name from the configuration.
+    fn id(&self) -> &str;
+
+    /// The newest frame that was not handed out before; waits for one, within the camera's timeout. Frames that came in the
+    /// meantime are dropped, oldest first. Meant for one consumer for each camera.
+    async fn frame(&self) -> Result<Frame, DeviceError>;
+
+    /// Whether the camera answers.
+    fn health(&self) -> watch::Receiver<Health>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signature_decides_the_kind() {
+        assert_eq!(ImageKind::sniff(&[0xFF, 0xD8, 0xFF, 0xE0]), Some(ImageKind::Jpeg));
+        assert_eq!(ImageKind::sniff(b"\x89PNG\r\n\x1a\n...."), Some(ImageKind::Png));
+        assert_eq!(ImageKind::sniff(b"<html>"), None);
+        assert_eq!(ImageKind::sniff(&[]), None);
+    }
+}

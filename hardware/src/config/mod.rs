@@ -1,0 +1,263 @@
+//! The hardware part of a controller's configuration. Unknown keys are refused.
+//!
+//! ```toml
+//! [[board]]
+//! id = "io1"
+//! driver = "modbus-tcp"          # modbus-tcp | gpio-rppal | gpio-cdev | serial-lcus
+//! address = "192.0.2.7:502"
+//! unit = 1
+//! [board.timing]                 # optional, like each key in it
+//! poll_ms = 20
+//!
+//! [[output]]
+//! id = "barrier-open"
+//! board = "io1"
+//! channel = 0
+//! safe = false
+//!
+//! [[input]]
+//! id = "barrier-loop"
+//! board = "io1"
+//! channel = 0
+//! debounce_ms = 20
+//!
+//! [[camera]]
+//! id = "plate-cam"
+//! driver = "http-mjpeg"          # http-mjpeg | http-snapshot
+//! url = "http://192.0.2.8/stream.mjpeg"
+//! ```
+
+mod camera;
+mod validate;
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::Deserialize;
+
+pub use camera::{CameraConfig, HttpCameraConfig, Secret};
+
+/// Everything a controller drives. Embedded in the daemon's configuration; all four lists may be empty.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HardwareConfig {
+    /// Relay and input boards, and the machine's own GPIO.
+    #[serde(default, rename = "board")]
+    pub boards: Vec<BoardConfig>,
+    /// Relays and locks.
+    #[serde(default, rename = "output")]
+    pub outputs: Vec<OutputConfig>,
+    /// Loops, limit switches, contacts, buttons.
+    #[serde(default, rename = "input")]
+    pub inputs: Vec<InputConfig>,
+    /// Cameras.
+    #[serde(default, rename = "camera")]
+    pub cameras: Vec<CameraConfig>,
+}
+
+/// A board, by driver.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "driver", rename_all = "kebab-case")]
+pub enum BoardConfig {
+    /// A relay and input board that speaks Modbus over TCP: coils are outputs, discrete inputs are inputs.
+    ModbusTcp(ModbusTcpConfig),
+    /// The GPIO header of a Raspberry Pi, through its registers.
+    GpioRppal(GpioRppalConfig),
+    /// Any GPIO chip, through the kernel's character device.
+    GpioCdev(GpioCdevConfig),
+    /// A USB relay board with the four-byte LCUS protocol. It has no inputs.
+    SerialLcus(SerialLcusConfig),
+}
+
+/// Keys of driver `modbus-tcp`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModbusTcpConfig {
+    /// The board's name in this configuration.
+    pub id: String,
+    /// `host:port`; the port of Modbus TCP is 502.
+    pub address: String,
+    /// Unit identifier; 255 for a board that is no gateway (Modbus Messaging on TCP/IP, section 4.4.1.2).
+    #[serde(default = "default_unit")]
+    pub unit: u8,
+    /// Rates and limits.
+    #[serde(default)]
+    pub timing: Timing,
+}
+
+/// Keys of driver `gpio-rppal`. Channels are BCM pin numbers.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GpioRppalConfig {
+    /// The board's name in this configuration.
+    pub id: String,
+    /// Rates and limits.
+    #[serde(default)]
+    pub timing: Timing,
+}
+
+/// Keys of driver `gpio-cdev`. Channels are line offsets on the chip.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GpioCdevConfig {
+    /// The board's name in this configuration.
+    pub id: String,
+    /// The chip's device file, such as `/dev/gpiochip0`.
+    pub chip: PathBuf,
+    /// Rates and limits.
+    #[serde(default)]
+    pub timing: Timing,
+}
+
+/// Keys of driver `serial-lcus`. Channels are the numbers printed beside the relays, from 1.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SerialLcusConfig {
+    /// The board's name in this configuration.
+    pub id: String,
+    /// The serial device; a name under `/dev/serial/by-id/` survives replugging.
+    pub path: PathBuf,
+    /// Bits per second; these boards use 9600.
+    #[serde(default = "default_baud")]
+    pub baud: u32,
+    /// Whether the board answers the status query (0xFF). With it, each switch is confirmed by the board; without it,
+    /// *acknowledged* means that the bytes were handed to the adapter.
+    #[serde(default)]
+    pub feedback: bool,
+    /// Rates and limits.
+    #[serde(default)]
+    pub timing: Timing,
+}
+
+/// Rates and limits of a board. Every value has a default that suits a wired board on the same switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timing {
+    /// Time between two reads of the inputs, 5 to 1000 ms. It is also the heartbeat that notices a lost board.
+    pub poll_ms: u64,
+    /// How long one exchange with the board may take, 20 to 5000 ms.
+    pub request_timeout_ms: u64,
+    /// How late a command may reach the board, 20 to 5000 ms. Later it is not done.
+    pub deliver_within_ms: u64,
+    /// The longest wait between two attempts to reach a lost board, 100 to 60000 ms.
+    pub reconnect_max_ms: u64,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { poll_ms: 50, request_timeout_ms: 500, deliver_within_ms: 1000, reconnect_max_ms: 5000 }
+    }
+}
+
+impl Timing {
+    pub(crate) fn poll(&self) -> Duration {
+        Duration::from_millis(self.poll_ms)
+    }
+    pub(crate) fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms)
+    }
+    pub(crate) fn deliver_within(&self) -> Duration {
+        Duration::from_millis(self.deliver_within_ms)
+    }
+    pub(crate) fn reconnect_max(&self) -> Duration {
+        Duration::from_millis(self.reconnect_max_ms)
+    }
+}
+
+/// One relay or lock.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputConfig {
+    /// The logical name.
+    pub id: String,
+    /// The board it sits on.
+    pub board: String,
+    /// Its number on the board; each driver says how it counts.
+    pub channel: u32,
+    /// The logical level at start, on shutdown, and first of all after a lost connection.
+    #[serde(default)]
+    pub safe: bool,
+    /// True when the electrical level is low, or the relay not energised, while the output is logically on.
+    #[serde(default)]
+    pub active_low: bool,
+    /// The longest pulse, 1 to 60000 ms.
+    #[serde(default = "default_max_pulse_ms")]
+    pub max_pulse_ms: u64,
+}
+
+/// One contact or sensor.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputConfig {
+    /// The logical name.
+    pub id: String,
+    /// The board it sits on.
+    pub board: String,
+    /// Its number on the board; each driver says how it counts.
+    pub channel: u32,
+    /// True when a low electrical level means logically true.
+    #[serde(default)]
+    pub active_low: bool,
+    /// How long a level must stay before it counts, 0 to 2000 ms.
+    #[serde(default = "default_debounce_ms")]
+    pub debounce_ms: u64,
+    /// The pull resistor; GPIO only.
+    #[serde(default)]
+    pub bias: Bias,
+}
+
+/// The pull resistor of a GPIO input.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bias {
+    /// None: the wiring defines the level.
+    #[default]
+    Off,
+    /// To the supply: for contacts that close to ground.
+    PullUp,
+    /// To ground: for contacts that close to the supply.
+    PullDown,
+}
+
+impl BoardConfig {
+    /// The board's name in the configuration.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::ModbusTcp(board) => &board.id,
+            Self::GpioRppal(board) => &board.id,
+            Self::GpioCdev(board) => &board.id,
+            Self::SerialLcus(board) => &board.id,
+        }
+    }
+
+    pub(crate) fn timing(&self) -> Timing {
+        match self {
+            Self::ModbusTcp(board) => board.timing,
+            Self::GpioRppal(board) => board.timing,
+            Self::GpioCdev(board) => board.timing,
+            Self::SerialLcus(board) => board.timing,
+        }
+    }
+
+    /// Names the board in messages: id, driver, address.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::ModbusTcp(board) => format!("board {:?} (modbus-tcp {} unit {})", board.id, board.address, board.unit),
+            Self::GpioRppal(board) => format!("board {:?} (gpio-rppal)", board.id),
+            Self::GpioCdev(board) => format!("board {:?} (gpio-cdev {})", board.id, board.chip.display()),
+            Self::SerialLcus(board) => format!("board {:?} (serial-lcus {})", board.id, board.path.display()),
+        }
+    }
+}
+
+fn default_unit() -> u8 {
+    255
+}
+fn default_baud() -> u32 {
+    9600
+}
+fn default_max_pulse_ms() -> u64 {
+    10_000
+}
+fn default_debounce_ms() -> u64 {
+    20
+}

@@ -1,0 +1,290 @@
+//! What a configuration must fulfil beyond its syntax. All problems are reported together.
+
+use std::{collections::HashMap, fmt::Display, ops::RangeInclusive};
+
+use super::{Bias, BoardConfig, CameraConfig, HardwareConfig, Timing};
+use crate::ConfigError;
+
+/// A Modbus response carries at most 2000 discrete inputs (Modbus Application Protocol V1.1b3, section 6.2).
+const MODBUS_MAX_INPUT_SPAN: u32 = 2000;
+
+impl HardwareConfig {
+    /// Checks names, references, channels and ranges.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let mut found = Problems::default();
+        let boards = found.boards(&self.boards);
+        found.outputs(self, &boards);
+        found.inputs(self, &boards);
+        for camera in &self.cameras {
+            found.camera(camera);
+        }
+        found.unique("camera", self.cameras.iter().map(CameraConfig::id));
+        if found.problems.is_empty() { Ok(()) } else { Err(ConfigError { problems: found.problems }) }
+    }
+}
+
+#[derive(Default)]
+struct Problems {
+    problems: Vec<String>,
+}
+
+type Boards<'a> = HashMap<&'a str, &'a BoardConfig>;
+
+impl Problems {
+    fn add(&mut self, problem: impl Into<String>) {
+        self.problems.push(problem.into());
+    }
+
+    fn range<T: PartialOrd + Display>(&mut self, entry: &str, key: &str, value: T, allowed: RangeInclusive<T>) {
+        if !allowed.contains(&value) {
+            self.add(format!("{entry}: {key} = {value} is not within {} to {}", allowed.start(), allowed.end()));
+        }
+    }
+
+    fn unique<'a>(&mut self, kind: &str, ids: impl Iterator<Item = &'a str>) {
+        let mut seen = HashMap::<&str, usize>::new();
+        for id in ids {
+            if id.is_empty() || id.len() > 64 || !id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+                self.add(format!("{kind} {id:?}: an id has 1 to 64 letters, digits, '-', '_' or '.'"));
+            }
+            let count = seen.entry(id).or_default();
+            *count += 1;
+            if *count == 2 {
+                self.add(format!("{kind} {id:?} is there more than once; give each {kind} its own id"));
+            }
+        }
+    }
+
+    fn boards<'a>(&mut self, boards: &'a [BoardConfig]) -> Boards<'a> {
+        self.unique("board", boards.iter().map(BoardConfig::id));
+        for board in boards {
+            let entry = format!("board {:?}", board.id());
+            let Timing { poll_ms, request_timeout_ms, deliver_within_ms, reconnect_max_ms } = board.timing();
+            self.range(&entry, "timing.poll_ms", poll_ms, 5..=1000);
+            self.range(&entry, "timing.request_timeout_ms", request_timeout_ms, 20..=5000);
+            self.range(&entry, "timing.deliver_within_ms", deliver_within_ms, 20..=5000);
+            self.range(&entry, "timing.reconnect_max_ms", reconnect_max_ms, 100..=60_000);
+            match board {
+                BoardConfig::ModbusTcp(modbus) => {
+                    let port = modbus.address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+                    if port.is_none_or(|port| port == 0) {
+                        self.add(format!("{entry}: address {:?} is not host:port", modbus.address));
+                    }
+                }
+                BoardConfig::SerialLcus(serial) => self.range(&entry, "baud", serial.baud, 300..=4_000_000),
+                BoardConfig::GpioRppal(_) | BoardConfig::GpioCdev(_) => {}
+            }
+        }
+        boards.iter().map(|board| (board.id(), board)).collect()
+    }
+
+    /// Checks the line's board and channel; answers the board.
+    fn line<'a>(&mut self, entry: &str, board: &str, channel: u32, boards: &Boards<'a>) -> Option<&'a BoardConfig> {
+        let Some(found) = boards.get(board).copied() else {
+            self.add(format!("{entry}: there is no board {board:?}"));
+            return None;
+        };
+        let (least, most) = match found {
+            BoardConfig::ModbusTcp(_) => (0, 65_535),
+            BoardConfig::GpioRppal(_) => (0, 53),
+            BoardConfig::GpioCdev(_) => (0, 1023),
+            BoardConfig::SerialLcus(_) => (1, 16),
+        };
+        self.range(entry, "channel", channel, least..=most);
+        Some(found)
+    }
+
+    /// Two lines on one channel would fight. On GPIO an output and an input cannot share one either.
+    fn channels<'a>(&mut self, lines: impl Iterator<Item = (&'a str, u32, String)>) {
+        let mut taken = HashMap::new();
+        for (board, channel, entry) in lines {
+            if let Some(other) = taken.insert((board, channel), entry.clone()) {
+                self.add(format!("{entry} and {other} both use channel {channel} of board {board:?}"));
+            }
+        }
+    }
+
+    fn outputs(&mut self, config: &HardwareConfig, boards: &Boards<'_>) {
+        self.unique("output", config.outputs.iter().map(|output| output.id.as_str()));
+        for output in &config.outputs {
+            let entry = format!("output {:?}", output.id);
+            self.line(&entry, &output.board, output.channel, boards);
+            self.range(&entry, "max_pulse_ms", output.max_pulse_ms, 1..=60_000);
+        }
+        let gpio = |id: &str| matches!(boards.get(id), Some(BoardConfig::GpioCdev(_) | BoardConfig::GpioRppal(_)));
+        let outputs = config.outputs.iter().map(|o| (o.board.as_str(), o.channel, format!("output {:?}", o.id)));
+        let gpio_inputs = config.inputs.iter().filter(|input| gpio(&input.board));
+        self.channels(
+            outputs.chain(gpio_inputs.map(|i| (i.board.as_str(), i.channel, format!("input {:?}", i.id)))),
+        );
+    }
+
+    fn inputs(&mut self, config: &HardwareConfig, boards: &Boards<'_>) {
+        self.unique("input", config.inputs.iter().map(|input| input.id.as_str()));
+        let mut span = HashMap::<&str, (u32, u32)>::new();
+        for input in &config.inputs {
+            let entry = format!("input {:?}", input.id);
+            self.range(&entry, "debounce_ms", input.debounce_ms, 0..=2000);
+            match self.line(&entry, &input.board, input.channel, boards) {
+                Some(BoardConfig::ModbusTcp(_)) => {
+                    let (low, high) = span.entry(&input.board).or_insert((input.channel, input.channel));
+                    (*low, *high) = ((*low).min(input.channel), (*high).max(input.channel));
+                    if input.bias != Bias::Off {
+                        self.add(format!("{entry}: bias is for GPIO only; remove it"));
+                    }
+                }
+                Some(BoardConfig::SerialLcus(_)) => {
+                    self.add(format!("{entry}: a serial-lcus board has no inputs; connect it to another board"));
+                }
+                Some(BoardConfig::GpioRppal(_) | BoardConfig::GpioCdev(_)) | None => {}
+            }
+        }
+        for (board, (low, high)) in span {
+            if high - low >= MODBUS_MAX_INPUT_SPAN {
+                self.add(format!(
+                    "board {board:?}: inputs {low} to {high} do not fit one Modbus request (2000); use a second board"
+                ));
+            }
+        }
+        let modbus = config.inputs.iter().filter(|i| matches!(boards.get(i.board.as_str()), Some(BoardConfig::ModbusTcp(_))));
+        self.channels(modbus.map(|i| (i.board.as_str(), i.channel, format!("input {:?}", i.id))));
+    }
+
+    fn camera(&mut self, camera: &CameraConfig) {
+        let entry = format!("camera {:?}", camera.id());
+        let http = camera.http();
+        match (http.url.scheme(), &http.ca_file) {
+            ("http", None) => {}
+            ("http", Some(_)) => self.add(format!("{entry}: ca_file is for https only; remove it")),
+            ("https", Some(_)) => {}
+            ("https", None) => self.add(format!("{entry}: https needs ca_file, the PEM file of who signed its certificate")),
+            (other, _) => self.add(format!("{entry}: url has scheme {other:?}; use http or https")),
+        }
+        if !http.url.username().is_empty() || http.url.password().is_some() {
+            self.add(format!("{entry}: put user and password into username and password, not into the url"));
+        }
+        if http.password.is_some() && http.username.is_none() {
+            self.add(format!("{entry}: a password needs a username"));
+        }
+        self.range(&entry, "timeout_ms", http.timeout_ms, 50..=30_000);
+        self.range(&entry, "min_interval_ms", http.min_interval_ms, 0..=10_000);
+        self.range(&entry, "max_bytes", http.max_bytes, 1024..=32 * 1024 * 1024);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        [[board]]
+        id = "io1"
+        driver = "modbus-tcp"
+        address = "127.0.0.1:1502"
+        unit = 1
+        [board.timing]
+        poll_ms = 20
+        [[board]]
+        id = "pins"
+        driver = "gpio-cdev"
+        chip = "/dev/gpiochip0"
+        [[output]]
+        id = "barrier-open"
+        board = "io1"
+        channel = 0
+        [[input]]
+        id = "barrier-loop"
+        board = "io1"
+        channel = 0
+        debounce_ms = 20
+        [[input]]
+        id = "button"
+        board = "pins"
+        channel = 4
+        bias = "pull-up"
+        active_low = true
+        [[camera]]
+        id = "plate-cam"
+        driver = "http-mjpeg"
+        url = "http://127.0.0.1:8080/stream.mjpeg"
+        username = "viewer"
+        password = "hunter2"
+    "#;
+
+    fn parse(text: &str) -> HardwareConfig {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_good_configuration_is_accepted_and_does_not_show_its_password() {
+        let config = parse(GOOD);
+        config.validate().unwrap();
+        assert_eq!(config.boards[0].timing().poll_ms, 20);
+        assert_eq!(config.boards[0].timing().request_timeout_ms, 500, "the others keep their defaults");
+        let shown = format!("{config:?}");
+        assert!(!shown.contains("hunter2") && shown.contains('…'));
+        HardwareConfig::default().validate().unwrap();
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_everywhere() {
+        for (place, key) in [
+            ("unit = 1", "unti = 1"),
+            ("poll_ms = 20", "pol_ms = 20"),
+            ("channel = 0", "channel = 0\nchanel = 1"),
+            ("bias = \"pull-up\"", "bias = \"pull-up\"\npull = 1"),
+            ("username = ", "user = "),
+            ("[[camera]]", "[[kamera]]"),
+            ("driver = \"modbus-tcp\"", "driver = \"modbus\""),
+        ] {
+            let text = GOOD.replacen(place, key, 1);
+            assert_ne!(text, GOOD);
+            let refused = toml::from_str::<HardwareConfig>(&text).unwrap_err().to_string();
+            assert!(refused.contains("unknown"), "{key}: {refused}");
+        }
+    }
+
+    fn problems(from: &str, to: &str) -> String {
+        let text = GOOD.replacen(from, to, 1);
+        assert_ne!(text, GOOD);
+        parse(&text).validate().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn each_problem_names_its_entry_and_the_way_out() {
+        for (from, to, expected) in [
+            ("board = \"io1\"", "board = \"io2\"", "output \"barrier-open\": there is no board \"io2\""),
+            ("127.0.0.1:1502", "127.0.0.1", "is not host:port"),
+            ("poll_ms = 20", "poll_ms = 1", "timing.poll_ms = 1 is not within 5 to 1000"),
+            ("id = \"pins\"", "id = \"io1\"", "board \"io1\" is there more than once"),
+            ("channel = 4", "channel = 4096", "channel = 4096 is not within 0 to 1023"),
+            ("debounce_ms = 20", "bias = \"pull-up\"", "bias is for GPIO only"),
+            ("http://", "https://", "https needs ca_file"),
+            ("http://", "rtsp://", "use http or https"),
+            ("http://", "http://u:p@", "not into the url"),
+            ("username = \"viewer\"", "", "a password needs a username"),
+            ("id = \"button\"", "id = \"a button\"", "an id has 1 to 64"),
+        ] {
+            let told = problems(from, to);
+            assert!(told.contains(expected), "{to}: {told}");
+        }
+    }
+
+    #[test]
+    fn two_lines_on_one_channel_are_refused_but_coils_and_inputs_are_counted_apart() {
+        let both = format!("{GOOD}\n[[output]]\nid = \"other\"\nboard = \"io1\"\nchannel = 0");
+        assert!(parse(&both).validate().unwrap_err().to_string().contains("both use channel 0"));
+        let pin = format!("{GOOD}\n[[output]]\nid = \"other\"\nboard = \"pins\"\nchannel = 4");
+        assert!(parse(&pin).validate().unwrap_err().to_string().contains("both use channel 4"));
+    }
+
+    #[test]
+    fn a_relay_board_without_inputs_is_told_apart() {
+        let text = "[[board]]\nid = \"usb\"\ndriver = \"serial-lcus\"\npath = \"/dev/ttyUSB0\"\n\
+                    [[input]]\nid = \"loop\"\nboard = \"usb\"\nchannel = 1\n\
+                    [[output]]\nid = \"lock\"\nboard = \"usb\"\nchannel = 0";
+        let told = parse(text).validate().unwrap_err();
+        assert_eq!(told.problems.len(), 2, "{told}");
+        assert!(told.to_string().contains("has no inputs") && told.to_string().contains("within 1 to 16"));
+    }
+}
