@@ -1,8 +1,8 @@
 """Pictures with neither plate nor face in them: drawn clutter, lettering, and a few public-domain photographs.
 
 The photographs come with scikit-image and are CC0 or public domain by its own data notes: brick, grass, gravel (CC0
-Textures), camera, chelsea, coffee, rocket (CC0), moon, hubble_deep_field (NASA). Its portrait (astronaut) is left out: it is a
-test picture.
+Textures), chelsea, coffee, rocket (CC0), moon, hubble_deep_field (NASA). Pictures with people (astronaut,
+camera) are left out.
 """
 
 import cv2
@@ -12,7 +12,7 @@ import skimage.data
 from plates.effects import smooth_field
 from plates.scene import street
 
-PHOTOGRAPHS = ("brick", "grass", "gravel", "camera", "chelsea", "coffee", "rocket", "moon", "hubble_deep_field")
+PHOTOGRAPHS = ("brick", "grass", "gravel", "chelsea", "coffee", "rocket", "moon", "hubble_deep_field")
 FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX, cv2.FONT_HERSHEY_PLAIN)
 LETTERS = list("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghiklmnoprstu0123456789:-/.&+ ")
 _photographs = []
