@@ -2,12 +2,12 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 use zeroize::ZeroizeOnDrop;
 
 /// A camera, by driver.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(tag = "driver", rename_all = "kebab-case")]
 pub enum CameraConfig {
     /// One GET request for each frame.
@@ -17,7 +17,7 @@ pub enum CameraConfig {
 }
 
 /// Keys of the HTTP cameras.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpCameraConfig {
     /// The camera's name in this configuration.
@@ -93,6 +93,13 @@ impl Secret {
 impl From<&str> for Secret {
     fn from(text: &str) -> Self {
         Self(text.into())
+    }
+}
+
+/// As `Debug`: the effective configuration can be printed and passed on.
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("…")
     }
 }
 

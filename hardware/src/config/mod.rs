@@ -32,12 +32,12 @@ mod validate;
 
 use std::{path::PathBuf, time::Duration};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use camera::{CameraConfig, HttpCameraConfig, Secret};
 
 /// Everything a controller drives. Embedded in the daemon's configuration; all four lists may be empty.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct HardwareConfig {
     /// Relay and input boards, and the machine's own GPIO.
@@ -55,7 +55,7 @@ pub struct HardwareConfig {
 }
 
 /// A board, by driver.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(tag = "driver", rename_all = "kebab-case")]
 pub enum BoardConfig {
     /// A relay and input board that speaks Modbus over TCP: coils are outputs, discrete inputs are inputs.
@@ -69,7 +69,7 @@ pub enum BoardConfig {
 }
 
 /// Keys of driver `modbus-tcp`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModbusTcpConfig {
     /// The board's name in this configuration.
@@ -85,7 +85,7 @@ pub struct ModbusTcpConfig {
 }
 
 /// Keys of driver `gpio-rppal`. Channels are BCM pin numbers.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct GpioRppalConfig {
     /// The board's name in this configuration.
@@ -96,7 +96,7 @@ pub struct GpioRppalConfig {
 }
 
 /// Keys of driver `gpio-cdev`. Channels are line offsets on the chip.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct GpioCdevConfig {
     /// The board's name in this configuration.
@@ -109,7 +109,7 @@ pub struct GpioCdevConfig {
 }
 
 /// Keys of driver `serial-lcus`. Channels are the numbers printed beside the relays, from 1.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct SerialLcusConfig {
     /// The board's name in this configuration.
@@ -129,7 +129,7 @@ pub struct SerialLcusConfig {
 }
 
 /// Rates and limits of a board. Every value has a default that suits a wired board on the same switch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timing {
     /// Time between two reads of the inputs, 5 to 1000 ms. It is also the heartbeat that notices a lost board.
@@ -164,7 +164,7 @@ impl Timing {
 }
 
 /// One relay or lock.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutputConfig {
     /// The logical name.
@@ -185,7 +185,7 @@ pub struct OutputConfig {
 }
 
 /// One contact or sensor.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputConfig {
     /// The logical name.
@@ -206,7 +206,7 @@ pub struct InputConfig {
 }
 
 /// The pull resistor of a GPIO input.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bias {
     /// None: the wiring defines the level.
