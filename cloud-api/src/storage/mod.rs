@@ -1,0 +1,150 @@
+//! The cloud's storage: SQLite, one file per area, whole operations as methods.
+//!
+//! Each public method is one transaction of the domain ("withdraw a consent", not "update a row"), so that a second
+//! implementation can take its place method by method. One connection, on a thread of its own, behind a channel:
+//! writes are ordered, and no async task ever blocks on the disk.
+//!
+//! `secure_delete` zeroes freed pages and [`Storage::scrub`] truncates the write-ahead log: any lesser checkpoint
+//! leaves readable copies of deleted rows in it.
+
+use std::path::Path;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+const SCHEMA: &str = include_str!("schema.sql");
+const SCHEMA_VERSION: i64 = 1;
+
+/// Why storage failed. What a *caller* did wrong has its own variants in each area's methods.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// SQLite refused.
+    #[error("the database refused an operation")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A stored value is not what the schema promises.
+    #[error("the database holds an unreadable {0}")]
+    Corrupt(&'static str),
+    /// The file was written by a later version.
+    #[error("the database has schema version {found}, this program knows {SCHEMA_VERSION}: install a newer cardea-cloud")]
+    TooNew {
+        /// Version in the file.
+        found: i64,
+    },
+    /// The storage thread has ended.
+    #[error("the storage has been closed")]
+    Closed,
+}
+
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// A handle to the storage thread; cheap to clone.
+#[derive(Clone)]
+pub struct Storage {
+    jobs: mpsc::UnboundedSender<Job>,
+}
+
+impl std::fmt::Debug for Storage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Storage")
+    }
+}
+
+impl Storage {
+    /// Opens or creates the database file.
+    pub fn open(path: &Path) -> Result<Self, StorageError> {
+        Self::start(Connection::open(path)?)
+    }
+
+    /// A database in memory, with the real schema: for tests.
+    pub fn in_memory() -> Result<Self, StorageError> {
+        Self::start(Connection::open_in_memory()?)
+    }
+
+    fn start(mut connection: Connection) -> Result<Self, StorageError> {
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "secure_delete", "ON")?;
+        connection.pragma_update(None, "foreign_keys", "ON")?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        migrate(&mut connection)?;
+        let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
+        // The thread ends when the last handle is dropped.
+        std::thread::Builder::new()
+            .name("storage".to_owned())
+            .spawn(move || {
+                while let Some(job) = queue.blocking_recv() {
+                    job(&mut connection);
+                }
+            })
+            .map_err(|_| StorageError::Closed)?;
+        Ok(Self { jobs })
+    }
+
+    /// Runs `work` in one immediate transaction: committed if it returns `Ok`, rolled back otherwise.
+    pub(crate) async fn write<T, E>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StorageError> + Send + 'static,
+    {
+        self.on_thread(move |connection| {
+            let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StorageError::from)?;
+            let value = work(&tx)?;
+            tx.commit().map_err(StorageError::from)?;
+            Ok(value)
+        })
+        .await
+    }
+
+    /// Runs `work` on the connection, for reading.
+    pub(crate) async fn read<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StorageError> + Send + 'static,
+    {
+        self.on_thread(move |connection| work(connection)).await
+    }
+
+    /// Makes deleted bytes unreadable: checkpoints and truncates the write-ahead log.
+    pub async fn scrub(&self) -> Result<(), StorageError> {
+        self.on_thread(|connection| {
+            let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+            if busy == 0 { Ok(()) } else { Err(StorageError::Corrupt("write-ahead log (a reader holds it)")) }
+        })
+        .await
+    }
+
+    async fn on_thread<T, E>(&self, work: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StorageError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            // Nobody may be waiting any more; the work is done all the same.
+            let _ = reply.send(work(connection));
+        });
+        self.jobs.send(job).map_err(|_| StorageError::Closed)?;
+        answer.await.map_err(|_| StorageError::Closed)?
+    }
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StorageError> {
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match found {
+        0 => {
+            let tx = connection.transaction()?;
+            tx.execute_batch(SCHEMA)?;
+            tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            tx.commit()?;
+            Ok(())
+        }
+        SCHEMA_VERSION => Ok(()),
+        found => Err(StorageError::TooNew { found }),
+    }
+}

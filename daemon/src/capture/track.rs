@@ -1,0 +1,179 @@
+//! Tracks: which detections of successive frames are the same plate or the same face.
+//!
+//! Pure, with time as input. A detection continues the nearest track that it may belong to: its centre has moved by no more
+//! than its own size, and the caller agrees that the content can be the same. A track that was not seen for a while is
+//! lost, and its evidence with it: nothing is carried from one car or person to the next.
+
+use cardea_protocol::Monotonic;
+
+/// Where a detection is, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Place {
+    /// Centre, from the left.
+    pub(crate) x: f32,
+    /// Centre, from the top.
+    pub(crate) y: f32,
+    /// Its longer side.
+    pub(crate) size: f32,
+}
+
+impl Place {
+    /// The box around `points`; `None` without points.
+    pub(crate) fn around(points: impl IntoIterator<Item = (f32, f32)>) -> Option<Self> {
+        let mut points = points.into_iter();
+        let (x, y) = points.next()?;
+        let (mut left, mut right, mut top, mut bottom) = (x, x, y, y);
+        for (x, y) in points {
+            (left, right) = (left.min(x), right.max(x));
+            (top, bottom) = (top.min(y), bottom.max(y));
+        }
+        let size = (right - left).max(bottom - top);
+        Some(Self { x: f32::midpoint(left, right), y: f32::midpoint(top, bottom), size })
+    }
+
+    /// Distance of the centres in units of the larger of the two.
+    fn distance(self, other: Self) -> f32 {
+        (self.x - other.x).hypot(self.y - other.y) / self.size.max(other.size).max(1.0)
+    }
+}
+
+/// One plate or face over several frames, with the evidence `E` that it has gathered.
+#[derive(Debug)]
+pub(crate) struct Track<E> {
+    /// Unique within its tracker.
+    pub(crate) id: u64,
+    /// Where it was last seen.
+    pub(crate) place: Place,
+    /// When it was first seen.
+    pub(crate) since: Monotonic,
+    /// What it has shown.
+    pub(crate) evidence: E,
+    last_seen: Monotonic,
+    last_frame: u64,
+}
+
+/// The tracks of one camera.
+#[derive(Debug)]
+pub(crate) struct Tracker<E> {
+    tracks: Vec<Track<E>>,
+    next_id: u64,
+    frame: u64,
+    lost_after_ms: u64,
+}
+
+impl<E> Tracker<E> {
+    /// No tracks. One that was not seen for `lost_after_ms` is lost.
+    pub(crate) fn new(lost_after_ms: u64) -> Self {
+        Self { tracks: Vec::new(), next_id: 1, frame: 0, lost_after_ms }
+    }
+
+    /// A new frame begins; answers the tracks that are lost by now.
+    pub(crate) fn begin_frame(&mut self, now: Monotonic) -> Vec<Track<E>> {
+        self.frame += 1;
+        let limit = self.lost_after_ms;
+        self.tracks.extract_if(.., |track| now.since_ms(track.last_seen) > limit).collect()
+    }
+
+    /// The track that a detection at `place` continues, or a new one with evidence `fresh`. In one frame, each track is
+    /// continued once.
+    pub(crate) fn observe(
+        &mut self,
+        place: Place,
+        now: Monotonic,
+        may_be: impl Fn(&E) -> bool,
+        fresh: impl FnOnce() -> E,
+    ) -> &mut Track<E> {
+        let frame = self.frame;
+        let nearest = self
+            .tracks
+            .iter()
+            .enumerate()
+            .filter(|(_, track)| track.last_frame != frame && may_be(&track.evidence))
+            .map(|(i, track)| (i, track.place.distance(place)))
+            .filter(|(_, distance)| *distance <= 1.0)
+            .min_by(|a, b| a.1.total_cmp(&b.1))
+            .map(|(i, _)| i);
+        let i = nearest.unwrap_or_else(|| {
+            let id = self.next_id;
+            self.next_id += 1;
+            self.tracks.push(Track { id, place, since: now, evidence: fresh(), last_seen: now, last_frame: frame });
+            self.tracks.len() - 1
+        });
+        let track = &mut self.tracks[i];
+        (track.place, track.last_seen, track.last_frame) = (place, now, frame);
+        track
+    }
+
+    /// Loses all tracks: the loop is clear, the camera is gone.
+    pub(crate) fn reset(&mut self) -> Vec<Track<E>> {
+        std::mem::take(&mut self.tracks)
+    }
+
+    /// When the oldest of the present tracks was first seen.
+    pub(crate) fn oldest(&self) -> Option<Monotonic> {
+        self.tracks.iter().map(|track| track.since).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(x: f32) -> Place {
+        Place { x, y: 50.0, size: 100.0 }
+    }
+
+    fn see(tracker: &mut Tracker<u32>, place: Place, ms: u64) -> u64 {
+        let track = tracker.observe(place, Monotonic(ms), |_| true, || 0);
+        track.evidence += 1;
+        track.id
+    }
+
+    #[test]
+    fn a_moving_thing_is_one_track_and_a_jump_is_another() {
+        let mut tracker = Tracker::new(1_000);
+        for (i, x) in [0.0, 60.0, 140.0, 230.0].into_iter().enumerate() {
+            tracker.begin_frame(Monotonic(i as u64 * 100));
+            assert_eq!(see(&mut tracker, at(x), i as u64 * 100), 1);
+        }
+        tracker.begin_frame(Monotonic(400));
+        assert_eq!(see(&mut tracker, at(800.0), 400), 2);
+        assert_eq!(tracker.oldest(), Some(Monotonic(0)));
+    }
+
+    #[test]
+    fn two_detections_of_a_frame_are_two_tracks() {
+        let mut tracker = Tracker::new(1_000);
+        tracker.begin_frame(Monotonic(0));
+        assert_ne!(see(&mut tracker, at(0.0), 0), see(&mut tracker, at(10.0), 0));
+    }
+
+    #[test]
+    fn what_is_not_seen_is_lost_and_its_evidence_with_it() {
+        let mut tracker = Tracker::new(1_000);
+        tracker.begin_frame(Monotonic(0));
+        see(&mut tracker, at(0.0), 0);
+        assert!(tracker.begin_frame(Monotonic(1_000)).is_empty());
+        let lost = tracker.begin_frame(Monotonic(1_001));
+        assert_eq!(lost.iter().map(|t| (t.id, t.evidence)).collect::<Vec<_>>(), [(1, 1)]);
+        assert_eq!(see(&mut tracker, at(0.0), 1_001), 2);
+        assert_eq!(tracker.reset().len(), 1);
+        assert_eq!(tracker.oldest(), None);
+    }
+
+    #[test]
+    fn a_detection_that_cannot_be_the_same_starts_anew() {
+        let mut tracker = Tracker::new(1_000);
+        tracker.begin_frame(Monotonic(0));
+        see(&mut tracker, at(0.0), 0);
+        tracker.begin_frame(Monotonic(100));
+        assert_eq!(tracker.observe(at(0.0), Monotonic(100), |_| false, || 0).id, 2);
+    }
+
+    #[test]
+    fn a_place_is_the_box_around_its_points() {
+        let place = Place::around([(10.0, 10.0), (30.0, 12.0), (29.0, 20.0), (11.0, 18.0)]);
+        assert_eq!(place, Some(Place { x: 20.0, y: 15.0, size: 20.0 }));
+        assert_eq!(Place::around([]), None);
+    }
+}

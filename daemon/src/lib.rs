@@ -1,0 +1,17 @@
+//! `cardead`, the controller at a gate or door: it decides on the spot, with or without the network.
+//!
+//! | module | task |
+//! |---|---|
+//! | [`config`] | the configuration file; unknown keys are refused |
+//! | [`store`] | SQLite: plates, encrypted templates, cursor, freshness, seen commands, the outbox of events, receipts |
+//! | [`identity`] | keys and certificates, claiming and renewing them (EST, RFC 7030) |
+//! | [`sync`] | the conversation with the cloud: changes in, events, outcomes and receipts out |
+//! | [`seam`] | what passes between the tasks |
+//! | [`cli`] | `cardead run`, `check`, `claim`, `config`, `status`; one file per command |
+
+pub mod cli;
+pub mod config;
+pub mod identity;
+pub mod seam;
+pub mod store;
+pub mod sync;

@@ -1,0 +1,76 @@
+//! From an aligned face to a template.
+
+use zeroize::Zeroizing;
+
+use super::align::align;
+use super::detector::FaceDetection;
+use super::template::Template;
+use crate::frame::Frame;
+use crate::geometry::Point;
+use crate::manifest::{Input, ModelSpec, Threshold};
+use crate::network::{InferenceError, Network};
+use crate::raster::fill_exact;
+
+/// The model with the role `face-embedder`.
+#[derive(Debug)]
+pub struct FaceEmbedder {
+    network: Network,
+    input: Input,
+    size: [usize; 2],
+    template: [Point; 5],
+    threshold: Threshold,
+}
+
+impl FaceEmbedder {
+    /// `None` when the spec is not an embedder's, which a checked manifest rules out.
+    pub(crate) fn new(network: Network, spec: &ModelSpec) -> Option<Self> {
+        Some(Self {
+            network,
+            input: spec.input.clone(),
+            size: spec.input.size?,
+            template: spec.decode.template_points()?,
+            threshold: spec.threshold.clone(),
+        })
+    }
+
+    /// The crop this model wants of a detected face; `None` when its landmarks make no face.
+    pub fn align(&self, frame: &Frame, face: &FaceDetection) -> Option<Zeroizing<Frame>> {
+        align(frame, &face.landmarks, &self.template, self.size)
+    }
+
+    /// The template of an aligned crop, of unit length.
+    pub fn embed(&mut self, crop: &Frame) -> Result<Template, InferenceError> {
+        let found = [crop.height() as usize, crop.width() as usize];
+        if found != self.size {
+            return Err(InferenceError::CropSize { model: self.network.model().clone(), expected: self.size, found });
+        }
+        fill_exact(crop, &self.input, &mut self.network.tensor);
+        let model = self.network.model().clone();
+        self.network.run(self.size, |outputs| {
+            let (shape, values) = outputs.first()?;
+            Template::normalised(model, Zeroizing::new(values.to_vec())).ok_or_else(|| {
+                outputs.unexpected("embedding", "16 to 4096 finite numbers, not all zero", format!("shape {shape:?}"))
+            })
+        })
+    }
+
+    /// Id of the model; templates carry it.
+    pub fn model(&self) -> &str {
+        self.network.model()
+    }
+
+    /// From which cosine on two templates count as one person, and the false-match rate that stands for.
+    pub fn threshold(&self) -> &Threshold {
+        &self.threshold
+    }
+
+    /// Distance between the eyes in the aligned crop, in pixels: smaller faces are enlarged.
+    pub fn eye_distance_px(&self) -> f32 {
+        self.template[0].distance(self.template[1])
+    }
+
+    /// Height and width of the aligned crop, in pixels.
+    pub fn crop_size(&self) -> [usize; 2] {
+        self.size
+    }
+}

@@ -1,0 +1,16 @@
+//! Faces: detection, alignment, embedding, templates and 1:N comparison.
+//!
+//! Vocabulary of ISO/IEC 2382-37: a [`Template`] is a biometric reference (stored) or probe (just seen), and the cosine of
+//! two is the comparison score.
+
+mod align;
+mod detector;
+mod embedder;
+mod gallery;
+mod template;
+
+pub use align::{align, sharpness};
+pub use detector::{FaceDetection, FaceDetector};
+pub use embedder::FaceEmbedder;
+pub use gallery::{Gallery, Match};
+pub use template::{Template, TemplateError};

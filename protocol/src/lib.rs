@@ -1,0 +1,24 @@
+//! What controller and cloud say to each other.
+//!
+//! MQTT is only the pipe: nothing here depends on a broker's memory or honesty. Every message is a JSON Web Signature
+//! ([`jws`]) over a numbered, addressed envelope ([`envelope`]); a controller believes only the cloud key it pinned
+//! when it was claimed, the cloud only the key in the controller's certificate. Biometric templates travel sealed to
+//! the controller's own key ([`seal`], RFC 9180).
+//!
+//! To add a message: a variant in [`message::Down`] or [`message::Up`], a line in `docs/reference/topics.md`, and a
+//! handler on the other side; the envelope, the signature and the session rules come with it.
+
+pub mod clock;
+pub mod controller;
+pub mod digest;
+pub mod envelope;
+pub mod est;
+pub mod event;
+pub mod id;
+pub mod jws;
+pub mod message;
+pub mod rfc3339;
+pub mod seal;
+pub mod topic;
+
+pub use cardea_access::time::{Monotonic, Timestamp};

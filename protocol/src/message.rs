@@ -1,0 +1,273 @@
+//! The messages themselves. [`Down`] goes from the cloud to a controller, [`Up`] the other way.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::event::Event;
+use crate::id::{
+    AccessPointId, BootId, CommandId, ControllerId, ErasureId, PlateId, Revision, SaleId, SubjectToken, TemplateId,
+};
+use crate::seal::{Sealed, SealingKey};
+use cardea_access::time::Timestamp;
+
+/// From a controller to the cloud.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Up {
+    /// Opens a session; the envelope carries its fresh id.
+    Hello(Hello),
+    /// The controller's holdings now stand at this revision.
+    Applied {
+        /// The cursor after applying.
+        revision: Revision,
+        /// Over what is really held.
+        digest: Digest,
+    },
+    /// Events from the outbox, oldest first; repeated until acknowledged.
+    Events {
+        /// At most 100.
+        events: Vec<Event>,
+    },
+    /// What became of a command.
+    CommandResult {
+        /// The command.
+        command_id: CommandId,
+        /// Its outcome so far; `Accepted` is followed by a final one.
+        outcome: CommandOutcome,
+    },
+    /// A subject was erased here. The inner JWS ([`crate::jws::Use::Receipt`] over [`Receipt`]) is kept as evidence.
+    Receipt {
+        /// The signed receipt.
+        receipt_jws: String,
+    },
+    /// The state of the controller's equipment changed.
+    Equipment {
+        /// All of it.
+        equipment: Vec<AccessPoint>,
+    },
+}
+
+/// A controller introduces itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// This start of the program; commands for another are refused.
+    pub boot_id: BootId,
+    /// The last revision it has applied.
+    pub cursor: Revision,
+    /// Over what it holds.
+    pub digest: Digest,
+    /// The key templates are to be sealed to.
+    pub sealing_key: SealingKey,
+    /// The embedder's id in its model pack: templates of another model are useless to it. `None` without face models.
+    pub embedder: Option<String>,
+    /// `cardead`'s version.
+    pub software: String,
+    /// The barriers and doors it drives.
+    pub equipment: Vec<AccessPoint>,
+}
+
+/// A barrier or door as its controller knows it (ONVIF "access point").
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessPoint {
+    /// Its id.
+    pub id: AccessPointId,
+    /// `barrier` or `door`.
+    pub kind: AccessPointKind,
+    /// What opens it: any of `plate`, `face`, `remote`, `exit-button`.
+    pub credentials: Vec<String>,
+    /// Whether its boards and cameras answer.
+    pub reachable: bool,
+    /// `closed`, `opening`, `open`, `closing`, `held`, `forced`, `fault`, `unknown`.
+    pub state: String,
+}
+
+/// What kind of access point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AccessPointKind {
+    /// A boom barrier or gate for vehicles.
+    Barrier,
+    /// A door or wicket for people.
+    Door,
+}
+
+/// From the cloud to a controller.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Down {
+    /// The next part of the change log, applied in one transaction, if the cursor is `from`.
+    Changes {
+        /// The revision these changes start after.
+        from: Revision,
+        /// The revision they lead to.
+        to: Revision,
+        /// In order.
+        changes: Vec<Change>,
+        /// The cloud's own digest at `to`, where this is the last part; compared after applying.
+        digest: Option<Digest>,
+    },
+    /// Everything at once, in pages: replaces what the controller holds, in one transaction, once all pages are here.
+    Snapshot {
+        /// The revision it stands at.
+        revision: Revision,
+        /// Page number from 0.
+        page: u32,
+        /// How many pages.
+        pages: u32,
+        /// Plates of this page.
+        plates: Vec<PlateEntry>,
+        /// Templates of this page.
+        templates: Vec<TemplateEntry>,
+        /// The cloud's own digest at `revision`.
+        digest: Digest,
+    },
+    /// Revision `revision` is current at `at`: the statement that keeps biometrics admitted.
+    Freshness {
+        /// The newest revision of the site.
+        revision: Revision,
+        /// By the cloud's clock.
+        #[serde(with = "crate::rfc3339")]
+        at: Timestamp,
+    },
+    /// An order to open.
+    Command(Command),
+    /// Events up to this number are stored; the outbox may forget them.
+    EventsStored {
+        /// The highest number stored.
+        through: u64,
+    },
+    /// Erasure receipts are stored; they need not be sent again.
+    ReceiptStored {
+        /// The order.
+        erasure: ErasureId,
+    },
+    /// The session cannot go on; the controller starts a new one after `retry_ms`.
+    Reconnect {
+        /// How long to wait.
+        retry_ms: u64,
+    },
+}
+
+/// One step of a site's change log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Change {
+    /// Admit a plate.
+    PlateAdmitted(PlateEntry),
+    /// Admit a plate no more.
+    PlateRemoved {
+        /// Which.
+        plate_id: PlateId,
+    },
+    /// Hold a biometric reference.
+    TemplateAdded(TemplateEntry),
+    /// Erase everything biometric of a subject, and answer with a receipt.
+    SubjectErased {
+        /// The order.
+        erasure: ErasureId,
+        /// Whose.
+        subject: SubjectToken,
+    },
+    /// A flat was sold: remove the plates and erase the subjects, as one step.
+    PropertySold {
+        /// The sale.
+        sale: SaleId,
+        /// Plates that are admitted no more.
+        plate_ids: Vec<PlateId>,
+        /// Subjects to erase, each with its order.
+        subjects: Vec<(ErasureId, SubjectToken)>,
+    },
+    /// A revision whose effect was undone by a later one; keeps the numbering without keeping the data.
+    Superseded,
+}
+
+/// An admitted plate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlateEntry {
+    /// Its id.
+    pub plate_id: PlateId,
+    /// Canonical form (`cardea_access::plate`).
+    pub plate: String,
+    /// When it is admitted.
+    #[serde(default)]
+    pub validity: Validity,
+}
+
+/// A biometric reference, sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateEntry {
+    /// Its id.
+    pub template_id: TemplateId,
+    /// Whose.
+    pub subject: SubjectToken,
+    /// The template's bytes, sealed to the controller that gets this message.
+    pub sealed: Sealed,
+}
+
+/// A period; open ends are `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validity {
+    /// First instant.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::rfc3339::option")]
+    pub from: Option<Timestamp>,
+    /// First instant no more.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::rfc3339::option")]
+    pub until: Option<Timestamp>,
+}
+
+impl Validity {
+    /// No limits.
+    pub const ALWAYS: Self = Self { from: None, until: None };
+}
+
+/// An order to open, for one start of one controller, and for a short time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Executed at most once.
+    pub command_id: CommandId,
+    /// The start of the program it is for.
+    pub boot_id: BootId,
+    /// What to open.
+    pub access_point: AccessPointId,
+    /// Refused afterwards; at most [`MAX_COMMAND_LIFE_MS`] after signing.
+    #[serde(with = "crate::rfc3339")]
+    pub expires_at: Timestamp,
+}
+
+/// No command lives longer (requirement "threats", 3).
+pub const MAX_COMMAND_LIFE_MS: i64 = 30_000;
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum CommandOutcome {
+    /// Decided and sent to the relay.
+    Accepted,
+    /// The mechanism reported that it has opened.
+    Confirmed,
+    /// The mechanism did not report in time, or has no sensor.
+    NotConfirmed,
+    /// Not done, and will not be done later.
+    Refused {
+        /// Stable reason code of `cardea-access`.
+        reason: String,
+    },
+}
+
+/// A controller's statement that a subject's biometrics are gone from it. Signed on its own, kept as evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The order.
+    pub erasure: ErasureId,
+    /// Who erased.
+    pub controller: ControllerId,
+    /// The revision that carried the order.
+    pub revision: Revision,
+    /// How many templates were held and are erased.
+    pub templates_erased: u32,
+    /// Whether the database was rewritten, the log truncated and the files checked for the templates' bytes.
+    pub verified: bool,
+    /// When, by the controller's clock.
+    #[serde(with = "crate::rfc3339")]
+    pub at: Timestamp,
+}

@@ -1,0 +1,10 @@
+//! The whole system on one machine: the site that the demo, the playground, the benchmarks and the system tests share.
+//!
+//! [`site`] starts the real programs (`cardea-cloud`, `cardead`, `cardea-sim`) on ephemeral ports in a scratch folder,
+//! with a certification authority of its own; [`picture`] makes what the cameras see; [`story`] plays the main job
+//! chapter by chapter; [`report`] turns what happened into a page for someone who would rather look than read.
+
+pub mod picture;
+pub mod report;
+pub mod site;
+pub mod story;
