@@ -47,7 +47,8 @@ struct Source {
 impl Source {
     fn new(config: &CameraConfig) -> Result<Self, DeviceError> {
         let http = config.http();
-        let client = client(http).map_err(|problem| ConfigError { problems: vec![format!("camera {:?}: {problem}", http.id)] })?;
+        let client = client(http)
+            .map_err(|problem| ConfigError { problems: vec![format!("camera {:?}: {problem}", http.id)] })?;
         Ok(Self {
             device: config.describe(),
             config: http.clone(),

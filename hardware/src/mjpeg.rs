@@ -89,7 +89,11 @@ impl Multipart {
                 }
                 State::Header => {
                     let Some((header_len, body_at)) = end_of_header(&self.buffer) else {
-                        return if self.buffer.len() > MAX_HEADER_BYTES { Err(StreamError::BadHeader) } else { Ok(None) };
+                        return if self.buffer.len() > MAX_HEADER_BYTES {
+                            Err(StreamError::BadHeader)
+                        } else {
+                            Ok(None)
+                        };
                     };
                     let length = content_length(&self.buffer[..header_len])?;
                     self.buffer.advance(body_at);

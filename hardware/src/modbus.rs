@@ -103,7 +103,8 @@ impl Bus for ModbusBus {
         let action = "read its inputs";
         let first = self.address(action, low)?;
         let count = self.address(action, high - low + 1)?;
-        let Response::ReadDiscreteInputs(answered) = self.call(action, Request::ReadDiscreteInputs(first, count)).await?
+        let Response::ReadDiscreteInputs(answered) =
+            self.call(action, Request::ReadDiscreteInputs(first, count)).await?
         else {
             return Err(DeviceError::protocol(&self.device, action, "the answer is of another kind"));
         };

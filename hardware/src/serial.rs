@@ -85,7 +85,11 @@ impl<P: AsyncRead + AsyncWrite + Unpin + Send> LcusBus<P> {
                 return Ok(states);
             }
             if answer.len() > MAX_STATUS_BYTES {
-                return Err(DeviceError::protocol(&self.device, action, "no state in its answer; set feedback = false"));
+                return Err(DeviceError::protocol(
+                    &self.device,
+                    action,
+                    "no state in its answer; set feedback = false",
+                ));
             }
             let mut chunk = [0; 64];
             match self.port.read(&mut chunk).await {

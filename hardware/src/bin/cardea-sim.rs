@@ -1,1 +1,81 @@
-fn main() {}
+//! `cardea-sim`: a simulated house with a barrier, a door and cameras. See `cardea_hardware::sim`.
+//!
+//! Prints one line of JSON with the addresses it is bound to, then logs to stderr. Ctrl-C or SIGTERM ends it.
+
+use std::{io::Write as _, net::SocketAddr, path::PathBuf};
+
+use anyhow::Context as _;
+use cardea_hardware::sim::{Sim, SimCameraConfig, SimConfig};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A simulated house: a Modbus TCP board, cameras over HTTP, and a control API with fault switches.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// A TOML file with the keys of `SimConfig`; the other arguments override it.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Where the Modbus TCP server listens [default: 127.0.0.1:0, any port]
+    #[arg(long)]
+    modbus: Option<SocketAddr>,
+    /// Where the cameras listen [default: 127.0.0.1:0, any port]
+    #[arg(long)]
+    cameras: Option<SocketAddr>,
+    /// Where the control API listens [default: 127.0.0.1:0, any port]
+    #[arg(long)]
+    control: Option<SocketAddr>,
+    /// A camera's id; may be given several times [default: plate-cam and face-cam]
+    #[arg(long = "camera")]
+    camera: Vec<String>,
+    /// How long the boom takes from closed to open, in milliseconds.
+    #[arg(long)]
+    travel_ms: Option<u64>,
+    /// Whether a person at the door opens it when it is released.
+    #[arg(long)]
+    auto_push: Option<bool>,
+}
+
+impl Arguments {
+    fn into_config(self) -> anyhow::Result<SimConfig> {
+        let mut config = match &self.config {
+            None => SimConfig::default(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+                toml::from_str(&text).with_context(|| format!("understanding {}", path.display()))?
+            }
+        };
+        config.modbus = self.modbus.unwrap_or(config.modbus);
+        config.cameras = self.cameras.unwrap_or(config.cameras);
+        config.control = self.control.unwrap_or(config.control);
+        if !self.camera.is_empty() {
+            config.camera = self.camera.into_iter().map(SimCameraConfig::named).collect();
+        }
+        config.house.barrier.travel_ms = self.travel_ms.unwrap_or(config.house.barrier.travel_ms);
+        config.house.door.auto_push = self.auto_push.unwrap_or(config.house.door.auto_push);
+        Ok(config)
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let config = Arguments::parse().into_config()?;
+    let mut terminated = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let house = Sim::start(config).await?;
+    let bound = serde_json::json!({
+        "modbus": house.modbus_addr().to_string(),
+        "cameras": house.cameras_url(),
+        "control": house.control_url(),
+    });
+    writeln!(std::io::stdout(), "{bound}").context("printing the addresses")?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("listening for Ctrl-C")?,
+        _ = terminated.recv() => {}
+    }
+    tracing::info!("ending");
+    house.shutdown().await;
+    Ok(())
+}

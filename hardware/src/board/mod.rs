@@ -108,4 +108,3 @@ pub(crate) struct Started {
 pub(crate) fn start(plan: Plan, driver: Arc<dyn Driver>, shutdown: CancellationToken) -> Started {
     task::start(Arc::new(plan), driver, shutdown)
 }
-

@@ -241,7 +241,9 @@ impl BoardConfig {
     /// Names the board in messages: id, driver, address.
     pub(crate) fn describe(&self) -> String {
         match self {
-            Self::ModbusTcp(board) => format!("board {:?} (modbus-tcp {} unit {})", board.id, board.address, board.unit),
+            Self::ModbusTcp(board) => {
+                format!("board {:?} (modbus-tcp {} unit {})", board.id, board.address, board.unit)
+            }
             Self::GpioRppal(board) => format!("board {:?} (gpio-rppal)", board.id),
             Self::GpioCdev(board) => format!("board {:?} (gpio-cdev {})", board.id, board.chip.display()),
             Self::SerialLcus(board) => format!("board {:?} (serial-lcus {})", board.id, board.path.display()),

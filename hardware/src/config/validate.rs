@@ -114,9 +114,7 @@ impl Problems {
         let gpio = |id: &str| matches!(boards.get(id), Some(BoardConfig::GpioCdev(_) | BoardConfig::GpioRppal(_)));
         let outputs = config.outputs.iter().map(|o| (o.board.as_str(), o.channel, format!("output {:?}", o.id)));
         let gpio_inputs = config.inputs.iter().filter(|input| gpio(&input.board));
-        self.channels(
-            outputs.chain(gpio_inputs.map(|i| (i.board.as_str(), i.channel, format!("input {:?}", i.id)))),
-        );
+        self.channels(outputs.chain(gpio_inputs.map(|i| (i.board.as_str(), i.channel, format!("input {:?}", i.id)))));
     }
 
     fn inputs(&mut self, config: &HardwareConfig, boards: &Boards<'_>) {
@@ -146,7 +144,8 @@ impl Problems {
                 ));
             }
         }
-        let modbus = config.inputs.iter().filter(|i| matches!(boards.get(i.board.as_str()), Some(BoardConfig::ModbusTcp(_))));
+        let modbus =
+            config.inputs.iter().filter(|i| matches!(boards.get(i.board.as_str()), Some(BoardConfig::ModbusTcp(_))));
         self.channels(modbus.map(|i| (i.board.as_str(), i.channel, format!("input {:?}", i.id))));
     }
 
@@ -157,7 +156,9 @@ impl Problems {
             ("http", None) => {}
             ("http", Some(_)) => self.add(format!("{entry}: ca_file is for https only; remove it")),
             ("https", Some(_)) => {}
-            ("https", None) => self.add(format!("{entry}: https needs ca_file, the PEM file of who signed its certificate")),
+            ("https", None) => {
+                self.add(format!("{entry}: https needs ca_file, the PEM file of who signed its certificate"))
+            }
             (other, _) => self.add(format!("{entry}: url has scheme {other:?}; use http or https")),
         }
         if !http.url.username().is_empty() || http.url.password().is_some() {

@@ -1,0 +1,158 @@
+//! The cameras: single pictures and MJPEG streams over HTTP, with their faults.
+
+use std::{io, io::Cursor, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use futures_util::stream;
+use image::{ImageFormat, Rgb, RgbImage};
+use tokio::{sync::watch, time::sleep};
+
+use super::{
+    SimError, World,
+    config::SimCameraConfig,
+    fault::{Fault, FaultSwitch},
+};
+use crate::ImageKind;
+
+const BOUNDARY: &str = "cardea-frame";
+
+/// A camera's current picture and fault.
+pub(super) struct SimCamera {
+    id: String,
+    interval: Duration,
+    picture: watch::Sender<(Bytes, ImageKind)>,
+    pub(super) fault: FaultSwitch,
+}
+
+impl SimCamera {
+    pub(super) fn new(config: &SimCameraConfig) -> Result<Self, SimError> {
+        let camera = Self {
+            id: config.id.clone(),
+            interval: Duration::from_secs_f64(1.0 / config.fps.clamp(0.1, 1000.0)),
+            picture: watch::Sender::new((empty_scene(), ImageKind::Png)),
+            fault: FaultSwitch::default(),
+        };
+        if let Some(path) = &config.picture {
+            let picture = std::fs::read(path).map_err(|source| SimError::PictureFile {
+                camera: config.id.clone(),
+                path: path.display().to_string(),
+                source,
+            })?;
+            camera.set_picture(picture.into())?;
+        }
+        Ok(camera)
+    }
+
+    pub(super) fn set_picture(&self, picture: Bytes) -> Result<(), SimError> {
+        let kind = ImageKind::sniff(&picture).ok_or_else(|| SimError::NotAPicture { camera: self.id.clone() })?;
+        self.picture.send_replace((picture, kind));
+        Ok(())
+    }
+}
+
+pub(super) fn router(world: Arc<World>) -> Router {
+    Router::new()
+        .route("/cameras/{id}/snapshot.jpg", get(snapshot))
+        .route("/cameras/{id}/stream.mjpeg", get(stream_of))
+        .with_state(world)
+}
+
+async fn snapshot(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
+    let Ok(camera) = world.camera(&id) else { return StatusCode::NOT_FOUND.into_response() };
+    match camera.fault.get() {
+        Fault::None => {}
+        Fault::Slow { ms } => sleep(Duration::from_millis(ms)).await,
+        Fault::Dead => return broken(),
+        Fault::Silent => {
+            tokio::select! {
+                () = world.shutdown.cancelled() => {}
+                () = camera.fault.until(|fault| *fault != Fault::Silent) => {}
+            }
+            return broken();
+        }
+        Fault::Garbage => return ([(header::CONTENT_TYPE, "image/jpeg")], noise()).into_response(),
+    }
+    let (picture, kind) = camera.picture.borrow().clone();
+    ([(header::CONTENT_TYPE, kind.content_type()), (header::CACHE_CONTROL, "no-store")], picture).into_response()
+}
+
+async fn stream_of(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
+    let Ok(camera) = world.camera(&id) else { return StatusCode::NOT_FOUND.into_response() };
+    if camera.fault.get() == Fault::Dead {
+        return broken();
+    }
+    let picture = camera.picture.subscribe();
+    let parts = stream::unfold((world.clone(), id, picture, true), |(world, id, mut picture, first)| async move {
+        let part = next_part(&world, &id, &mut picture, first).await?;
+        Some((part, (world, id, picture, false)))
+    });
+    let content_type = format!("multipart/x-mixed-replace; boundary={BOUNDARY}");
+    ([(header::CONTENT_TYPE, content_type)], Body::from_stream(parts)).into_response()
+}
+
+/// The next part of a stream, in its time; an error breaks the connection, `None` ends the stream.
+async fn next_part(
+    world: &World,
+    id: &str,
+    picture: &mut watch::Receiver<(Bytes, ImageKind)>,
+    first: bool,
+) -> Option<io::Result<Bytes>> {
+    let camera = world.camera(id).ok()?;
+    let due = async {
+        if !first {
+            tokio::select! {
+                () = sleep(camera.interval) => {}
+                changed = picture.changed() => drop(changed),
+            }
+        }
+        if let Fault::Slow { ms } = camera.fault.get() {
+            sleep(Duration::from_millis(ms)).await;
+        }
+        // A silent camera keeps the connection and says nothing.
+        camera.fault.until(|fault| *fault != Fault::Silent).await;
+    };
+    tokio::select! {
+        () = world.shutdown.cancelled() => return None,
+        () = camera.fault.until(|fault| *fault == Fault::Dead) => {
+            return Some(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        () = due => {}
+    }
+    let (bytes, kind) = match camera.fault.get() {
+        Fault::Garbage => (noise(), ImageKind::Jpeg),
+        _ => picture.borrow_and_update().clone(),
+    };
+    let head =
+        format!("--{BOUNDARY}\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n", kind.content_type(), bytes.len());
+    let mut part = BytesMut::with_capacity(head.len() + bytes.len() + 2);
+    part.put_slice(head.as_bytes());
+    part.put(bytes);
+    part.put_slice(b"\r\n");
+    Some(Ok(part.freeze()))
+}
+
+/// An answer that breaks off: the connection is closed by the failing body.
+fn broken() -> Response {
+    let failing = stream::iter([Err::<Bytes, io::Error>(io::ErrorKind::ConnectionReset.into())]);
+    Body::from_stream(failing).into_response()
+}
+
+fn noise() -> Bytes {
+    (0..2048u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+}
+
+fn empty_scene() -> Bytes {
+    let scene = RgbImage::from_pixel(640, 480, Rgb([128, 128, 128]));
+    let mut encoded = Cursor::new(Vec::new());
+    // Writing to memory does not fail; an empty picture would be seen at once by whoever fetches it.
+    let _ = scene.write_to(&mut encoded, ImageFormat::Png);
+    encoded.into_inner().into()
+}

@@ -1,0 +1,64 @@
+//! What a simulated house is made of.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use serde::Deserialize;
+
+use super::physics::HouseConfig;
+
+/// A simulated house. Everything has a default: two cameras (`plate-cam`, `face-cam`), and ports chosen by the system.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SimConfig {
+    /// Where the Modbus TCP server listens; port 0 for any.
+    pub modbus: SocketAddr,
+    /// Where the cameras listen; port 0 for any.
+    pub cameras: SocketAddr,
+    /// Where the control API listens; port 0 for any. It has no authentication: keep it on the loopback address.
+    pub control: SocketAddr,
+    /// The cameras.
+    pub camera: Vec<SimCameraConfig>,
+    /// Barrier and door.
+    pub house: HouseConfig,
+}
+
+/// One camera.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SimCameraConfig {
+    /// Its name, part of its URLs.
+    pub id: String,
+    /// Frames per second of the stream, at least 0.1. A new picture is sent at once, whatever the rate.
+    #[serde(default = "default_fps")]
+    pub fps: f64,
+    /// The first picture, JPEG or PNG; without it, an empty grey scene of 640 by 480 pixels.
+    #[serde(default)]
+    pub picture: Option<PathBuf>,
+}
+
+impl SimCameraConfig {
+    /// A camera with the defaults.
+    pub fn named(id: impl Into<String>) -> Self {
+        Self { id: id.into(), fps: default_fps(), picture: None }
+    }
+}
+
+impl Default for SimConfig {
+    fn default() -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            modbus: any,
+            cameras: any,
+            control: any,
+            camera: vec![SimCameraConfig::named("plate-cam"), SimCameraConfig::named("face-cam")],
+            house: HouseConfig::default(),
+        }
+    }
+}
+
+fn default_fps() -> f64 {
+    10.0
+}
