@@ -92,7 +92,8 @@ impl Similarity {
             spread += sx * sx + sy * sy;
         }
         let (a, b) = (dot / spread, cross / spread);
-        let shift = (centre_to.0 - a * centre_from.0 + b * centre_from.1, centre_to.1 - b * centre_from.0 - a * centre_from.1);
+        let shift =
+            (centre_to.0 - a * centre_from.0 + b * centre_from.1, centre_to.1 - b * centre_from.0 - a * centre_from.1);
         let found = Self { a: a as f32, b: b as f32, tx: shift.0 as f32, ty: shift.1 as f32 };
         (found.scale().is_normal() && found.tx.is_finite() && found.ty.is_finite()).then_some(found)
     }

@@ -4,7 +4,6 @@
 //! here; `models/base/manifest.toml` is the living example.
 
 use std::fmt;
-use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -66,7 +65,7 @@ impl fmt::Display for Role {
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
     /// Stable id. It is part of every template, so that only like is compared with like.
-    pub id: Arc<str>,
+    pub id: String,
     /// What it is for.
     pub role: Role,
     /// File name inside the pack's folder.
@@ -213,7 +212,7 @@ impl Manifest {
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
         let manifest: Self = toml::from_str(text)?;
         for (i, model) in manifest.models.iter().enumerate() {
-            model.check().map_err(|problem| ManifestError::Model { model: model.id.to_string(), problem })?;
+            model.check().map_err(|problem| ManifestError::Model { model: model.id.clone(), problem })?;
             for earlier in &manifest.models[..i] {
                 if earlier.role == model.role {
                     return Err(ManifestError::Duplicate { what: format!("role {}", model.role) });
@@ -387,8 +386,10 @@ meaning = "peak probability"
     fn a_good_manifest_is_understood() {
         let manifest = Manifest::parse(GOOD).unwrap();
         let model = &manifest.models[0];
-        assert_eq!((model.role, &*model.id), (Role::PlateDetector, "plate-detector-1"));
-        assert!(matches!(&model.decode, Decode::CentrePoints { points: 4, points_output, .. } if points_output == "points"));
+        assert_eq!((model.role, model.id.as_str()), (Role::PlateDetector, "plate-detector-1"));
+        assert!(
+            matches!(&model.decode, Decode::CentrePoints { points: 4, points_output, .. } if points_output == "points")
+        );
         assert_eq!(model.threshold.false_match_rate, None);
     }
 

@@ -22,7 +22,9 @@ pub enum InferenceError {
         source: ort::Error,
     },
     /// An output does not have the form its manifest entry promises.
-    #[error("model {model}: output `{output}` is {found}, expected {expected}; the file does not fit its manifest entry")]
+    #[error(
+        "model {model}: output `{output}` is {found}, expected {expected}; the file does not fit its manifest entry"
+    )]
     Output {
         /// Id of the model.
         model: Arc<str>,
@@ -73,7 +75,7 @@ impl Network {
         check_input(&session, spec).map_err(BuildError::Mismatch)?;
         check_output_names(&session, spec).map_err(BuildError::Mismatch)?;
         Ok(Self {
-            model: spec.id.clone(),
+            model: spec.id.as_str().into(),
             session,
             tensor: Zeroizing::new(Vec::new()),
             planes: spec.input.channels.count(),
@@ -138,7 +140,12 @@ impl Outputs<'_, '_> {
         Ok(data)
     }
 
-    pub(crate) fn unexpected(&self, output: &str, expected: impl Into<String>, found: impl Into<String>) -> InferenceError {
+    pub(crate) fn unexpected(
+        &self,
+        output: &str,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> InferenceError {
         InferenceError::Output {
             model: self.model.clone(),
             output: output.into(),

@@ -195,7 +195,14 @@ pub(crate) enum Border {
 
 /// Builds a `width` x `height` crop; `map` says where in the frame a point of the crop lies, `shrink` how many frame
 /// pixels one crop pixel covers per axis (so that enough of them are averaged).
-pub(crate) fn warp(frame: &Frame, width: u32, height: u32, border: Border, shrink: f32, map: impl Fn(Point) -> Point) -> Frame {
+pub(crate) fn warp(
+    frame: &Frame,
+    width: u32,
+    height: u32,
+    border: Border,
+    shrink: f32,
+    map: impl Fn(Point) -> Point,
+) -> Frame {
     let samples = (shrink.ceil() as u32).clamp(1, MAX_SAMPLES);
     let share = 1.0 / (samples * samples) as f32;
     let mut crop = Frame::filled(width, height, [0; 3]);

@@ -8,7 +8,12 @@ use crate::raster::{Border, warp};
 
 /// Cuts a `size` (height, width) crop in which `landmarks` lie, as nearly as a similarity allows, on `template` (pixels
 /// of the crop). `None` for landmarks that coincide or are not finite.
-pub fn align(frame: &Frame, landmarks: &[Point; 5], template: &[Point; 5], size: [usize; 2]) -> Option<Zeroizing<Frame>> {
+pub fn align(
+    frame: &Frame,
+    landmarks: &[Point; 5],
+    template: &[Point; 5],
+    size: [usize; 2],
+) -> Option<Zeroizing<Frame>> {
     let to_frame = Similarity::estimate(landmarks, template)?.inverse();
     // landmarks and templates come from tools that count from pixel centres: half a pixel less than our coordinates
     let map = |p: Point| {

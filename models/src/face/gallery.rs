@@ -14,7 +14,7 @@ use super::template::{Template, TemplateError, dot};
 pub struct Gallery<Id> {
     model: Arc<str>,
     ids: Vec<Id>,
-    /// Rows of `dimensions` values; grown by hand, so that outgrown memory is overwritten.
+    /// Rows of `dimensions` values, followed by zeros; grown by hand, so that outgrown memory is overwritten.
     rows: Vec<f32>,
     dimensions: usize,
 }
@@ -60,12 +60,13 @@ impl<Id: Clone + PartialEq> Gallery<Id> {
         } else if self.dimensions != vector.len() {
             return Err(TemplateError::Malformed);
         }
-        if self.rows.len() + vector.len() > self.rows.capacity() {
-            let mut larger = Vec::with_capacity((2 * self.rows.len()).max(64 * vector.len()));
-            larger.extend_from_slice(&self.rows);
+        let used = self.ids.len() * self.dimensions;
+        if used + vector.len() > self.rows.len() {
+            let mut larger = vec![0.0; (2 * used).max(64 * vector.len())];
+            larger[..used].copy_from_slice(&self.rows[..used]);
             std::mem::replace(&mut self.rows, larger).zeroize();
         }
-        self.rows.extend_from_slice(vector);
+        self.rows[used..used + vector.len()].copy_from_slice(vector);
         self.ids.push(id);
         Ok(())
     }
@@ -102,9 +103,9 @@ impl<Id: Clone + PartialEq> Gallery<Id> {
         }
         let (mut best, mut score) = (0, f32::NEG_INFINITY);
         let mut runner_up: Option<f32> = None;
-        for (i, row) in self.rows.chunks_exact(self.dimensions).enumerate() {
+        for (i, (row, id)) in self.rows.chunks_exact(self.dimensions).zip(&self.ids).enumerate() {
             let found = dot(row, probe.vector());
-            let same = self.ids[i] == self.ids[best];
+            let same = *id == self.ids[best];
             if found > score {
                 if !same && score > f32::NEG_INFINITY {
                     runner_up = Some(score);
@@ -121,8 +122,7 @@ impl<Id: Clone + PartialEq> Gallery<Id> {
         let last = self.ids.len() - 1;
         let width = self.dimensions;
         self.rows.copy_within(last * width..(last + 1) * width, i * width);
-        self.rows[last * width..].zeroize();
-        self.rows.truncate(last * width);
+        self.rows[last * width..(last + 1) * width].zeroize();
         self.ids.swap_remove(i);
     }
 }
@@ -193,21 +193,22 @@ mod tests {
     }
 
     #[test]
-    fn a_removed_template_is_not_left_behind_the_end() {
+    fn a_removed_template_is_overwritten() {
         let mut gallery = Gallery::new("e");
-        for id in 0..3 {
-            gallery.add(id, &template(&[1.0 + id as f32; 16])).unwrap();
+        for id in 0..100 {
+            let mut values = [0.1; 16];
+            values[id % 16] = 1.0 + id as f32;
+            gallery.add(id, &template(&values)).unwrap();
         }
-        gallery.remove(&1);
-        gallery.remove(&0);
-        // grow back into the memory the removed rows had: it must hold zeros
-        let held = gallery.rows.len();
-        gallery.rows.resize(held, 7.0);
-        let capacity = gallery.rows.capacity();
-        assert!(capacity >= 3 * 16);
+        let erased = gallery.rows[40 * 16..41 * 16].to_vec();
+        assert_eq!(gallery.remove(&40), 1);
+        assert!(gallery.rows.chunks_exact(16).all(|row| row != erased));
+        assert!(gallery.rows[99 * 16..].iter().all(|v| *v == 0.0));
         gallery.clear();
         assert!(gallery.is_empty() && gallery.rows.is_empty());
         assert_eq!(gallery.search(&template(&[1.0; 16])).unwrap(), None);
+        gallery.add(7, &template(&[1.0; 24])).unwrap();
+        assert_eq!(gallery.len(), 1);
     }
 
     #[test]

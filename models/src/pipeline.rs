@@ -1,0 +1,201 @@
+//! The stages in a row: what a camera thread calls for each frame, and what enrolment calls for a photo.
+
+use zeroize::Zeroizing;
+
+use crate::face::{FaceDetection, FaceDetector, FaceEmbedder, Template, sharpness};
+use crate::frame::Frame;
+use crate::network::InferenceError;
+use crate::plate::{PlateDetection, PlateDetector, PlateReader, PlateReading};
+use crate::stopwatch::Stopwatch;
+
+/// Only the best few objects of a frame are read or embedded: nobody can flood the controller with a poster of faces.
+const MAX_PER_FRAME: usize = 6;
+/// A photo's face may be enlarged by this much at most to fill the embedder's crop.
+const MAX_ENROL_ENLARGEMENT: f32 = 1.5;
+/// A second face counts when its eye distance is at least this share of the first one's.
+const SECOND_FACE_SHARE: f32 = 0.4;
+/// Least [`sharpness`] of an enrolled face: LFW portraits lie above 0.01, strongly blurred ones below 0.002.
+const MIN_SHARPNESS: f32 = 0.003;
+
+/// Plate detection and reading.
+#[derive(Debug)]
+pub struct PlatePipeline {
+    detector: PlateDetector,
+    reader: PlateReader,
+}
+
+/// What one frame says about plates.
+#[derive(Debug, Clone)]
+pub struct PlateFrame {
+    /// Detected plates, best first.
+    pub plates: Vec<PlateEvidence>,
+    /// How long each stage took.
+    pub timings: PlateTimings,
+}
+
+/// One plate of a frame.
+#[derive(Debug, Clone)]
+pub struct PlateEvidence {
+    /// Where.
+    pub detection: PlateDetection,
+    /// What was read; `None` beyond the first few plates of a frame or when the corners span no area.
+    pub reading: Option<PlateReading>,
+}
+
+/// Durations in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct PlateTimings {
+    /// Scaling and plate detection.
+    pub detect_ms: f32,
+    /// Rectification and reading, all plates of the frame together.
+    pub read_ms: f32,
+}
+
+impl PlatePipeline {
+    /// A pipeline of the two stages.
+    pub fn new(detector: PlateDetector, reader: PlateReader) -> Self {
+        Self { detector, reader }
+    }
+
+    /// Finds and reads the plates of `frame`.
+    pub fn run(&mut self, frame: &Frame) -> Result<PlateFrame, InferenceError> {
+        let mut watch = Stopwatch::start();
+        let detections = self.detector.detect(frame)?;
+        let detect_ms = watch.lap_ms();
+        let mut plates = Vec::with_capacity(detections.len());
+        for (i, detection) in detections.into_iter().enumerate() {
+            let crop = if i < MAX_PER_FRAME { self.reader.rectify(frame, &detection) } else { None };
+            let reading = crop.map(|crop| self.reader.read(&crop)).transpose()?;
+            plates.push(PlateEvidence { detection, reading });
+        }
+        Ok(PlateFrame { plates, timings: PlateTimings { detect_ms, read_ms: watch.lap_ms() } })
+    }
+
+    /// The detector, for its model id and threshold.
+    pub fn detector(&self) -> &PlateDetector {
+        &self.detector
+    }
+
+    /// The reader, for its model id and threshold.
+    pub fn reader(&self) -> &PlateReader {
+        &self.reader
+    }
+}
+
+/// Face detection, alignment and embedding.
+#[derive(Debug)]
+pub struct FacePipeline {
+    detector: FaceDetector,
+    embedder: FaceEmbedder,
+}
+
+/// What one frame says about faces.
+#[derive(Debug, Clone)]
+pub struct FaceFrame {
+    /// Detected faces, best first.
+    pub faces: Vec<FaceEvidence>,
+    /// How long each stage took.
+    pub timings: FaceTimings,
+}
+
+/// One face of a frame.
+#[derive(Debug, Clone)]
+pub struct FaceEvidence {
+    /// Where.
+    pub detection: FaceDetection,
+    /// The probe; `None` beyond the first few faces of a frame or when the landmarks make no face.
+    pub template: Option<Template>,
+}
+
+/// Durations in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct FaceTimings {
+    /// Scaling and face detection.
+    pub detect_ms: f32,
+    /// Alignment, all faces of the frame together.
+    pub align_ms: f32,
+    /// Embedding, all faces of the frame together.
+    pub embed_ms: f32,
+}
+
+/// Why a photo gives no template to enrol.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    /// Nothing that looks like a face.
+    #[error("no face was found in the photo; take a frontal photo in good light")]
+    NoFace,
+    /// It is not clear whose template this would be.
+    #[error("the photo shows {count} faces; take a photo of one person only")]
+    SeveralFaces {
+        /// How many.
+        count: usize,
+    },
+    /// Too few pixels to tell people apart.
+    #[error("the face is too small: {eye_distance_px:.0} pixels between the eyes, at least {needed_px:.0} are needed")]
+    TooSmall {
+        /// Distance between the eyes.
+        eye_distance_px: f32,
+        /// The least that is accepted.
+        needed_px: f32,
+    },
+    /// Out of focus or moved.
+    #[error("the face is blurred; take a sharp photo")]
+    Blurred,
+    /// The models failed.
+    #[error("the photo could not be processed")]
+    Inference(#[from] InferenceError),
+}
+
+impl FacePipeline {
+    /// A pipeline of the two stages.
+    pub fn new(detector: FaceDetector, embedder: FaceEmbedder) -> Self {
+        Self { detector, embedder }
+    }
+
+    /// Finds the faces of `frame` and makes a probe of each.
+    pub fn run(&mut self, frame: &Frame) -> Result<FaceFrame, InferenceError> {
+        let mut watch = Stopwatch::start();
+        let detections = self.detector.detect(frame)?;
+        let mut timings = FaceTimings { detect_ms: watch.lap_ms(), ..FaceTimings::default() };
+        let mut faces = Vec::with_capacity(detections.len());
+        for (i, detection) in detections.into_iter().enumerate() {
+            let crop = if i < MAX_PER_FRAME { self.embedder.align(frame, &detection) } else { None };
+            timings.align_ms += watch.lap_ms();
+            let template = crop.map(|crop| self.embedder.embed(&crop)).transpose()?;
+            timings.embed_ms += watch.lap_ms();
+            faces.push(FaceEvidence { detection, template });
+        }
+        Ok(FaceFrame { faces, timings })
+    }
+
+    /// Makes the biometric reference of the one person in `photo`.
+    pub fn enrol(&mut self, photo: &Frame) -> Result<Template, EnrolError> {
+        let faces = self.detector.detect(photo)?;
+        let largest = faces.iter().max_by(|a, b| a.eye_distance_px().total_cmp(&b.eye_distance_px()));
+        let face = largest.ok_or(EnrolError::NoFace)?;
+        let eye_distance_px = face.eye_distance_px();
+        let count = faces.iter().filter(|other| other.eye_distance_px() >= SECOND_FACE_SHARE * eye_distance_px).count();
+        if count > 1 {
+            return Err(EnrolError::SeveralFaces { count });
+        }
+        let needed_px = self.embedder.eye_distance_px() / MAX_ENROL_ENLARGEMENT;
+        if eye_distance_px < needed_px {
+            return Err(EnrolError::TooSmall { eye_distance_px, needed_px });
+        }
+        let crop: Zeroizing<Frame> = self.embedder.align(photo, face).ok_or(EnrolError::NoFace)?;
+        if sharpness(&crop) < MIN_SHARPNESS {
+            return Err(EnrolError::Blurred);
+        }
+        Ok(self.embedder.embed(&crop)?)
+    }
+
+    /// The detector, for its model id and threshold.
+    pub fn detector(&self) -> &FaceDetector {
+        &self.detector
+    }
+
+    /// The embedder, for its model id and threshold.
+    pub fn embedder(&self) -> &FaceEmbedder {
+        &self.embedder
+    }
+}

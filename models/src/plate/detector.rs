@@ -1,0 +1,58 @@
+//! Where plates are, corner by corner.
+
+use crate::detect::Detector;
+use crate::frame::Frame;
+use crate::geometry::{Point, Rect};
+use crate::manifest::Threshold;
+use crate::network::InferenceError;
+
+/// A plate in a frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PlateDetection {
+    /// Top left, top right, bottom right, bottom left, as one reads the plate; in pixels, may lie beyond the frame.
+    pub corners: [Point; 4],
+    /// Detector probability, 0 to 1.
+    pub score: f32,
+}
+
+impl PlateDetection {
+    /// The upright box around the corners, in pixels.
+    pub fn bbox(&self) -> Rect {
+        Rect::around(&self.corners)
+    }
+
+    /// Mean length of the upper and lower edge, in pixels.
+    pub fn width_px(&self) -> f32 {
+        let [tl, tr, br, bl] = self.corners;
+        (tl.distance(tr) + bl.distance(br)) / 2.0
+    }
+}
+
+/// The model with the role `plate-detector`.
+#[derive(Debug)]
+pub struct PlateDetector(Detector);
+
+impl PlateDetector {
+    pub(crate) fn new(detector: Detector) -> Self {
+        Self(detector)
+    }
+
+    /// Plates at or above the threshold, best first.
+    pub fn detect(&mut self, frame: &Frame) -> Result<Vec<PlateDetection>, InferenceError> {
+        let found = self.0.detect(frame)?;
+        Ok(found
+            .into_iter()
+            .map(|c| PlateDetection { corners: [c.points[0], c.points[1], c.points[2], c.points[3]], score: c.score })
+            .collect())
+    }
+
+    /// Id of the model.
+    pub fn model(&self) -> &str {
+        self.0.model()
+    }
+
+    /// From which probability on a plate counts.
+    pub fn threshold(&self) -> &Threshold {
+        &self.0.threshold
+    }
+}
