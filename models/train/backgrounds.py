@@ -15,6 +15,7 @@ from plates.scene import street
 PHOTOGRAPHS = ("brick", "grass", "gravel", "chelsea", "coffee", "rocket", "moon", "hubble_deep_field")
 FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX, cv2.FONT_HERSHEY_PLAIN)
 LETTERS = list("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghiklmnoprstu0123456789:-/.&+ ")
+DIGITS = list("0123456789012345678901234567890123456789-:/. ")
 _photographs = []
 
 
@@ -83,12 +84,34 @@ def shapes(rng, picture, count):
             cv2.fillPoly(picture, [points.astype(np.int32)], tone, cv2.LINE_AA)
 
 
+def lamps(rng, picture, count):
+    """Tail lamps and reflectors: red or amber panels, ribbed, with a bright core and a chrome edge. In place."""
+    size = picture.shape[0]
+    for _ in range(count):
+        x, y = (int(v) for v in rng.uniform(0, 1, 2) * size)
+        w = int(np.exp(rng.uniform(np.log(8), np.log(size * 0.4))))
+        h = max(4, int(w / rng.uniform(1.0, 6.0)))
+        base = np.array([rng.uniform(10, 80), rng.uniform(10, 130), rng.uniform(120, 250)])
+        tone = tuple(float(v) for v in base)
+        cv2.rectangle(picture, (x, y), (x + w, y + h), tone, -1)
+        pitch = int(rng.integers(3, 10))
+        for k in range(0, w, pitch):
+            if rng.random() < 0.6:
+                cv2.line(picture, (x + k, y), (x + k, y + h), tuple(float(v) for v in base * rng.uniform(0.5, 1.3)), 1)
+        core = (x + int(rng.uniform(0.2, 0.8) * w), y + h // 2)
+        bright = tuple(float(v) for v in np.clip(base * 1.3 + rng.uniform(0, 160), 0, 255))
+        cv2.ellipse(picture, core, (max(2, w // 6), max(1, h // 3)), 0, 0, 360, bright, -1, cv2.LINE_AA)
+        if rng.random() < 0.4:
+            cv2.rectangle(picture, (x, y), (x + w, y + h), colour(rng, 120, 250), int(rng.integers(1, 3)))
+
+
 def lettering(rng, picture, count, free_of=()):
     """Signs, adverts and camera overlays that are not plates; `free_of` lists quads to stay away from. In place."""
     size = picture.shape[0]
     for _ in range(count):
-        text = "".join(rng.choice(LETTERS, int(rng.integers(2, 16))))
+        text = "".join(rng.choice(DIGITS if rng.random() < 0.4 else LETTERS, int(rng.integers(2, 16))))
         font, scale, thick = int(rng.choice(FONTS)), float(rng.uniform(0.25, 1.5)), int(rng.integers(1, 4))
+        font |= cv2.FONT_ITALIC if rng.random() < 0.25 else 0
         (width, height), _ = cv2.getTextSize(text, font, scale, thick)
         x, y = int(rng.integers(-30, size - 10)), int(rng.integers(8, size))
         near = any(
@@ -97,9 +120,12 @@ def lettering(rng, picture, count, free_of=()):
         )
         if near:
             continue
-        if rng.random() < 0.5:
+        draw = rng.random()
+        if draw < 0.4:
             cv2.rectangle(picture, (x - 4, y - height - 5), (x + width + 4, y + 6), colour(rng), -1)
-        cv2.putText(picture, text, (x, y), font, scale, colour(rng), thick, cv2.LINE_AA)
+        stamp = (float(rng.uniform(0, 60)), float(rng.uniform(0, 230)), float(rng.uniform(200, 255)))  # a camera's date
+        ink = stamp if draw > 0.75 else colour(rng)
+        cv2.putText(picture, text, (x, y), font, scale, ink, thick, cv2.LINE_AA)
 
 
 def background(rng, size):
@@ -113,6 +139,8 @@ def background(rng, size):
         picture = np.ascontiguousarray(texture(rng, size))
     picture = picture.astype(np.float32)
     shapes(rng, picture, int(rng.integers(0, 14)))
+    if rng.random() < 0.3:
+        lamps(rng, picture, int(rng.integers(1, 5)))
     if rng.random() < 0.5:
         lettering(rng, picture, int(rng.integers(1, 5)))
     return picture

@@ -27,11 +27,23 @@ SIZE, SPARE = 256, 32
 MAX_SIDE = 640
 
 
+def put_car(rng, picture, plate_centre, plate_width, angles):
+    """Lays a car without plate into the picture so that its plate would be there; in place."""
+    scale = plate_width / WIDTH_MM
+    sheet, alpha, middle = car_sheet(rng, scale)
+    car = np.float32([[0, 0], [CAR_WIDTH_MM, 0], [CAR_WIDTH_MM, CAR_HEIGHT_MM], [0, CAR_HEIGHT_MM]])
+    placed = project(car - middle, plate_centre, plate_width, *angles)
+    lay(picture, sheet, alpha, cv2.getPerspectiveTransform(np.float32(car * scale), placed))
+
+
 def sample(rng):
     """A picture with no, one or two plates: (8-bit BGR, objects)."""
     full = SIZE + SPARE
     picture, objects = background(rng, full), []
     count = int(rng.choice([0, 1, 1, 1, 1, 1, 1, 2]))
+    if rng.random() < 0.25:  # cars whose plates cannot be seen
+        for _ in range(int(rng.integers(1, 3))):
+            put_car(rng, picture, rng.uniform(0, 1, 2) * full, float(np.exp(rng.uniform(np.log(15), np.log(150)))), (rng.normal(0, 25), 0, 0))
     for _ in range(count):
         width = float(np.exp(rng.uniform(np.log(20), np.log(200))))
         centre = rng.uniform(0.08, 0.92, 2) * full
@@ -40,11 +52,7 @@ def sample(rng):
         if any(overlap(box_of(quad), other[1]) > 0 for other in objects):
             continue
         if rng.random() < 0.6 and not objects:
-            scale = width / WIDTH_MM
-            sheet, alpha, middle = car_sheet(rng, scale)
-            car = np.float32([[0, 0], [CAR_WIDTH_MM, 0], [CAR_WIDTH_MM, CAR_HEIGHT_MM], [0, CAR_HEIGHT_MM]])
-            placed = project(car - middle, centre, width, yaw, pitch, roll)
-            lay(picture, sheet, alpha, cv2.getPerspectiveTransform(np.float32(car * scale), placed))
+            put_car(rng, picture, centre, width, (yaw, pitch, roll))
         face = draw_plate(random_text(rng), Style(rng), 1.0)
         if rng.random() < 0.25:
             face = effects.to_bytes(effects.dirt(face.astype(np.float32), rng, rng.uniform(0.2, 0.7)))
