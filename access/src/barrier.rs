@@ -331,9 +331,8 @@ impl Barrier {
             self.leave_fault(out);
         }
         match self.phase {
-            Phase::Fault(Fault::BoardLost) => {}
             Phase::Opening { .. } if up => self.arrive_up(now, out),
-            Phase::Opening { .. } => {}
+            Phase::Opening { .. } | Phase::Fault(Fault::BoardLost) => {}
             Phase::Closed if !down => self.moved_by_hand(out),
             Phase::Open { .. } | Phase::Held if left_top && !down => self.moved_by_hand(out),
             _ if down => self.arrive_down(out),

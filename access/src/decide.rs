@@ -241,3 +241,6 @@ fn object(objection: bool, reason: Reason) -> Result<(), Reason> {
 fn require(condition: bool, reason: Reason) -> Result<(), Reason> {
     object(!condition, reason)
 }
+
+#[cfg(test)]
+mod tests;

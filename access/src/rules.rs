@@ -31,7 +31,9 @@ pub struct RuleSet {
     pub limits: Limits,
     /// The last word of the cloud that these rules are current; `None` if there has been none.
     pub freshness: Option<Freshness>,
-    /// The latest wall-clock time known to have passed, persisted by the daemon: a clock set back changes nothing.
+    /// A wall-clock time known to have passed: the date of the latest verified statement of the cloud, which the daemon
+    /// keeps across starts, so that a clock set back changes nothing. Never the controller's own clock: one jump ahead
+    /// would end every grant for good.
     pub clock_floor: Timestamp,
 }
 

@@ -1,0 +1,264 @@
+//! The barrier under random events at random times, against what it promises.
+
+use cardea_access::barrier::{Barrier, BarrierConfig, Event};
+use cardea_access::machine::{Command, GrantId, Report, State};
+use cardea_access::time::Monotonic;
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use std::collections::BTreeMap;
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        3 => (0..4u64).prop_map(|g| Event::OpenGranted { grant: GrantId(g) }),
+        1 => (0..4u64).prop_map(|g| Event::Hold { grant: GrantId(g) }),
+        1 => Just(Event::Close),
+        1 => Just(Event::Stop),
+        3 => Just(Event::LoopOccupied),
+        4 => Just(Event::LoopClear),
+        1 => Just(Event::LoopUnknown),
+        2 => Just(Event::PhotocellBlocked),
+        3 => Just(Event::PhotocellClear),
+        1 => Just(Event::PhotocellUnknown),
+        4 => any::<bool>().prop_map(Event::OpenLimit),
+        4 => any::<bool>().prop_map(Event::ClosedLimit),
+        1 => Just(Event::ActuationFailed),
+        1 => Just(Event::BoardLost),
+        2 => Just(Event::BoardRestored),
+        4 => Just(Event::Tick),
+    ]
+}
+
+/// Short waits, long ones, and "until the machine's own deadline".
+fn wait() -> impl Strategy<Value = Option<u64>> {
+    prop_oneof![2 => (0..2_000u64).prop_map(Some), 1 => (0..60_000u64).prop_map(Some), 2 => Just(None)]
+}
+
+fn config() -> impl Strategy<Value = BarrierConfig> {
+    (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(standing, sensor, photo, limits)| {
+        BarrierConfig {
+            close_standing_open: standing,
+            loop_fitted: sensor,
+            photocell_fitted: photo,
+            limits_fitted: limits,
+            ..BarrierConfig::default()
+        }
+    })
+}
+
+/// What an observer beside the barrier knows.
+#[derive(Default)]
+struct Observer {
+    loop_clear_since: Option<Monotonic>,
+    photocell_clear_since: Option<Monotonic>,
+    open_limit: bool,
+    board_lost: bool,
+    /// A grant or an order to close has come since the start or since the board came back.
+    ordered: bool,
+    /// Accepted openings that have not been answered, by grant.
+    unanswered: BTreeMap<GrantId, u32>,
+}
+
+impl Observer {
+    fn see(&mut self, event: Event, now: Monotonic) {
+        match event {
+            Event::LoopClear => self.loop_clear_since = self.loop_clear_since.or(Some(now)),
+            Event::LoopOccupied | Event::LoopUnknown => self.loop_clear_since = None,
+            Event::PhotocellClear => self.photocell_clear_since = self.photocell_clear_since.or(Some(now)),
+            Event::PhotocellBlocked | Event::PhotocellUnknown => self.photocell_clear_since = None,
+            Event::OpenLimit(on) => self.open_limit = on,
+            Event::BoardLost => {
+                *self = Self { board_lost: true, unanswered: self.unanswered.clone(), ..Self::default() }
+            }
+            Event::BoardRestored => self.board_lost = false,
+            Event::OpenGranted { .. } | Event::Hold { .. } | Event::Close => self.ordered |= !self.board_lost,
+            Event::ClosedLimit(_) | Event::Stop | Event::ActuationFailed | Event::Tick => {}
+        }
+    }
+
+    fn clear_for(&self, config: &BarrierConfig, now: Monotonic) -> Option<u64> {
+        let fitted =
+            [(config.loop_fitted, self.loop_clear_since), (config.photocell_fitted, self.photocell_clear_since)];
+        let since: Option<Vec<_>> = fitted.into_iter().filter(|(fitted, _)| *fitted).map(|(_, since)| since).collect();
+        since?.into_iter().max().map(|since| now.since_ms(since))
+    }
+
+    fn check(
+        &mut self,
+        config: &BarrierConfig,
+        event: Event,
+        before: State,
+        said: &[Command],
+        now: Monotonic,
+    ) -> Result<(), TestCaseError> {
+        let opening = matches!(event, Event::OpenGranted { .. } | Event::Hold { .. });
+        for command in said {
+            match command {
+                Command::PulseClose { .. } => {
+                    let clear = self.clear_for(config, now);
+                    prop_assert!(
+                        clear.is_some_and(|ms| ms >= config.clear_ms),
+                        "closes with the way clear for {clear:?}"
+                    );
+                    prop_assert!(self.ordered || config.close_standing_open, "closes a boom nobody opened");
+                    prop_assert!(!self.board_lost, "pulses a lost board");
+                }
+                Command::PulseOpen { .. } => {
+                    prop_assert!(opening || before == State::Closing, "opens in {before:?} on {event:?}");
+                    prop_assert!(!self.board_lost, "pulses a lost board");
+                }
+                Command::Stop => prop_assert_eq!(event, Event::Stop),
+                Command::Release | Command::Lock => prop_assert!(false, "a barrier has no lock"),
+                Command::Report(Report::Accepted { grant }) => *self.unanswered.entry(*grant).or_default() += 1,
+                Command::Report(Report::Refused { .. }) => prop_assert!(opening),
+                Command::Report(Report::Confirmed { grant }) => {
+                    prop_assert!(!config.limits_fitted || self.open_limit, "confirmed without the limit switch");
+                    self.answered(*grant)?;
+                }
+                Command::Report(Report::NotConfirmed { grant, .. }) => self.answered(*grant)?,
+                Command::Report(_) => {}
+            }
+        }
+        let pulses =
+            said.iter().filter(|c| matches!(c, Command::PulseOpen { .. } | Command::PulseClose { .. })).count();
+        prop_assert!(pulses <= 1, "one pulse for one event");
+        Ok(())
+    }
+
+    fn answered(&mut self, grant: GrantId) -> Result<(), TestCaseError> {
+        let open = self.unanswered.get_mut(&grant);
+        prop_assert!(open.as_ref().is_some_and(|n| **n > 0), "{grant:?} answered twice or never accepted");
+        if let Some(n) = open {
+            *n -= 1;
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
+
+    #[test]
+    fn keeps_its_promises_under_any_events(
+        config in config(),
+        steps in prop::collection::vec((event(), wait()), 1..80),
+    ) {
+        let mut barrier = Barrier::new(config);
+        let mut observer = Observer::default();
+        let mut now = Monotonic(1_000);
+        let mut step = |barrier: &mut Barrier, event, now| {
+            let before = barrier.state();
+            observer.see(event, now);
+            let said = barrier.handle(event, now);
+            observer.check(&config, event, before, &said, now)
+        };
+        for (event, wait) in steps {
+            now = match wait {
+                Some(ms) => now.plus_ms(ms),
+                None => barrier.next_deadline().unwrap_or(now).max(now),
+            };
+            step(&mut barrier, event, now)?;
+        }
+        // Left alone, it comes to rest, and everyone who asked has an answer.
+        for _ in 0..20 {
+            let Some(deadline) = barrier.next_deadline() else { break };
+            now = now.max(deadline);
+            step(&mut barrier, Event::Tick, now)?;
+        }
+        prop_assert_eq!(barrier.next_deadline(), None, "never at rest");
+        prop_assert!(observer.unanswered.values().all(|n| *n == 0), "someone waits for ever");
+    }
+
+    #[test]
+    fn never_pulses_without_a_grant(
+        config in config(),
+        steps in prop::collection::vec((event(), 0..30_000u64), 1..80),
+    ) {
+        let mut barrier = Barrier::new(BarrierConfig { close_standing_open: false, ..config });
+        let mut now = Monotonic(0);
+        for (event, ms) in steps {
+            if matches!(event, Event::OpenGranted { .. } | Event::Hold { .. } | Event::Close) {
+                continue;
+            }
+            now = now.plus_ms(ms);
+            let said = barrier.handle(event, now);
+            let pulsed = said.iter().any(|c| matches!(c, Command::PulseOpen { .. } | Command::PulseClose { .. }));
+            prop_assert!(!pulsed, "{event:?} made it pulse: {said:?}");
+        }
+    }
+}
+
+/// A boom with mass: it moves after pulses, and its switches follow.
+struct Boom {
+    /// 0 down, 1 up.
+    position: f64,
+    /// Change of position in a step.
+    speed: f64,
+}
+
+const STEP_MS: u64 = 50;
+const STEPS_TO_TRAVEL: f64 = 60.0;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
+
+    /// Cars come, stand, turn back and drive in at random; the boom does what pulses say. With a car on the loop the boom
+    /// never moves down, and when all have gone it is down again.
+    #[test]
+    fn a_real_boom_never_comes_down_on_a_car(
+        cars in prop::collection::vec((0..600u32, 0..400u32, any::<bool>()), 1..8),
+    ) {
+        let mut barrier = Barrier::new(BarrierConfig::default());
+        let mut boom = Boom { position: 0.0, speed: 0.0 };
+        let mut now = Monotonic(0);
+        let (mut sensed, mut opened) = ((None, None, None), 0);
+        // One step with or without a car on the loop, and perhaps a grant.
+        let mut step = |occupied: bool, grant: Option<GrantId>| -> Result<State, TestCaseError> {
+            now = now.plus_ms(STEP_MS);
+            boom.position = (boom.position + boom.speed).clamp(0.0, 1.0);
+            let limits = (boom.position >= 1.0, boom.position <= 0.0);
+            let mut events = Vec::new();
+            if sensed.0.replace(occupied) != Some(occupied) {
+                events.push(if occupied { Event::LoopOccupied } else { Event::LoopClear });
+            }
+            if sensed.1.replace(limits.0) != Some(limits.0) {
+                events.push(Event::OpenLimit(limits.0));
+            }
+            if sensed.2.replace(limits.1) != Some(limits.1) {
+                events.push(Event::ClosedLimit(limits.1));
+            }
+            events.extend(grant.map(|grant| Event::OpenGranted { grant }));
+            events.push(Event::Tick);
+            for event in events {
+                for command in barrier.handle(event, now) {
+                    match command {
+                        Command::PulseOpen { .. } => boom.speed = 1.0 / STEPS_TO_TRAVEL,
+                        Command::PulseClose { .. } => boom.speed = -1.0 / STEPS_TO_TRAVEL,
+                        Command::Report(Report::Confirmed { .. }) => opened += 1,
+                        Command::Report(Report::Fault(fault)) => prop_assert!(false, "{fault:?}"),
+                        _ => {}
+                    }
+                }
+            }
+            prop_assert!(!(occupied && boom.speed < 0.0 && boom.position > 0.0), "comes down on a car");
+            Ok(barrier.state())
+        };
+        let mut granted = 0;
+        for (n, (gap, stay, admitted)) in cars.iter().enumerate() {
+            for _ in 0..*gap {
+                step(false, None)?;
+            }
+            let grant = admitted.then_some(GrantId(n as u64));
+            granted += usize::from(*admitted);
+            step(true, grant)?;
+            for _ in 0..*stay {
+                step(true, None)?;
+            }
+        }
+        let mut state = State::Unknown;
+        for _ in 0..1_000 {
+            state = step(false, None)?;
+        }
+        prop_assert_eq!(state, State::Closed);
+        prop_assert_eq!(opened, granted, "each admitted car was let in");
+    }
+}
