@@ -64,6 +64,18 @@ def crop_quad(rng):
     return (quad + middle + rng.normal(0, 1, 2) * [1.5, 1.2]).astype(np.float32)
 
 
+def surroundings(rng, scale):
+    """What shows around the plate: bumper or holder, often with a dealer's lettering below."""
+    out = np.full((HEIGHT * scale, WIDTH * scale), rng.uniform(0, 0.9), np.float32)
+    if rng.random() < 0.5:
+        out += effects.smooth_field(rng, out.shape, (3, 8)) - 0.5
+    if rng.random() < 0.5:  # small strokes stand for small letters
+        tone, top = float(rng.uniform(0, 1)), int(rng.uniform(0.78, 0.95) * HEIGHT * scale)
+        for x in np.cumsum(rng.integers(3, 9, int(rng.integers(5, 40)))) + int(rng.integers(0, WIDTH)):
+            cv2.line(out, (int(x), top), (int(x) + int(rng.integers(-2, 3)), top + int(rng.integers(3, 9))), tone, int(rng.integers(1, 3)))
+    return out
+
+
 def photographed(rng, face):
     """A stored face as the camera and the detector hand it over: 8-bit gray, 128x32."""
     light = rng.uniform(0.45, 1.0)
@@ -86,8 +98,8 @@ def photographed(rng, face):
         picture = picture * (1 - cover) + rng.uniform(0.15, 0.6) * cover
     scale = 2
     matrix = cv2.getPerspectiveTransform(np.float32([[0, 0], [FACE_W, 0], [FACE_W, FACE_H], [0, FACE_H]]), crop_quad(rng) * scale)
-    around = float(rng.uniform(0, 0.9))
-    out = cv2.warpPerspective(picture.astype(np.float32), matrix, (WIDTH * scale, HEIGHT * scale), borderMode=cv2.BORDER_CONSTANT, borderValue=around)
+    out = surroundings(rng, scale)
+    cv2.warpPerspective(picture.astype(np.float32), matrix, (WIDTH * scale, HEIGHT * scale), dst=out, borderMode=cv2.BORDER_TRANSPARENT)
     width = WIDTH * scale if draw[3] < 0.25 else int(rng.uniform(70, 220)) if draw[3] < 0.88 else int(rng.uniform(46, 72))
     out = cv2.resize(out, (width, max(11, width * HEIGHT // WIDTH)), interpolation=cv2.INTER_AREA)
     if draw[4] < 0.22:

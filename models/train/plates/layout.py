@@ -25,9 +25,9 @@ class Style:
         self.rng = rng
         free = rng is not None
         draw = (lambda low, high: float(rng.uniform(low, high))) if free else (lambda low, high: (low + high) / 2)
-        self.digit_pen, self.letter_pen = draw(8.5, 11.5), draw(7.8, 10.4)
-        self.region_pen = draw(7.2, 9.6)
-        self.stretch = draw(0.92, 1.08)
+        self.digit_pen, self.letter_pen = draw(8.2, 11.2), draw(7.0, 10.0)
+        self.region_pen = draw(6.8, 9.4)
+        self.digit_stretch, self.letter_stretch = draw(0.90, 1.10), draw(0.90, 1.10)
         self.shift = np.array([draw(-4, 4), draw(-3, 3)])
         self.spread = draw(0.97, 1.03)
         self.region_shift = draw(-4, 4)
@@ -58,9 +58,10 @@ def draw_plate(text, style=None, scale=2.0):
     ink = np.zeros((height, width), np.uint8)
 
     def put(char, middle, base, size, pen):
-        left = middle + style.nudge(0.8) - glyphs.width_mm(char, size, style.stretch) / 2
+        stretch = style.digit_stretch if char.isdigit() else style.letter_stretch
+        left = middle + style.nudge(0.8) - glyphs.width_mm(char, size, stretch) / 2
         top = base - size + style.shift[1] + style.nudge(0.4)
-        glyphs.draw(ink, char, left, top, size, pen, scale, style.stretch, style.wobble)
+        glyphs.draw(ink, char, left, top, size, pen, scale, stretch, style.wobble)
 
     places = MIDDLES[len(region)]
     centre = np.mean(places)
@@ -73,8 +74,8 @@ def draw_plate(text, style=None, scale=2.0):
     separator = SEPARATOR_MM[len(region)] + style.region_shift * 0.5
     _line(ink, separator, style.line, scale)
     if style.country:
-        for char, middle in zip("RUS", np.array([409, 426, 443]) - (0 if len(region) == 2 else 6)):
-            glyphs.draw(ink, char, middle - 7.5 + style.region_shift, 78, 20, 2.6, scale)
+        for char, middle in zip("RUS", np.array([406, 425, 444]) - (0 if len(region) == 2 else 6)):
+            glyphs.draw(ink, char, middle - 9 + style.region_shift, 78, 20, 2.3, scale, 1.2)
     _border(ink, style.line, scale)
     picture = cv2.cvtColor(255 - ink, cv2.COLOR_GRAY2BGR)
     if style.flag and style.country:
