@@ -251,7 +251,11 @@ impl Camera for MjpegCamera {
                 self.handed_out.fetch_max(frame.sequence, Ordering::AcqRel);
                 Ok(frame)
             }
-            Ok(Err(reason)) => Err(DeviceError::unreachable(&self.source.device, action, reason, false)),
+            Ok(Err(reason)) => {
+                // Whoever asks in a loop is slowed to the pace of a camera.
+                sleep(self.source.config.min_interval()).await;
+                Err(DeviceError::unreachable(&self.source.device, action, reason, false))
+            }
             Err(_) => Err(self.source.silent(action, limit)),
         }
     }

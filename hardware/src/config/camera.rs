@@ -34,7 +34,8 @@ pub struct HttpCameraConfig {
     /// How long a frame may be waited for, 50 to 30000 ms; a stream that is silent for so long is opened anew.
     #[serde(default = "default_timeout_ms")]
     pub timeout_ms: u64,
-    /// The shortest time between two snapshot requests, 0 to 10000 ms.
+    /// The shortest time between two snapshot requests, and how long a request for a frame of a stream that is down takes to
+    /// fail, 0 to 10000 ms.
     #[serde(default = "default_min_interval_ms")]
     pub min_interval_ms: u64,
     /// The largest frame that is accepted, 1024 to 33554432 bytes.

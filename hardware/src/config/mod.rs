@@ -136,7 +136,7 @@ pub struct Timing {
     pub poll_ms: u64,
     /// How long one exchange with the board may take, 20 to 5000 ms.
     pub request_timeout_ms: u64,
-    /// How late a command may reach the board, 20 to 5000 ms. Later it is not done.
+    /// How late a command may reach the board, 40 to 10000 ms, at least twice `request_timeout_ms`. Later it is not done.
     pub deliver_within_ms: u64,
     /// The longest wait between two attempts to reach a lost board, 100 to 60000 ms.
     pub reconnect_max_ms: u64,

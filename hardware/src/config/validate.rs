@@ -62,8 +62,14 @@ impl Problems {
             let Timing { poll_ms, request_timeout_ms, deliver_within_ms, reconnect_max_ms } = board.timing();
             self.range(&entry, "timing.poll_ms", poll_ms, 5..=1000);
             self.range(&entry, "timing.request_timeout_ms", request_timeout_ms, 20..=5000);
-            self.range(&entry, "timing.deliver_within_ms", deliver_within_ms, 20..=5000);
+            self.range(&entry, "timing.deliver_within_ms", deliver_within_ms, 40..=10_000);
             self.range(&entry, "timing.reconnect_max_ms", reconnect_max_ms, 100..=60_000);
+            if deliver_within_ms < request_timeout_ms.saturating_mul(2) {
+                self.add(format!(
+                    "{entry}: timing.deliver_within_ms = {deliver_within_ms} is less than twice request_timeout_ms: a command \
+                     may have to wait for the exchange in progress and then needs time for its own"
+                ));
+            }
             match board {
                 BoardConfig::ModbusTcp(modbus) => {
                     let port = modbus.address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
@@ -152,12 +158,11 @@ impl Problems {
     fn camera(&mut self, camera: &CameraConfig) {
         let entry = format!("camera {:?}", camera.id());
         let http = camera.http();
-        match (http.url.scheme(), &http.ca_file) {
-            ("http", None) => {}
-            ("http", Some(_)) => self.add(format!("{entry}: ca_file is for https only; remove it")),
-            ("https", Some(_)) => {}
-            ("https", None) => {
-                self.add(format!("{entry}: https needs ca_file, the PEM file of who signed its certificate"))
+        match (http.url.scheme(), http.ca_file.is_some()) {
+            ("http", false) | ("https", true) => {}
+            ("http", true) => self.add(format!("{entry}: ca_file is for https only; remove it")),
+            ("https", false) => {
+                self.add(format!("{entry}: https needs ca_file, the PEM file of who signed its certificate"));
             }
             (other, _) => self.add(format!("{entry}: url has scheme {other:?}; use http or https")),
         }
@@ -257,6 +262,7 @@ mod tests {
             ("board = \"io1\"", "board = \"io2\"", "output \"barrier-open\": there is no board \"io2\""),
             ("127.0.0.1:1502", "127.0.0.1", "is not host:port"),
             ("poll_ms = 20", "poll_ms = 1", "timing.poll_ms = 1 is not within 5 to 1000"),
+            ("poll_ms = 20", "request_timeout_ms = 600", "deliver_within_ms = 1000 is less than twice"),
             ("id = \"pins\"", "id = \"io1\"", "board \"io1\" is there more than once"),
             ("channel = 4", "channel = 4096", "channel = 4096 is not within 0 to 1023"),
             ("debounce_ms = 20", "bias = \"pull-up\"", "bias is for GPIO only"),

@@ -94,7 +94,7 @@ impl Barrier {
     pub(super) fn next_event(&self) -> Option<Duration> {
         match self.motion {
             Motion::Stopped => None,
-            Motion::Raising => Some(self.now + (self.travel - self.height)),
+            Motion::Raising => Some(self.now + (self.travel.saturating_sub(self.height))),
             Motion::Lowering => Some(self.now + self.height),
         }
     }

@@ -1,0 +1,105 @@
+//! The program `cardea-sim` from outside: its one line, its control API, and its end.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use std::{process::Stdio, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+const PATIENCE: Duration = Duration::from_secs(15);
+
+async fn start(arguments: &[&str]) -> (Child, Value) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_cardea-sim"))
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    timeout(PATIENCE, stdout.read_line(&mut line)).await.expect("a line").unwrap();
+    (child, serde_json::from_str(&line).unwrap())
+}
+
+/// A client for plain HTTP, which needs no TLS provider of the process.
+struct Client {
+    base: String,
+    http: reqwest::Client,
+}
+
+impl Client {
+    fn new(base: &Value) -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let http = reqwest::Client::builder().tls_certs_only([]).no_proxy().build().unwrap();
+        Self { base: base.as_str().unwrap().into(), http }
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        self.http.get(format!("{}{path}", self.base)).send().await.unwrap().json().await.unwrap()
+    }
+
+    async fn put(&self, path: &str, body: Value) -> u16 {
+        self.http.put(format!("{}{path}", self.base)).json(&body).send().await.unwrap().status().as_u16()
+    }
+}
+
+#[tokio::test]
+async fn it_prints_where_it_is_and_can_be_controlled() {
+    let (mut child, bound) = start(&["--camera", "front", "--travel-ms", "200"]).await;
+    let control = Client::new(&bound["control"]);
+    let state = control.get("/state").await;
+    assert_eq!(state["inputs"][2], json!(true), "the boom is down");
+    assert_eq!(state["faults"], json!({"io": {"kind": "none"}, "front": {"kind": "none"}}));
+    assert!(state["started_unix_ms"].as_u64().unwrap() > 0);
+
+    assert_eq!(control.put("/inputs/0", json!({"on": true})).await, 204);
+    let history = control.get("/history?after=0").await;
+    assert_eq!(history["edges"][0]["name"], json!("loop"));
+    assert_eq!(history["edges"][0]["on"], json!(true));
+    assert_eq!(control.get("/history?after=1").await["edges"], json!([]));
+
+    assert_eq!(control.put("/faults/front", json!({"kind": "slow", "ms": 30})).await, 204);
+    assert_eq!(control.put("/faults/front", json!({"kind": "lazy"})).await, 422);
+    assert_eq!(control.put("/faults/back", json!({"kind": "dead"})).await, 404);
+    assert_eq!(control.put("/inputs/99", json!({"on": true})).await, 404);
+    assert_eq!(control.put("/door/person", json!({"present": true})).await, 204);
+    assert_eq!(control.get("/state").await["door"]["person"], json!(true));
+
+    let picture = [&[0xFF, 0xD8, 0xFF, 0xE0][..], &[7; 100]].concat();
+    let put = |body: Vec<u8>| control.http.put(format!("{}/cameras/front/picture", control.base)).body(body).send();
+    assert_eq!(put(picture.clone()).await.unwrap().status(), 204);
+    assert_eq!(put(b"not a picture".to_vec()).await.unwrap().status(), 400);
+    let cameras = Client::new(&bound["cameras"]);
+    let url = format!("{}/cameras/front/snapshot.jpg", cameras.base);
+    let served = cameras.http.get(url).send().await.unwrap();
+    assert_eq!(served.headers()["content-type"], "image/jpeg");
+    assert_eq!(served.bytes().await.unwrap(), picture);
+
+    let pid = child.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+    let status = timeout(PATIENCE, child.wait()).await.expect("an end").unwrap();
+    assert!(status.success(), "{status}");
+}
+
+#[tokio::test]
+async fn a_configuration_file_is_understood_and_unknown_keys_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("house.toml");
+    let path = path.to_str().unwrap();
+    std::fs::write(path, "[house.barrier]\ntravel_ms = 50\n[[camera]]\nid = \"yard\"\nfps = 2.0\n").unwrap();
+    let (_child, bound) = start(&["--config", path]).await;
+    let state = Client::new(&bound["control"]).get("/state").await;
+    assert!(state["faults"]["yard"].is_object());
+
+    std::fs::write(path, "[house.barrier]\ntravel_mss = 50\n").unwrap();
+    let refused = Command::new(env!("CARGO_BIN_EXE_cardea-sim")).args(["--config", path]).output().await.unwrap();
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("travel_mss"));
+    assert!(refused.stdout.is_empty());
+}
