@@ -1,0 +1,160 @@
+//! The configuration file of `cardead`: TOML, one file per section, unknown keys refused.
+//!
+//! ```toml
+//! state_dir = "/var/lib/cardea"          # database, keys (0600), certificates
+//!
+//! [cloud]                                # what `cardead claim` uses unless its options say otherwise
+//! [recognition]                          # model pack and ONNX Runtime; needed by `plate` and `face`
+//! [biometrics]                           # when a face counts
+//! [plates]                               # when a plate counts
+//! [events]                               # how much the outbox keeps while the network is away
+//! [local]                                # status socket for people at the controller
+//! [[board]] [[output]] [[input]] [[camera]]   # see `cardea_hardware::config`
+//! [[access_point]]                       # barriers and doors, by the names above
+//! ```
+//!
+//! Relative paths start at the folder of the file. `systemd/cardead.example.toml` is a whole one; a test parses it.
+
+mod access_point;
+mod cloud;
+mod events;
+mod local;
+mod policy;
+mod recognition;
+mod validate;
+
+use std::path::{Path, PathBuf};
+
+use cardea_hardware::config::{BoardConfig, CameraConfig, HardwareConfig, InputConfig, OutputConfig};
+use serde::{Deserialize, Serialize};
+
+pub use access_point::{AccessPointConfig, BarrierConfig, Credential, DoorConfig, LockMode};
+pub use cloud::CloudConfig;
+pub use events::EventsConfig;
+pub use local::LocalConfig;
+pub use policy::{BiometricsConfig, PlatesConfig, UnknownLiveness};
+pub use recognition::RecognitionConfig;
+
+/// The example that `cardead config --example` prints; also installed as `/usr/share/cardea/cardead.example.toml`.
+pub const EXAMPLE: &str = include_str!("../../../systemd/cardead.example.toml");
+
+/// A whole configuration, checked.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the database, the keys and the certificates live; mode 0700.
+    pub state_dir: PathBuf,
+    /// Defaults of `cardead claim`.
+    #[serde(default)]
+    pub cloud: CloudConfig,
+    /// Recognition. Needed where an access point takes plates or faces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recognition: Option<RecognitionConfig>,
+    /// When a face counts.
+    #[serde(default)]
+    pub biometrics: BiometricsConfig,
+    /// When a plate counts.
+    #[serde(default)]
+    pub plates: PlatesConfig,
+    /// The outbox.
+    #[serde(default)]
+    pub events: EventsConfig,
+    /// The status socket.
+    #[serde(default)]
+    pub local: LocalConfig,
+    /// Boards. With the next three lists this is `cardea_hardware`'s configuration.
+    #[serde(default, rename = "board")]
+    pub boards: Vec<BoardConfig>,
+    /// Relays and locks.
+    #[serde(default, rename = "output")]
+    pub outputs: Vec<OutputConfig>,
+    /// Contacts and sensors.
+    #[serde(default, rename = "input")]
+    pub inputs: Vec<InputConfig>,
+    /// Cameras.
+    #[serde(default, rename = "camera")]
+    pub cameras: Vec<CameraConfig>,
+    /// Barriers and doors.
+    #[serde(default, rename = "access_point")]
+    pub access_points: Vec<AccessPointConfig>,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}: check that it exists and that this user may read it")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not TOML, or a key that does not exist.
+    #[error("the configuration {path} is not valid:\n{message}")]
+    Parse {
+        /// Which file.
+        path: PathBuf,
+        /// Line, column and what was expected.
+        message: String,
+    },
+    /// Values that cannot work, all of them.
+    #[error("the configuration {path} cannot work:\n  - {}", .problems.join("\n  - "))]
+    Invalid {
+        /// Which file.
+        path: PathBuf,
+        /// One sentence each: which entry, what is wrong, what to write instead.
+        problems: Vec<String>,
+    },
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, path)
+    }
+
+    /// Checks `text` as if it stood in the file `path`, which is used for messages and as the start of relative paths.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let mut config: Self = toml::from_str(text)
+            .map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string() })?;
+        config.resolve(path.parent().unwrap_or(Path::new("")));
+        let problems = validate::problems(&config);
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid { path: path.to_owned(), problems }) }
+    }
+
+    /// The part that `cardea_hardware` opens.
+    pub fn hardware(&self) -> HardwareConfig {
+        HardwareConfig {
+            boards: self.boards.clone(),
+            outputs: self.outputs.clone(),
+            inputs: self.inputs.clone(),
+            cameras: self.cameras.clone(),
+        }
+    }
+
+    /// The effective configuration as TOML, defaults included, passwords as `…`.
+    pub fn effective(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
+    }
+
+    fn resolve(&mut self, folder: &Path) {
+        let mut paths = vec![&mut self.state_dir, &mut self.local.socket];
+        paths.extend(self.cloud.ca.as_mut());
+        if let Some(recognition) = &mut self.recognition {
+            paths.extend([&mut recognition.pack, &mut recognition.onnxruntime]);
+        }
+        for camera in &mut self.cameras {
+            let (CameraConfig::HttpSnapshot(camera) | CameraConfig::HttpMjpeg(camera)) = camera;
+            paths.extend(camera.ca_file.as_mut());
+        }
+        for path in paths {
+            *path = folder.join(&*path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

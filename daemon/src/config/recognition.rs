@@ -1,0 +1,22 @@
+//! `[recognition]`: the model pack and ONNX Runtime.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What recognises.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecognitionConfig {
+    /// Folder of the pack, with `manifest.toml`.
+    pub pack: PathBuf,
+    /// `libonnxruntime.so`.
+    pub onnxruntime: PathBuf,
+    /// Threads per model, 1 to 16. More than one pays on four cores or more.
+    #[serde(default = "default_threads")]
+    pub threads: usize,
+}
+
+fn default_threads() -> usize {
+    1
+}

@@ -1,0 +1,93 @@
+//! The example parses and survives being printed; mistakes are named, all at once.
+
+use super::*;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("/etc/cardea/cardead.toml"))
+}
+
+fn problems(text: &str) -> String {
+    parse(text).unwrap_err().to_string()
+}
+
+#[test]
+fn the_example_can_work_and_survives_being_printed() {
+    let example = parse(EXAMPLE).unwrap();
+    assert!(example.access_points.len() >= 2);
+    let printed = example.effective().unwrap();
+    assert_eq!(parse(&printed).unwrap(), example);
+}
+
+#[test]
+fn an_unknown_key_is_refused_in_every_section() {
+    for (place, key) in [
+        ("state_dir = \"/var/lib/cardea\"", "unknown_key"),
+        ("[cloud]", "unknown_key"),
+        ("[recognition]", "unknown_key"),
+        ("[biometrics]", "max_stalenes_s"),
+        ("[plates]", "unknown_key"),
+        ("[events]", "unknown_key"),
+        ("[local]", "unknown_key"),
+        ("[[board]]", "unknown_key"),
+        ("[[output]]", "unknown_key"),
+        ("[[input]]", "unknown_key"),
+        ("[[camera]]", "unknown_key"),
+        ("[[access_point]]", "unknown_key"),
+    ] {
+        assert!(EXAMPLE.contains(place), "the example has no {place}");
+        let text = EXAMPLE.replacen(place, &format!("{place}\n{key} = 1"), 1);
+        let error = problems(&text);
+        assert!(error.contains(key), "{place}: {error}");
+    }
+}
+
+#[test]
+fn passwords_are_not_printed() {
+    let text = format!(
+        "{EXAMPLE}\n[[camera]]\nid = \"secret-cam\"\ndriver = \"http-snapshot\"\nurl = \"http://192.0.2.9/\"\n\
+         username = \"viewer\"\npassword = \"correct horse\"\n"
+    );
+    let config = parse(&text).unwrap();
+    let printed = config.effective().unwrap();
+    assert!(printed.contains("password = \"…\"") && !printed.contains("correct horse"));
+    assert!(!format!("{config:?}").contains("correct horse"));
+}
+
+#[test]
+fn all_mistakes_are_named_together() {
+    let text = r#"
+        state_dir = "/var/lib/cardea"
+        [biometrics]
+        max_staleness_s = 0
+        [[access_point]]
+        kind = "barrier"
+        id = "gate"
+        credentials = ["plate"]
+        open = "up"
+        close = "down"
+        zone = [[0.0, 0.0], [1.0, 1.0]]
+    "#;
+    let error = problems(text);
+    for part in ["max_staleness_s", "\"up\"", "\"down\"", "camera", "[recognition]", "three corners", "photocell"] {
+        assert!(error.contains(part), "{part} in {error}");
+    }
+}
+
+#[test]
+fn a_lock_must_rest_as_its_mode_says() {
+    let text = EXAMPLE.replacen("mode = \"fail-secure\"", "mode = \"fail-safe\"", 1);
+    assert!(problems(&text).contains("safe = true"));
+}
+
+#[test]
+fn relative_paths_start_at_the_file() {
+    let config = parse("state_dir = \"state\"\n[local]\nsocket = \"run/local.sock\"").unwrap();
+    assert_eq!(config.state_dir, Path::new("/etc/cardea/state"));
+    assert_eq!(config.local.socket, Path::new("/etc/cardea/run/local.sock"));
+}
+
+#[test]
+fn a_missing_file_says_which() {
+    let error = Config::load(Path::new("/nonexistent/cardead.toml")).unwrap_err();
+    assert!(error.to_string().contains("/nonexistent/cardead.toml"));
+}

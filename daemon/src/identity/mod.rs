@@ -1,0 +1,2 @@
+//! Who this controller is.
+pub mod files;
