@@ -1,0 +1,137 @@
+//! What the controller knows at the gate: the rules, the admitted plates and the gallery of faces, built from the store.
+//!
+//! A new version of the holdings replaces everything at once. The old gallery is overwritten when it is dropped, before the
+//! new version is announced: an erasure is confirmed only after that.
+
+use cardea_access::credential::{FaceMatch, PlateMatch};
+use cardea_access::grammar::Grammars;
+use cardea_access::id::{SubjectId, TemplateId};
+use cardea_access::plate::Plate;
+use cardea_access::rules::{FaceGrant, Grant, PlateGrant, RuleSet};
+use cardea_models::{Gallery, Template, TrackReading};
+use cardea_protocol::id::SubjectToken;
+use cardea_protocol::message::{PlateEntry, Validity};
+
+use crate::store::HeldTemplate;
+
+/// A held biometric reference. Two are equal if they are the *same person's*: the gallery then answers with the best
+/// reference, and with the best of anybody else as the runner-up.
+#[derive(Clone, Debug)]
+struct Reference {
+    template: TemplateId,
+    subject: SubjectToken,
+}
+
+impl PartialEq for Reference {
+    fn eq(&self, other: &Self) -> bool {
+        self.subject == other.subject
+    }
+}
+
+/// Thresholds of the models in use, from their pack's manifest.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Calibration {
+    /// The reader's log-likelihood ratio; `None` without plate models.
+    pub(crate) plate_log_ratio: Option<f64>,
+    /// The embedder's id and cosine; `None` without face models.
+    pub(crate) face: Option<(String, f32)>,
+}
+
+/// Rules, plates and faces.
+#[derive(Debug)]
+pub(crate) struct Knowledge {
+    /// What decisions are judged by.
+    pub(crate) rules: RuleSet,
+    calibration: Calibration,
+    gallery: Option<Gallery<Reference>>,
+}
+
+impl Knowledge {
+    /// Nothing but the access points and limits in `rules`.
+    pub(crate) fn new(rules: RuleSet, calibration: Calibration) -> Self {
+        let gallery = calibration.face.as_ref().map(|(model, _)| Gallery::new(model));
+        Self { rules, calibration, gallery }
+    }
+
+    /// Holds exactly this from now on. What was held before is overwritten when this returns.
+    pub(crate) fn replace(&mut self, plates: &[PlateEntry], templates: &[HeldTemplate]) {
+        self.rules.plates.clear();
+        self.rules.faces.clear();
+        if let Some(gallery) = &mut self.gallery {
+            gallery.clear();
+        }
+        for held in plates {
+            self.add_plate(held);
+        }
+        for held in templates {
+            self.add_template(held);
+        }
+    }
+
+    /// How many templates can be matched.
+    pub(crate) fn templates(&self) -> usize {
+        self.gallery.as_ref().map_or(0, Gallery::len)
+    }
+
+    fn add_plate(&mut self, held: &PlateEntry) {
+        // The cloud sends canonical text of whatever grammars its site uses, so every grammar is taken here.
+        let every = Grammars::new(cardea_access::grammar::Grammar::ALL);
+        match Plate::parse(&held.plate, &every) {
+            Ok(plate) => {
+                let grant = PlateGrant { plate, subject: None, grant: grant(held.validity) };
+                self.rules.plates.insert(held.plate_id.as_str().into(), grant);
+            }
+            Err(error) => tracing::warn!(plate_id = %held.plate_id, %error, "a held plate is unusable and admits nobody"),
+        }
+    }
+
+    fn add_template(&mut self, held: &HeldTemplate) {
+        let Some(gallery) = &mut self.gallery else { return };
+        let id = TemplateId::from(held.template_id.as_str());
+        let reference = Reference { template: id.clone(), subject: held.subject.clone() };
+        match Template::from_bytes(&held.plaintext).and_then(|template| gallery.add(reference, &template)) {
+            Ok(()) => {
+                let subject = SubjectId::from(held.subject.as_str());
+                self.rules.faces.insert(id, FaceGrant { subject, grant: Grant::default() });
+            }
+            Err(error) => {
+                tracing::warn!(template_id = %held.template_id, %error, "a held template is unusable and admits nobody");
+            }
+        }
+    }
+
+    /// The admitted plate that explains the readings best.
+    pub(crate) fn match_plate(&self, reading: &TrackReading) -> Option<PlateMatch> {
+        let threshold = self.calibration.plate_log_ratio?;
+        let likelihood = |plate: &PlateGrant| reading.log_likelihood(plate.plate.as_str());
+        let (id, held, _) = self
+            .rules
+            .plates
+            .iter()
+            .map(|(id, held)| (id, held, likelihood(held)))
+            .max_by(|a, b| a.2.total_cmp(&b.2))?;
+        let log_likelihood_ratio = reading.match_score(held.plate.as_str());
+        Some(PlateMatch { plate: id.clone(), log_likelihood_ratio, threshold })
+    }
+
+    /// The held face that is most like the probe.
+    pub(crate) fn match_face(&self, probe: &Template) -> Option<FaceMatch> {
+        let (_, threshold) = self.calibration.face.as_ref()?;
+        match self.gallery.as_ref()?.search(probe) {
+            Ok(found) => found.map(|best| FaceMatch {
+                template: best.id.template,
+                score: best.score_cosine,
+                threshold: *threshold,
+                runner_up: best.runner_up_cosine,
+            }),
+            Err(error) => {
+                tracing::error!(%error, "faces cannot be compared");
+                None
+            }
+        }
+    }
+}
+
+fn grant(validity: Validity) -> Grant {
+    Grant { valid_from: validity.from, valid_until: validity.until, ..Grant::default() }
+}

@@ -1,0 +1,173 @@
+//! One face for the two machines: the task feeds inputs and orders without asking whether it is a barrier or a door.
+
+use cardea_access::barrier::{self, Barrier};
+use cardea_access::door::{self, Door};
+use cardea_access::machine::{Command, GrantId, State};
+use cardea_access::time::Monotonic;
+
+/// What a configured input means to its access point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Role {
+    /// The loop under the boom.
+    Loop,
+    /// The photocell under the boom; true while it is interrupted.
+    Photocell,
+    /// The boom's upper limit switch.
+    OpenLimit,
+    /// The boom's lower limit switch.
+    ClosedLimit,
+    /// The door contact; true when the door is shut.
+    Contact,
+    /// The button inside.
+    ExitButton,
+}
+
+impl Role {
+    /// The role that a key of `[[access_point]]` names.
+    pub(crate) fn of_key(key: &str) -> Option<Self> {
+        Some(match key {
+            "loop" => Self::Loop,
+            "photocell" => Self::Photocell,
+            "open_limit" => Self::OpenLimit,
+            "closed_limit" => Self::ClosedLimit,
+            "contact" => Self::Contact,
+            "exit_button" => Self::ExitButton,
+            _ => return None,
+        })
+    }
+}
+
+/// What happens at an access point, whichever kind it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Happening {
+    /// A decision admitted someone.
+    Granted(GrantId),
+    /// The exit button was pressed.
+    ExitPressed,
+    /// An input has this level; `None` while it is not known.
+    Input(Role, Option<bool>),
+    /// The relay could not be switched in time.
+    ActuationFailed,
+    /// A board does not answer.
+    BoardLost,
+    /// All boards answer again.
+    BoardRestored,
+    /// The time the machine asked for has come.
+    Tick,
+}
+
+/// A barrier or a door.
+#[derive(Debug)]
+pub(crate) enum Machine {
+    /// With a boom.
+    Barrier(Barrier),
+    /// With a lock.
+    Door(Door),
+}
+
+impl Machine {
+    /// Takes what happened at `now` and says what to do. What means nothing to this kind of machine changes nothing.
+    pub(crate) fn handle(&mut self, what: Happening, now: Monotonic) -> Vec<Command> {
+        match self {
+            Self::Barrier(barrier) => barrier_event(what).map(|event| barrier.handle(event, now)).unwrap_or_default(),
+            Self::Door(door) => door_event(what).map(|event| door.handle(event, now)).unwrap_or_default(),
+        }
+    }
+
+    /// When it wants a [`Happening::Tick`].
+    pub(crate) fn next_deadline(&self) -> Option<Monotonic> {
+        match self {
+            Self::Barrier(barrier) => barrier.next_deadline(),
+            Self::Door(door) => door.next_deadline(),
+        }
+    }
+
+    /// Its state.
+    pub(crate) fn state(&self) -> State {
+        match self {
+            Self::Barrier(barrier) => barrier.state(),
+            Self::Door(door) => door.state(),
+        }
+    }
+
+    /// Whether an opening would be begun.
+    pub(crate) fn accepts_openings(&self) -> bool {
+        match self {
+            Self::Barrier(barrier) => barrier.accepts_openings(),
+            Self::Door(door) => door.accepts_openings(),
+        }
+    }
+}
+
+fn barrier_event(what: Happening) -> Option<barrier::Event> {
+    use barrier::Event;
+    Some(match what {
+        Happening::Granted(grant) => Event::OpenGranted { grant },
+        Happening::Input(Role::Loop, Some(true)) => Event::LoopOccupied,
+        Happening::Input(Role::Loop, Some(false)) => Event::LoopClear,
+        Happening::Input(Role::Loop, None) => Event::LoopUnknown,
+        Happening::Input(Role::Photocell, Some(true)) => Event::PhotocellBlocked,
+        Happening::Input(Role::Photocell, Some(false)) => Event::PhotocellClear,
+        Happening::Input(Role::Photocell, None) => Event::PhotocellUnknown,
+        Happening::Input(Role::OpenLimit, Some(on)) => Event::OpenLimit(on),
+        Happening::Input(Role::ClosedLimit, Some(on)) => Event::ClosedLimit(on),
+        // An unknown limit switch comes with the loss of its board, which says more.
+        Happening::Input(..) | Happening::ExitPressed => return None,
+        Happening::ActuationFailed => Event::ActuationFailed,
+        Happening::BoardLost => Event::BoardLost,
+        Happening::BoardRestored => Event::BoardRestored,
+        Happening::Tick => Event::Tick,
+    })
+}
+
+fn door_event(what: Happening) -> Option<door::Event> {
+    use door::Event;
+    Some(match what {
+        Happening::Granted(grant) => Event::OpenGranted { grant },
+        Happening::ExitPressed => Event::ExitPressed,
+        Happening::Input(Role::Contact, Some(true)) => Event::ContactClosed,
+        Happening::Input(Role::Contact, Some(false)) => Event::ContactOpened,
+        Happening::Input(..) => return None,
+        Happening::ActuationFailed => Event::ActuationFailed,
+        Happening::BoardLost => Event::BoardLost,
+        Happening::BoardRestored => Event::BoardRestored,
+        Happening::Tick => Event::Tick,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cardea_access::barrier::BarrierConfig;
+    use cardea_access::door::DoorConfig;
+
+    #[test]
+    fn a_door_knows_no_loop_and_a_barrier_no_exit_button() {
+        let mut door = Machine::Door(Door::new(DoorConfig::default()));
+        assert!(door.handle(Happening::Input(Role::Loop, Some(true)), Monotonic(0)).is_empty());
+        let mut barrier = Machine::Barrier(Barrier::new(BarrierConfig::default()));
+        assert!(barrier.handle(Happening::ExitPressed, Monotonic(0)).is_empty());
+    }
+
+    #[test]
+    fn a_contact_that_is_true_is_a_shut_door() {
+        let mut door = Machine::Door(Door::new(DoorConfig::default()));
+        door.handle(Happening::Input(Role::Contact, Some(true)), Monotonic(0));
+        assert_eq!(door.state(), State::Closed);
+        door.handle(Happening::Input(Role::Contact, None), Monotonic(1));
+        assert_eq!(door.state(), State::Closed, "only the loss of the board makes it unknown");
+        door.handle(Happening::Input(Role::Contact, Some(false)), Monotonic(2));
+        assert_eq!(door.state(), State::Forced);
+    }
+
+    #[test]
+    fn a_lost_board_accepts_no_opening_and_a_grant_moves_the_boom() {
+        let mut barrier = Machine::Barrier(Barrier::new(BarrierConfig::default()));
+        barrier.handle(Happening::BoardLost, Monotonic(0));
+        assert!(!barrier.accepts_openings());
+        barrier.handle(Happening::BoardRestored, Monotonic(1));
+        let commands = barrier.handle(Happening::Granted(GrantId(1)), Monotonic(2));
+        assert!(commands.contains(&Command::PulseOpen { ms: 500 }), "{commands:?}");
+        assert!(barrier.next_deadline().is_some());
+    }
+}

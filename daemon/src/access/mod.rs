@@ -1,0 +1,128 @@
+//! Access: evidence, orders and inputs go in; decisions, relays and events come out.
+//!
+//! ```text
+//! capture ── sightings ─┐                                   ┌─ outputs of the boards (deadline, never queued)
+//! sync ───── orders ────┤   task: knowledge -> decide ->    ├─ events -> outbox
+//! boards ─── signals ───┤         machine -> commands       ├─ equipment -> sync
+//! store ──── holdings ──┘                                   └─ gallery_at -> sync (erasure receipts)
+//! ```
+//!
+//! What may pass and when a boom may come down is `cardea_access`'s, pure; this is the shell around it. The liveness of a
+//! face is not judged yet: evidence says *unknown*, and `biometrics.unknown_liveness` decides what that counts.
+//!
+//! To add an input: a role in [`machine`], its key in the configuration, its event there. To add a credential: a variant of
+//! [`crate::capture::Seen`], its evidence in [`orders`].
+
+mod devices;
+mod grants;
+mod holdings;
+mod knowledge;
+mod machine;
+mod memo;
+mod orders;
+mod point;
+mod record;
+mod signals;
+mod task;
+
+use std::sync::Arc;
+
+use cardea_access::credential::Method;
+use cardea_access::id::AccessPointId;
+use cardea_access::rules::{AccessPoint, Limits, RuleSet};
+use cardea_hardware::Hardware;
+use cardea_protocol::clock::SharedClock;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use self::devices::Devices;
+use self::grants::Grants;
+use self::knowledge::Knowledge;
+use self::memo::Memo;
+use self::point::Point;
+use self::signals::Signals;
+use self::task::{AccessTask, Inlets};
+use crate::capture::Capture;
+use crate::config::{Config, Credential};
+use crate::local::StatusBoard;
+use crate::seam::AccessLinks;
+use crate::store::Store;
+use crate::supervisor::Tasks;
+
+pub(crate) use knowledge::Calibration;
+pub use point::UnknownDevice;
+
+/// What the access task works with.
+pub(crate) struct Parts {
+    pub(crate) hardware: Arc<Hardware>,
+    pub(crate) store: Store,
+    pub(crate) clock: SharedClock,
+    pub(crate) status: StatusBoard,
+    pub(crate) links: AccessLinks,
+    pub(crate) captures: mpsc::Receiver<Capture>,
+    pub(crate) calibration: Calibration,
+}
+
+/// Starts deciding.
+pub(crate) fn start(
+    config: &Config,
+    parts: Parts,
+    tasks: &mut Tasks,
+    cancel: &CancellationToken,
+) -> Result<(), UnknownDevice> {
+    let Parts { hardware, store, clock, status, links, captures, calibration } = parts;
+    let points =
+        config.access_points.iter().map(|p| Point::new(p, &hardware)).collect::<Result<Vec<_>, _>>()?;
+    let signals = Signals::start(&points, &hardware);
+    let by_id = points.iter().enumerate().map(|(i, point)| (point.id.clone(), i)).collect();
+    let (loaded_sender, loaded) = mpsc::channel(1);
+    let task = AccessTask {
+        by_id,
+        knowledge: Knowledge::new(rules(config, &links), calibration),
+        memo: Memo::default(),
+        grants: Grants::default(),
+        clock,
+        outbox: links.outbox,
+        status,
+        devices: Devices::new(&hardware),
+        store: store.clone(),
+        equipment: links.equipment,
+        gallery_at: links.gallery_at,
+        under_way: FuturesUnordered::new(),
+        points,
+    };
+    let inlets = Inlets { captures, loaded, signals, commands: links.commands, freshness: links.freshness };
+    tasks.spawn_infallible("access", task.run(inlets, cancel.clone()));
+    tasks.spawn("holdings", holdings::follow(store, links.holdings, loaded_sender, cancel.clone()));
+    Ok(())
+}
+
+/// The rules before anything is known of plates and faces.
+fn rules(config: &Config, links: &AccessLinks) -> RuleSet {
+    let mut rules = RuleSet::new(links.boot_id.as_str().into());
+    for point in &config.access_points {
+        let mut methods: std::collections::BTreeSet<Method> = point.credentials().iter().map(|c| method(*c)).collect();
+        methods.insert(Method::ExitButton);
+        let entry = AccessPoint { methods, ..AccessPoint::default() };
+        rules.access_points.insert(AccessPointId::from(point.id().as_str()), entry);
+    }
+    rules.limits = Limits {
+        face_max_staleness_s: config.biometrics.max_staleness_s,
+        face_min_frames: config.biometrics.min_frames,
+        face_min_margin: config.biometrics.min_margin,
+        unknown_liveness: config.biometrics.unknown_liveness.into(),
+        plate_max_staleness_s: config.plates.max_staleness_s,
+        plate_min_frames: config.plates.min_frames,
+        ..Limits::default()
+    };
+    rules
+}
+
+fn method(credential: Credential) -> Method {
+    match credential {
+        Credential::Plate => Method::Plate,
+        Credential::Face => Method::Face,
+        Credential::Remote => Method::RemoteOpen,
+    }
+}

@@ -1,0 +1,194 @@
+//! One access point: its machine, and the outputs, inputs and boards that belong to it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cardea_access::barrier::Barrier;
+use cardea_access::credential::VehiclePresence;
+use cardea_access::door::Door;
+use cardea_access::machine::Command;
+use cardea_hardware::{Actuated, DeviceError, Hardware, Health, Output, Reading};
+use cardea_protocol::id::AccessPointId;
+use cardea_protocol::message::{AccessPoint, AccessPointKind};
+use tokio::sync::watch;
+
+use super::machine::{Machine, Role};
+use crate::config::AccessPointConfig;
+
+/// An actuation under way.
+pub(crate) type Actuation = Pin<Box<dyn Future<Output = Result<Actuated, DeviceError>> + Send>>;
+
+/// Whether the boards of an access point can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Boards {
+    /// First contact has not been made with all of them.
+    Starting,
+    /// All answer.
+    Up,
+    /// One does not.
+    Lost,
+}
+
+/// A barrier or a door with its equipment.
+pub(crate) struct Point {
+    pub(crate) id: AccessPointId,
+    kind: AccessPointKind,
+    credentials: Vec<String>,
+    pub(crate) machine: Machine,
+    /// By the key that names it: `open`, `close`, `stop`, `lock`.
+    outputs: Vec<(&'static str, Arc<dyn Output>)>,
+    pub(crate) inputs: Vec<(Role, watch::Receiver<Reading>)>,
+    /// Health of the boards that the outputs and inputs sit on; a board may be there more than once.
+    pub(crate) board_health: Vec<watch::Receiver<Health>>,
+    pub(crate) camera_health: Option<watch::Receiver<Health>>,
+    /// As the machine was last told.
+    pub(crate) boards: Boards,
+    /// Presses of the exit button that were dealt with.
+    pub(crate) exit_presses: u64,
+}
+
+/// A name in the configuration that no device has: the validation of the configuration was passed by.
+#[derive(Debug, thiserror::Error)]
+#[error("access point {access_point} names the device {device:?}, which is not configured")]
+pub struct UnknownDevice {
+    access_point: AccessPointId,
+    device: String,
+}
+
+impl Point {
+    /// Finds the equipment of `config` in `hardware`.
+    pub(crate) fn new(config: &AccessPointConfig, hardware: &Hardware) -> Result<Self, UnknownDevice> {
+        let unknown =
+            |device: &str| UnknownDevice { access_point: config.id().clone(), device: device.to_owned() };
+        let mut outputs = Vec::new();
+        let mut board_health = Vec::new();
+        for (key, name) in config.outputs() {
+            let output = hardware.outputs.get(name).ok_or_else(|| unknown(name))?;
+            board_health.push(output.health());
+            outputs.push((key, Arc::clone(output)));
+        }
+        let mut inputs = Vec::new();
+        for (key, name) in config.inputs() {
+            let input = hardware.inputs.get(name).ok_or_else(|| unknown(name))?;
+            let role = Role::of_key(key).ok_or_else(|| unknown(name))?;
+            board_health.push(input.health());
+            inputs.push((role, input.watch()));
+        }
+        let camera = config.camera().map(|name| hardware.cameras.get(name).ok_or_else(|| unknown(name))).transpose()?;
+        let exit = inputs.iter().find(|(role, _)| *role == Role::ExitButton);
+        let exit_presses = exit.map_or(0, |(_, reading)| reading.borrow().rises);
+        let mut credentials: Vec<String> = config.credentials().iter().map(|c| c.name().to_owned()).collect();
+        if exit.is_some() {
+            credentials.push("exit-button".to_owned());
+        }
+        Ok(Self {
+            id: config.id().clone(),
+            kind: config.kind(),
+            credentials,
+            machine: match config {
+                AccessPointConfig::Barrier(barrier) => Machine::Barrier(Barrier::new(barrier.machine())),
+                AccessPointConfig::Door(door) => Machine::Door(Door::new(door.machine())),
+            },
+            outputs,
+            inputs,
+            board_health,
+            camera_health: camera.map(|camera| camera.health()),
+            boards: Boards::Starting,
+            exit_presses,
+        })
+    }
+
+    /// Whether its boards can be used right now.
+    pub(crate) fn boards_now(&self) -> Boards {
+        let mut all = Boards::Up;
+        for health in &self.board_health {
+            match &*health.borrow() {
+                Health::Down { .. } => return Boards::Lost,
+                Health::Starting => all = Boards::Starting,
+                Health::Up => {}
+            }
+        }
+        all
+    }
+
+    /// Whether an opening could be carried out.
+    pub(crate) fn usable(&self) -> bool {
+        self.boards == Boards::Up && self.machine.accepts_openings()
+    }
+
+    /// The present level of the input with this role; `None` without one, or while it is not known.
+    pub(crate) fn level(&self, role: Role) -> Option<bool> {
+        self.inputs.iter().find(|(r, _)| *r == role).and_then(|(_, reading)| reading.borrow().value)
+    }
+
+    /// Presses of the exit button since the last call.
+    pub(crate) fn take_exit_presses(&mut self) -> u64 {
+        let seen = self.inputs.iter().find(|(role, _)| *role == Role::ExitButton).map(|(_, r)| r.borrow().rises);
+        let new = seen.unwrap_or(self.exit_presses).saturating_sub(self.exit_presses);
+        self.exit_presses += new;
+        new
+    }
+
+    /// What the loop says about a vehicle.
+    pub(crate) fn vehicle(&self) -> VehiclePresence {
+        if !self.inputs.iter().any(|(role, _)| *role == Role::Loop) {
+            return VehiclePresence::NoLoop;
+        }
+        match self.level(Role::Loop) {
+            Some(true) => VehiclePresence::Present,
+            Some(false) => VehiclePresence::Absent,
+            None => VehiclePresence::Unknown,
+        }
+    }
+
+    /// What carries out `command`; `None` if there is nothing to switch. The output's board refuses it when it cannot be
+    /// delivered in time: nothing is queued.
+    pub(crate) fn actuation(&self, command: Command) -> Option<Actuation> {
+        let pulse = |key, ms| {
+            let output = self.output(key)?;
+            let work = async move { output.pulse(Duration::from_millis(ms)).await };
+            Some(Box::pin(work) as Actuation)
+        };
+        let set = |key, on| {
+            let output = self.output(key)?;
+            let work = async move { output.set(on).await };
+            Some(Box::pin(work) as Actuation)
+        };
+        match command {
+            Command::PulseOpen { ms } => pulse("open", ms),
+            // The machine has judged by what it was told; this looks at the sensors once more at the last moment.
+            Command::PulseClose { .. } if self.something_under_the_boom() => None,
+            Command::PulseClose { ms } => pulse("close", ms),
+            Command::Stop => pulse("stop", STOP_PULSE_MS),
+            Command::Release => set("lock", true),
+            Command::Lock => set("lock", false),
+            Command::Report(_) => None,
+        }
+    }
+
+    /// What the cloud is told of it.
+    pub(crate) fn equipment(&self) -> AccessPoint {
+        let camera_down = self.camera_health.as_ref().is_some_and(|h| matches!(&*h.borrow(), Health::Down { .. }));
+        AccessPoint {
+            id: self.id.clone(),
+            kind: self.kind,
+            credentials: self.credentials.clone(),
+            reachable: self.boards == Boards::Up && !camera_down,
+            state: self.machine.state().code().to_owned(),
+        }
+    }
+
+    fn output(&self, key: &str) -> Option<Arc<dyn Output>> {
+        self.outputs.iter().find(|(k, _)| *k == key).map(|(_, output)| Arc::clone(output))
+    }
+
+    fn something_under_the_boom(&self) -> bool {
+        let fitted = self.inputs.iter().filter(|(role, _)| matches!(role, Role::Loop | Role::Photocell));
+        fitted.into_iter().any(|(_, reading)| reading.borrow().value != Some(false))
+    }
+}
+
+/// Length of the pulse that stops a drive.
+const STOP_PULSE_MS: u64 = 500;

@@ -1,0 +1,82 @@
+//! Capture: one task per access point with a camera, from the newest frame to evidence about a track.
+//!
+//! ```text
+//! camera ── newest frame ──> look (a blocking thread)          ──> tracks ──> sightings ──> access task
+//!                            decode, anything there?, models       zone, evidence over frames
+//! ```
+//!
+//! - **Newest wins.** A frame is asked for when there is time to look at it; nothing is ever queued.
+//! - **When to look.** A barrier with a loop looks while a vehicle stands on it, and only then. Everything else looks all the
+//!   time, at a rate that [`pace`] sets by what [`presence`] sees change.
+//! - **Evidence accumulates.** Readings and probes of one track are fused; a track that is lost takes its evidence with it.
+//!   What is outside the zone does not count at all.
+//!
+//! To add a recogniser: its pipeline in [`recognisers`], its evidence in [`tracks`], its variant in [`Seen`].
+
+mod look;
+mod pace;
+mod presence;
+mod recognisers;
+mod sighting;
+mod track;
+mod tracks;
+mod watcher;
+
+use std::sync::Arc;
+
+use cardea_hardware::Hardware;
+use cardea_protocol::clock::SharedClock;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{AccessPointConfig, Config, Credential};
+use crate::local::StatusBoard;
+use crate::supervisor::Tasks;
+
+pub use recognisers::RecognitionError;
+pub(crate) use recognisers::Recognisers;
+pub(crate) use sighting::{Capture, Seen, Sighting, TrackKey};
+
+/// Sightings that may wait for the access task; more are dropped, because the next ones say more.
+const WAITING: usize = 8;
+
+/// Starts a task for each access point that recognises something. Names that no device has were refused before.
+pub(crate) fn start(
+    config: &Config,
+    hardware: &Arc<Hardware>,
+    recognisers: &Recognisers,
+    clock: &SharedClock,
+    status: &StatusBoard,
+    tasks: &mut Tasks,
+    cancel: &CancellationToken,
+) -> mpsc::Receiver<Capture> {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    for (i, point) in config.access_points.iter().enumerate() {
+        let uses = |c: Credential| point.credentials().contains(&c);
+        let camera = point.camera().and_then(|name| hardware.cameras.get(name));
+        let Some(camera) = camera.filter(|_| uses(Credential::Plate) || uses(Credential::Face)) else { continue };
+        let vehicle_loop = match point {
+            AccessPointConfig::Barrier(barrier) => barrier.vehicle_loop.as_ref(),
+            AccessPointConfig::Door(_) => None,
+        };
+        let watcher = watcher::Watcher::new(watcher::Setup {
+            point: i,
+            id: point.id().clone(),
+            camera: Arc::clone(camera),
+            zone: watcher::zone(point),
+            vehicle_loop: vehicle_loop.and_then(|name| hardware.inputs.get(name)).map(|input| input.watch()),
+            recognisers: Recognisers {
+                plates: recognisers.plates.clone().filter(|_| uses(Credential::Plate)),
+                faces: recognisers.faces.clone().filter(|_| uses(Credential::Face)),
+                calibration: recognisers.calibration.clone(),
+            },
+            plate_frames: config.plates.min_frames,
+            face_frames: config.biometrics.min_frames,
+            clock: Arc::clone(clock),
+            status: status.clone(),
+            out: sender.clone(),
+        });
+        tasks.spawn_infallible(format!("capture at {}", point.id()), watcher.run(cancel.clone()));
+    }
+    receiver
+}

@@ -1,0 +1,58 @@
+//! What the cameras tell the access task.
+
+use cardea_access::credential::Method;
+use cardea_access::time::Now;
+use cardea_models::{Template, TrackReading};
+use cardea_protocol::event::Timings;
+
+/// Which track at which access point. Track numbers are unique per access point and method for the run of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct TrackKey {
+    /// Index of the access point in the configuration.
+    pub(crate) point: usize,
+    /// Plate or face.
+    pub(crate) method: Method,
+    /// The track's number.
+    pub(crate) track: u64,
+}
+
+/// The evidence of a track after one more frame.
+#[derive(Debug)]
+pub(crate) struct Sighting {
+    /// Which track.
+    pub(crate) key: TrackKey,
+    /// What it has shown so far.
+    pub(crate) seen: Seen,
+    /// From how many frames.
+    pub(crate) frames: u32,
+    /// When the last of them was captured.
+    pub(crate) at: Now,
+    /// Where the time went, up to here.
+    pub(crate) timings: Timings,
+}
+
+/// What was seen. Nothing of it prints: a plate's text and a face are personal data.
+pub(crate) enum Seen {
+    /// The fused readings of a plate.
+    Plate(TrackReading),
+    /// The fused probe of a face; overwritten when dropped.
+    Face(Template),
+}
+
+impl std::fmt::Debug for Seen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Plate(_) => "Plate(…)",
+            Self::Face(_) => "Face(…)",
+        })
+    }
+}
+
+/// From a camera's task to the access task.
+#[derive(Debug)]
+pub(crate) enum Capture {
+    /// A track gained evidence.
+    Seen(Sighting),
+    /// A track is lost: what is known of it can be forgotten.
+    Lost(TrackKey),
+}

@@ -1,0 +1,180 @@
+//! What the controller says about itself to someone who stands in front of it. No personal data: no plate, no subject, no
+//! face, no key.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cardea_access::time::Timestamp;
+use cardea_protocol::event::{AccessDecision, Timings};
+use cardea_protocol::id::{AccessPointId, BootId};
+use cardea_protocol::message::AccessPoint;
+use serde::{Deserialize, Serialize};
+
+/// Decisions remembered.
+const RECENT: usize = 32;
+
+/// The whole status, as the socket gives it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// `cardead`'s version.
+    pub software: String,
+    /// This start of the program.
+    pub boot_id: BootId,
+    /// When this was said, by the controller's clock.
+    #[serde(with = "cardea_protocol::rfc3339")]
+    pub at: Timestamp,
+    /// Resident memory of the process, in bytes; `None` where the kernel does not tell.
+    pub rss_bytes: Option<u64>,
+    /// Barriers and doors.
+    pub access_points: Vec<AccessPoint>,
+    /// Boards and cameras by name: whether each answers; `None` before first contact.
+    pub devices: BTreeMap<String, Option<bool>>,
+    /// What is held of the cloud's data.
+    pub holdings: HoldingsStatus,
+    /// What recognition costs and sees.
+    pub captures: BTreeMap<AccessPointId, CaptureStatus>,
+    /// The last decisions, newest first.
+    pub recent: Vec<RecentDecision>,
+}
+
+/// What is held of the cloud's data.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldingsStatus {
+    /// The last revision applied.
+    pub cursor: u64,
+    /// Over what is really held.
+    pub digest: String,
+    /// Age of the cloud's last freshness statement, in milliseconds; `None` if there is none, or its age cannot be known.
+    pub freshness_age_ms: Option<u64>,
+    /// Plates that are matched.
+    pub plates: usize,
+    /// Biometric references that are matched.
+    pub templates: usize,
+    /// Events that wait to be sent.
+    pub outbox_events: u64,
+}
+
+/// What a camera's task has done since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CaptureStatus {
+    /// Frames fetched.
+    pub frames: u64,
+    /// Frames that went through the models; the others showed nothing new.
+    pub recognised: u64,
+    /// Plates and faces outside the zone, which do not count.
+    pub outside_zone: u64,
+    /// Frames that could not be fetched or decoded.
+    pub failed: u64,
+    /// Of the last recognised frame.
+    pub timings: Timings,
+}
+
+/// One decision, without saying about whom.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecentDecision {
+    /// When.
+    #[serde(with = "cardea_protocol::rfc3339")]
+    pub at: Timestamp,
+    /// Where.
+    pub access_point: AccessPointId,
+    /// By what.
+    pub credential: String,
+    /// Whether it opened.
+    pub granted: bool,
+    /// Reason code.
+    pub reason: String,
+    /// Comparison score.
+    pub score: Option<f32>,
+    /// Threshold it was held against.
+    pub threshold: Option<f32>,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// Where the tasks leave what the status is made of. Cheap to clone; nobody holds it for long.
+#[derive(Clone, Debug, Default)]
+pub struct StatusBoard(Arc<Mutex<Posted>>);
+
+/// What was left.
+#[derive(Debug, Default)]
+pub(super) struct Posted {
+    pub(super) access_points: Vec<AccessPoint>,
+    pub(super) devices: BTreeMap<String, Option<bool>>,
+    pub(super) captures: BTreeMap<AccessPointId, CaptureStatus>,
+    pub(super) recent: VecDeque<RecentDecision>,
+    pub(super) plates: usize,
+    pub(super) templates: usize,
+}
+
+impl StatusBoard {
+    /// The barriers and doors as they are.
+    pub(crate) fn access_points(&self, access_points: Vec<AccessPoint>) {
+        self.posted().access_points = access_points;
+    }
+
+    /// Whether a board or camera answers.
+    pub(crate) fn device(&self, name: &str, answers: Option<bool>) {
+        self.posted().devices.insert(name.to_owned(), answers);
+    }
+
+    /// How many plates and templates can be matched.
+    pub(crate) fn held(&self, plates: usize, templates: usize) {
+        let mut posted = self.posted();
+        (posted.plates, posted.templates) = (plates, templates);
+    }
+
+    /// A camera's task has something to count.
+    pub(crate) fn capture(&self, access_point: &AccessPointId, count: impl FnOnce(&mut CaptureStatus)) {
+        count(self.posted().captures.entry(access_point.clone()).or_default());
+    }
+
+    /// A decision was made.
+    pub(crate) fn decided(&self, at: Timestamp, access_point: &AccessPointId, decision: &AccessDecision) {
+        let mut posted = self.posted();
+        posted.recent.truncate(RECENT - 1);
+        posted.recent.push_front(RecentDecision {
+            at,
+            access_point: access_point.clone(),
+            credential: decision.credential.clone(),
+            granted: decision.granted,
+            reason: decision.reason.clone(),
+            score: decision.score,
+            threshold: decision.threshold,
+            timings: decision.timings,
+        });
+    }
+
+    pub(super) fn posted(&self) -> MutexGuard<'_, Posted> {
+        // What a task left before it panicked is still true.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_decisions_are_kept_newest_first_and_name_nobody() {
+        let board = StatusBoard::default();
+        let gate = AccessPointId::new("gate").unwrap();
+        for i in 0..100 {
+            let decision = AccessDecision {
+                credential: "plate".into(),
+                granted: true,
+                reason: "plate-admitted".into(),
+                plate_id: cardea_protocol::id::PlateId::new("p-1").ok(),
+                subject: None,
+                command_id: None,
+                score: Some(5.0),
+                threshold: Some(3.0),
+                timings: Timings::default(),
+            };
+            board.decided(Timestamp(i), &gate, &decision);
+        }
+        let posted = board.posted();
+        assert_eq!(posted.recent.len(), RECENT);
+        assert_eq!(posted.recent[0].at, Timestamp(99));
+        assert!(!serde_json::to_string(&posted.recent[0]).unwrap().contains("p-1"));
+    }
+}

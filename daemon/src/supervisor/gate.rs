@@ -1,0 +1,125 @@
+//! The part of the controller that stands at the gate: hardware, capture and access. It needs no network.
+
+use std::sync::Arc;
+
+use cardea_hardware::{DeviceError, Hardware};
+use cardea_protocol::clock::SharedClock;
+use cardea_protocol::event::EventKind;
+use cardea_protocol::id::BootId;
+use cardea_protocol::message::AccessPoint;
+use tokio_util::sync::CancellationToken;
+
+use super::tasks::{Ended, Tasks};
+use crate::access::{self, UnknownDevice};
+use crate::capture::{self, Recognisers};
+use crate::config::Config;
+use crate::local::StatusBoard;
+use crate::seam::{self, Outbox, SyncLinks};
+use crate::store::Store;
+
+/// Why the gate could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// The hardware's configuration cannot be used.
+    #[error(transparent)]
+    Hardware(#[from] DeviceError),
+    /// A name in the configuration leads nowhere.
+    #[error(transparent)]
+    Device(#[from] UnknownDevice),
+}
+
+/// Hardware, capture and access, running.
+pub struct Gate {
+    hardware: Arc<Hardware>,
+    /// Its tasks; others may be added.
+    pub tasks: Tasks,
+    /// What the status socket shows.
+    pub status: StatusBoard,
+    /// The embedder's id, if faces are recognised.
+    pub embedder: Option<String>,
+    cancel: CancellationToken,
+}
+
+impl Gate {
+    /// Starts everything that decides and acts. The outputs are put into their safe states first, by the boards' tasks,
+    /// while the models load. Where recognition cannot be had, buttons and orders still work, and an alarm says so.
+    pub async fn start(
+        config: &Config,
+        clock: &SharedClock,
+        store: &Store,
+        boot_id: &BootId,
+    ) -> Result<(Self, SyncLinks), GateError> {
+        let hardware = Arc::new(Hardware::open(&config.hardware())?);
+        let (links, sync_links) = seam::links(store, clock, boot_id, first_equipment(config));
+        let recognisers = load_recognisers(config, &links.outbox).await;
+        let (status, cancel) = (StatusBoard::default(), CancellationToken::new());
+        let mut tasks = Tasks::default();
+        let captures =
+            capture::start(config, &hardware, &recognisers, clock, &status, &mut tasks, &cancel);
+        let parts = access::Parts {
+            hardware: Arc::clone(&hardware),
+            store: store.clone(),
+            clock: Arc::clone(clock),
+            status: status.clone(),
+            links,
+            captures,
+            calibration: recognisers.calibration.clone(),
+        };
+        if let Err(error) = access::start(config, parts, &mut tasks, &cancel) {
+            hardware.shutdown().await;
+            return Err(error.into());
+        }
+        let embedder = recognisers.embedder().map(str::to_owned);
+        Ok((Self { hardware, tasks, status, embedder, cancel }, sync_links))
+    }
+
+    /// What ends all tasks.
+    pub fn cancellation(&self) -> CancellationToken {
+        self.cancel.clone()
+    }
+
+    /// Waits for a task to end, which none should.
+    pub async fn ended(&mut self) -> Ended {
+        match self.tasks.next().await {
+            Some(ended) => ended,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Ends the tasks, the deciding one before anything else can be switched, and puts the outputs into their safe states.
+    pub async fn shutdown(mut self) {
+        self.cancel.cancel();
+        let in_order = async { while self.tasks.next().await.is_some() {} };
+        if tokio::time::timeout(super::PATIENCE, in_order).await.is_err() {
+            tracing::warn!(tasks = ?self.tasks.names(), "tasks did not end in time and were stopped");
+            self.tasks.abort().await;
+        }
+        self.hardware.shutdown().await;
+    }
+}
+
+/// The models. Their absence must not keep a door shut that opens by button or by order.
+async fn load_recognisers(config: &Config, outbox: &Outbox) -> Recognisers {
+    let config = config.clone();
+    let loaded = tokio::task::spawn_blocking(move || Recognisers::load(&config)).await;
+    let error: &dyn std::error::Error = match &loaded {
+        Ok(Ok(recognisers)) => return recognisers.clone(),
+        Ok(Err(error)) => error,
+        Err(error) => error,
+    };
+    tracing::error!(error, "no recognition: plates and faces do not open; run cardead check");
+    outbox.push(None, EventKind::Alarm { alarm: "recognition-unavailable".to_owned() });
+    Recognisers::default()
+}
+
+/// What is known of the access points before anything has been looked at.
+fn first_equipment(config: &Config) -> Vec<AccessPoint> {
+    let unknown = |point: &crate::config::AccessPointConfig| AccessPoint {
+        id: point.id().clone(),
+        kind: point.kind(),
+        credentials: point.credentials().iter().map(|c| c.name().to_owned()).collect(),
+        reachable: false,
+        state: cardea_access::machine::State::Unknown.code().to_owned(),
+    };
+    config.access_points.iter().map(unknown).collect()
+}
