@@ -93,7 +93,7 @@ fn centre_points(
     for cell in 0..cells {
         let (row, column) = (cell / width, cell % width);
         let logit = heat[cell];
-        if !(logit >= lowest && is_peak(heat, [height, width], row, column)) {
+        if logit.is_nan() || logit < lowest || !is_peak(heat, [height, width], row, column) {
             continue;
         }
         let centre = Point::new((column as f32 + 0.5) * grid.stride as f32, (row as f32 + 0.5) * grid.stride as f32);
@@ -133,7 +133,7 @@ fn yunet(outputs: &Outputs<'_, '_>, canvas: [usize; 2], threshold: f32) -> Resul
         let marks = outputs.shaped(&format!("kps_{stride}"), &[1, cells, 10])?;
         for cell in 0..cells {
             let score = (class[cell].clamp(0.0, 1.0) * object[cell].clamp(0.0, 1.0)).sqrt();
-            if !(score >= threshold) {
+            if score.is_nan() || score < threshold {
                 continue;
             }
             let (row, column) = ((cell / width) as f32, (cell % width) as f32);

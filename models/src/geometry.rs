@@ -151,8 +151,8 @@ impl Perspective {
 
     /// Where the point `u`, `v` of the unit square lies in the quadrangle.
     pub fn apply(&self, u: f32, v: f32) -> Point {
-        let [x, y, w] = self.rows.map(|row| row[0] * u + row[1] * v + row[2]);
-        Point::new(x / w, y / w)
+        let mapped = self.rows.map(|row| row[0] * u + row[1] * v + row[2]);
+        Point::new(mapped[0] / mapped[2], mapped[1] / mapped[2])
     }
 }
 

@@ -262,13 +262,13 @@ impl ModelSpec {
                 if *stride == 0 || !point_scale.is_normal() || *point_scale < 0.0 {
                     return Err("`decode.stride` and `decode.point_scale` must be positive".into());
                 }
-                if self.input.divisor() % stride != 0 {
+                if !self.input.divisor().is_multiple_of(*stride) {
                     return Err(format!("the input's sides must be multiples of `decode.stride` {stride}"));
                 }
                 self.check_probability()
             }
             (Decode::Yunet {}, Role::FaceDetector) => {
-                if self.input.divisor() % 32 != 0 {
+                if !self.input.divisor().is_multiple_of(32) {
                     return Err("YuNet needs input sides that are multiples of 32".into());
                 }
                 self.check_probability()

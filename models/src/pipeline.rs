@@ -14,7 +14,8 @@ const MAX_PER_FRAME: usize = 6;
 const MAX_ENROL_ENLARGEMENT: f32 = 1.5;
 /// A second face counts when its eye distance is at least this share of the first one's.
 const SECOND_FACE_SHARE: f32 = 0.4;
-/// Least [`sharpness`] of an enrolled face: LFW portraits lie above 0.01, strongly blurred ones below 0.002.
+/// Least [`sharpness`] of an enrolled face. Of 42 LFW portraits all lie above 0.009 as they are; a 9-pixel box blur, which
+/// costs a quarter to a half of the cosine, brings most below this.
 const MIN_SHARPNESS: f32 = 0.003;
 
 /// Plate detection and reading.

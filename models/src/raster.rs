@@ -203,44 +203,51 @@ pub(crate) fn warp(
     shrink: f32,
     map: impl Fn(Point) -> Point,
 ) -> Frame {
-    let samples = (shrink.ceil() as u32).clamp(1, MAX_SAMPLES);
+    let samples = (shrink.round() as u32).clamp(1, MAX_SAMPLES);
     let share = 1.0 / (samples * samples) as f32;
-    let mut crop = Frame::filled(width, height, [0; 3]);
+    let offsets: Vec<(f32, f32)> = (0..samples * samples)
+        .map(|i| (((i % samples) as f32 + 0.5) / samples as f32, ((i / samples) as f32 + 0.5) / samples as f32))
+        .collect();
+    let mut rgb = Vec::with_capacity(width as usize * height as usize * 3);
     for y in 0..height {
         for x in 0..width {
             let mut sum = [0.0_f32; 3];
-            for i in 0..samples * samples {
-                let at = |pixel: u32, part: u32| pixel as f32 + (part as f32 + 0.5) / samples as f32;
-                let colour = bilinear(frame, map(Point::new(at(x, i % samples), at(y, i / samples))), border);
+            for (dx, dy) in &offsets {
+                let colour = bilinear(frame, map(Point::new(x as f32 + dx, y as f32 + dy)), border);
                 for (total, value) in sum.iter_mut().zip(colour) {
                     *total += value;
                 }
             }
-            crop.set_pixel(x, y, sum.map(|total| (total * share).round() as u8));
+            rgb.extend(sum.map(|total| (total * share + 0.5) as u8));
         }
     }
-    crop
+    Frame::from_rgb(width, height, rgb).unwrap_or_else(|_| Frame::filled(width, height, [0; 3]))
 }
 
+#[inline]
 fn bilinear(frame: &Frame, at: Point, border: Border) -> [f32; 3] {
     let (x, y) = (at.x - 0.5, at.y - 0.5);
     let (left, top) = (x.floor(), y.floor());
     let (right_share, bottom_share) = (x - left, y - top);
-    let mut sum = [0.0_f32; 3];
-    for (dx, dy, weight) in [
-        (0.0, 0.0, (1.0 - right_share) * (1.0 - bottom_share)),
-        (1.0, 0.0, right_share * (1.0 - bottom_share)),
-        (0.0, 1.0, (1.0 - right_share) * bottom_share),
-        (1.0, 1.0, right_share * bottom_share),
-    ] {
-        if weight > 0.0 {
-            let colour = fetch(frame, left + dx, top + dy, border);
-            for (total, value) in sum.iter_mut().zip(colour) {
-                *total += weight * f32::from(value);
-            }
-        }
-    }
-    sum
+    let inside = left >= 0.0 && top >= 0.0 && left + 1.0 < frame.width() as f32 && top + 1.0 < frame.height() as f32;
+    let [top_left, top_right, bottom_left, bottom_right] = if inside {
+        let stride = frame.width() as usize * 3;
+        let first = top as usize * stride + left as usize * 3;
+        let (upper, lower) = (&frame.rgb()[first..first + 6], &frame.rgb()[first + stride..first + stride + 6]);
+        [
+            [upper[0], upper[1], upper[2]],
+            [upper[3], upper[4], upper[5]],
+            [lower[0], lower[1], lower[2]],
+            [lower[3], lower[4], lower[5]],
+        ]
+    } else {
+        [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)].map(|(dx, dy)| fetch(frame, left + dx, top + dy, border))
+    };
+    std::array::from_fn(|c| {
+        let upper = f32::from(top_left[c]) * (1.0 - right_share) + f32::from(top_right[c]) * right_share;
+        let lower = f32::from(bottom_left[c]) * (1.0 - right_share) + f32::from(bottom_right[c]) * right_share;
+        upper * (1.0 - bottom_share) + lower * bottom_share
+    })
 }
 
 fn fetch(frame: &Frame, x: f32, y: f32, border: Border) -> [u8; 3] {

@@ -27,7 +27,9 @@ impl Posteriors {
         for step in log_probs.chunks_exact_mut(classes) {
             let highest = step.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let total = step.iter().map(|v| (v - highest).exp()).sum::<f32>().ln() + highest;
-            step.iter_mut().for_each(|v| *v -= total);
+            for value in step {
+                *value -= total;
+            }
         }
         Self { classes, blank, log_probs }
     }
@@ -62,7 +64,7 @@ impl Posteriors {
     pub(crate) fn log_likelihood(&self, text: &[usize]) -> f64 {
         // states: blank, first class, blank, second class, … , blank
         let states = 2 * text.len() + 1;
-        let class = |state: usize| if state % 2 == 0 { self.blank } else { text[state / 2] };
+        let class = |state: usize| if state.is_multiple_of(2) { self.blank } else { text[state / 2] };
         let mut alpha = vec![0.0_f64; states];
         let mut log_scale = 0.0;
         for (t, row) in self.rows().enumerate() {
@@ -88,7 +90,9 @@ impl Posteriors {
             if scale <= 0.0 || !scale.is_finite() {
                 return f64::NEG_INFINITY;
             }
-            alpha.iter_mut().for_each(|a| *a /= scale);
+            for a in &mut alpha {
+                *a /= scale;
+            }
             log_scale += scale.ln();
         }
         let end: f64 = alpha[states.saturating_sub(2)..].iter().sum();
@@ -100,7 +104,7 @@ impl Posteriors {
         // per prefix: probability of its paths that end in a blank, and that end in its last class
         let mut beam: BTreeMap<Vec<usize>, [f64; 2]> = BTreeMap::from([(Vec::new(), [1.0, 0.0])]);
         for row in self.rows() {
-            let tried = self.classes_to_try(row);
+            let tried = classes_to_try(row);
             let mut next: BTreeMap<Vec<usize>, [f64; 2]> = BTreeMap::new();
             for (prefix, [blank, last]) in &beam {
                 let total = blank + last;
@@ -133,15 +137,15 @@ impl Posteriors {
         texts.truncate(count);
         texts
     }
+}
 
-    fn classes_to_try(&self, row: &[f32]) -> Vec<(usize, f64)> {
-        let mut classes: Vec<(usize, f64)> = row.iter().map(|v| f64::from(*v).exp()).enumerate().collect();
-        classes.sort_by(|a, b| b.1.total_cmp(&a.1));
-        classes.truncate(BEAM_CLASSES);
-        let probable = classes.iter().take_while(|(_, p)| *p >= BEAM_MIN_PROBABILITY).count();
-        classes.truncate(probable.max(2));
-        classes
-    }
+fn classes_to_try(row: &[f32]) -> Vec<(usize, f64)> {
+    let mut classes: Vec<(usize, f64)> = row.iter().map(|v| f64::from(*v).exp()).enumerate().collect();
+    classes.sort_by(|a, b| b.1.total_cmp(&a.1));
+    classes.truncate(BEAM_CLASSES);
+    let probable = classes.iter().take_while(|(_, p)| *p >= BEAM_MIN_PROBABILITY).count();
+    classes.truncate(probable.max(2));
+    classes
 }
 
 fn entry<'a>(beam: &'a mut BTreeMap<Vec<usize>, [f64; 2]>, prefix: &[usize]) -> &'a mut [f64; 2] {

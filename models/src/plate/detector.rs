@@ -24,7 +24,7 @@ impl PlateDetection {
     /// Mean length of the upper and lower edge, in pixels.
     pub fn width_px(&self) -> f32 {
         let [tl, tr, br, bl] = self.corners;
-        (tl.distance(tr) + bl.distance(br)) / 2.0
+        f32::midpoint(tl.distance(tr), bl.distance(br))
     }
 }
 
