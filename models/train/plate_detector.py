@@ -25,6 +25,7 @@ from training import fit, half_precision, seed_everything
 
 SIZE, SPARE = 256, 32
 MAX_SIDE = 640
+NARROWEST = 32  # pixels; what is smaller cannot be read, and small bright things abound
 
 
 def put_car(rng, picture, plate_centre, plate_width, angles):
@@ -45,7 +46,7 @@ def sample(rng):
         for _ in range(int(rng.integers(1, 3))):
             put_car(rng, picture, rng.uniform(0, 1, 2) * full, float(np.exp(rng.uniform(np.log(15), np.log(150)))), (rng.normal(0, 25), 0, 0))
     for _ in range(count):
-        width = float(np.exp(rng.uniform(np.log(20), np.log(200))))
+        width = float(np.exp(rng.uniform(np.log(NARROWEST), np.log(230))))
         centre = rng.uniform(0.08, 0.92, 2) * full
         yaw, pitch, roll = rng.normal(0, 20), rng.normal(0, 12), rng.normal(0, 5)
         quad = plate_quad(centre, width, yaw, pitch, roll)
