@@ -1,7 +1,7 @@
 //! What is presented at an access point: evidence, weighed but not judged.
 //!
 //! A recogniser says how sure it is and against which calibrated threshold; whether that suffices, and whether the person
-//! behind it may pass, is [`crate::decide`]'s. Scores that are not numbers never suffice.
+//! behind it may pass, is [`mod@crate::decide`]'s. Scores that are not numbers never suffice.
 
 use crate::command::RemoteCommand;
 use crate::id::{CardId, PlateId, SubjectId, TemplateId};
@@ -55,6 +55,14 @@ impl Method {
             Self::ExitButton => "exit-button",
             Self::RemoteOpen => "remote-open",
         }
+    }
+
+    /// Every method.
+    pub const ALL: [Self; 5] = [Self::Plate, Self::Face, Self::Card, Self::ExitButton, Self::RemoteOpen];
+
+    /// The method of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|m| m.name() == name)
     }
 }
 
@@ -155,4 +163,15 @@ pub enum Origin {
     Operator,
     /// Someone at the controller itself.
     Local,
+}
+
+impl Origin {
+    /// The stable name for events.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Operator => "operator",
+            Self::Local => "local",
+        }
+    }
 }

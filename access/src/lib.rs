@@ -6,7 +6,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`decide`] | the one function that admits or refuses: plate, face, card, exit button, remote open |
+//! | [`mod@decide`] | the one function that admits or refuses: plate, face, card, exit button, remote open |
 //! | [`reason`] | the stable reason codes of decisions |
 //! | [`request`], [`credential`] | what is asked, and on what evidence |
 //! | [`rules`], [`schedule`] | what is known: grants, blocks, limits, freshness, modes, weekly hours |
@@ -19,7 +19,7 @@
 //! Vocabulary follows EN 60839-11-1 (access point, credential, access decision) and the ONVIF Access Rules and Door
 //! Control services (access granted or denied with a reason; door mode, forced and held-open alarms).
 //!
-//! **To extend:** a new credential is a variant of [`credential::Evidence`], its rules in [`decide`], its reasons one
+//! **To extend:** a new credential is a variant of [`credential::Evidence`], its rules in [`mod@decide`], its reasons one
 //! line each in [`reason`]; the property tests in `tests/` then hold it to the same promises.
 
 pub mod barrier;

@@ -14,6 +14,16 @@ pub enum Direction {
     Exit,
 }
 
+impl Direction {
+    /// The stable name for events and configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Entry => "entry",
+            Self::Exit => "exit",
+        }
+    }
+}
+
 /// One request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AccessRequest {

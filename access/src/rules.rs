@@ -94,6 +94,17 @@ pub enum Mode {
     HeldOpen,
 }
 
+impl Mode {
+    /// The stable name for events and configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::LockedDown => "locked-down",
+            Self::HeldOpen => "held-open",
+        }
+    }
+}
+
 /// What every grant says about when and where.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Grant {

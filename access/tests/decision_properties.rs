@@ -1,4 +1,5 @@
 //! Decisions over random rules, requests and times, against what they promise.
+#![expect(clippy::expect_used, reason = "a generator of a test may fail it")]
 
 use cardea_access::command::RemoteCommand;
 use cardea_access::credential::{
