@@ -227,6 +227,17 @@ mod tests {
     }
 
     #[test]
+    fn a_phone_held_upright_gives_an_upright_picture() {
+        let jpeg = gradient().to_jpeg(95).unwrap();
+        // Exif in big-endian TIFF: one entry, orientation (0x0112), a short, 6: turn clockwise
+        let exif = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        let turned = Frame::decode(&[&jpeg[..2], exif, &jpeg[2..]].concat()).unwrap();
+        let upright = Frame::decode(&jpeg).unwrap();
+        assert_eq!((turned.width(), turned.height()), (16, 24));
+        assert_eq!(turned.pixel(15, 0), upright.pixel(0, 0));
+    }
+
+    #[test]
     fn grey_and_transparent_pictures_become_rgb() {
         let mut file = Cursor::new(Vec::new());
         DynamicImage::new_luma16(5, 4).write_to(&mut file, ImageFormat::Png).unwrap();

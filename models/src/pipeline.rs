@@ -200,3 +200,17 @@ impl FacePipeline {
         &self.embedder
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pipelines_may_move_to_threads_of_their_own() {
+        fn movable<T: Send + 'static>() {}
+        movable::<PlatePipeline>();
+        movable::<FacePipeline>();
+        movable::<PlateFrame>();
+        movable::<FaceFrame>();
+    }
+}
