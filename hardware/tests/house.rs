@@ -274,9 +274,10 @@ async fn a_stream_gives_the_newest_frame_once_and_comes_back() {
     }
     until_frame(camera, &jpeg(19)).await;
     for fault in [Fault::Dead, Fault::Garbage, Fault::Silent] {
+        sleep(Duration::from_millis(150)).await; // a frame comes that nobody takes
         site.sim.set_fault("plate-cam", fault).unwrap();
         until(camera.health(), down).await;
-        assert!(camera.frame().await.is_err());
+        assert!(camera.frame().await.is_err(), "the frame of a lost stream is not handed out");
         site.sim.set_fault("plate-cam", Fault::None).unwrap();
         until(camera.health(), Health::is_up).await;
         until_frame(camera, &jpeg(19)).await;
