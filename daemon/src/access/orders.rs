@@ -128,6 +128,10 @@ impl AccessTask {
             }
             return;
         }
+        // A machine whose boards are lost takes no inputs; when they are back, it gets all of them at once.
+        if self.points[i].boards != Boards::Up {
+            return;
+        }
         let level = self.points[i].level(role);
         self.happen(i, Happening::Input(role, level), None).await;
     }

@@ -1,0 +1,298 @@
+//! A controller's gate before a simulated house, with the real store in a scratch folder.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cardea_daemon::config::{Config, EventsConfig};
+use cardea_daemon::seam::{CommandRequest, SyncLinks};
+use cardea_daemon::store::{ChangesBatch, DeviceKey, Opener, Store, StoreOptions};
+use cardea_daemon::supervisor::Gate;
+use cardea_hardware::sim::physics::{BarrierConfig, DoorConfig, Edge, HouseConfig, Line};
+use cardea_hardware::sim::{Sim, SimConfig, SimHandle};
+use cardea_protocol::clock::{SharedClock, SystemClock};
+use cardea_protocol::event::{AccessDecision, Event, EventKind};
+use cardea_protocol::id::{AccessPointId, BootId, CommandId, ControllerId, PlateId, Revision, SubjectToken, TemplateId};
+use cardea_protocol::message::{AccessPoint, Change, Command, CommandOutcome, PlateEntry, TemplateEntry, Validity};
+use cardea_protocol::seal::{OpeningKey, SealingKey, seal};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use zeroize::Zeroizing;
+
+/// How long anything may take before a test gives up. Nothing waits for as long when all is well.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A simulated house and the gate that serves it.
+pub struct Site {
+    pub sim: SimHandle,
+    pub store: Store,
+    pub gate: Gate,
+    pub links: SyncLinks,
+    pub clock: SharedClock,
+    pub config: Config,
+    opener: Opener,
+    sealing_key: SealingKey,
+    revision: u64,
+    _folder: TempDir,
+}
+
+/// How a test wants its site.
+#[derive(Default)]
+pub struct Wish {
+    /// Added to `[recognition]`'s place: `None` for a site without models.
+    pub recognition: Option<(PathBuf, PathBuf)>,
+    /// Added to the configuration, for example a `[biometrics]` section.
+    pub sections: String,
+    /// Keys added to the barrier, and to the door.
+    pub barrier: String,
+    pub door: String,
+    /// Whether a person at the door walks in once it is released.
+    pub auto_push: bool,
+}
+
+impl Site {
+    pub async fn start(wish: Wish) -> Self {
+        let house = HouseConfig {
+            barrier: BarrierConfig { travel_ms: 300, ..BarrierConfig::default() },
+            door: DoorConfig { auto_push: wish.auto_push, push_ms: 100, walk_ms: 300 },
+        };
+        let sim = Sim::start(SimConfig { house, ..SimConfig::default() }).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(&sim, folder.path(), &wish);
+        let clock: SharedClock = Arc::new(SystemClock);
+        let options = StoreOptions {
+            device_key: DeviceKey::from_bytes([9; 32]),
+            events: EventsConfig::default(),
+            machine_boot: Some("boot".to_owned()),
+        };
+        let store = Store::open(&folder.path().join("cardead.db"), options).unwrap();
+        let (gate, links) = Gate::start(&config, &clock, &store, &BootId::random()).await.unwrap();
+        let (key, sealing_key) = OpeningKey::derive(&Zeroizing::new([3; 32]));
+        let opener = Opener { key: Arc::new(key), controller: ControllerId::new("controller-1").unwrap() };
+        let site = Self { sim, store, gate, links, clock, config, opener, sealing_key, revision: 0, _folder: folder };
+        site.until("the boards answer", |site| site.equipment().iter().all(|point| point.reachable)).await;
+        site
+    }
+
+    /// Waits until `done`.
+    pub async fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
+        let waiting = async {
+            while !done(self) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "not in time: {what}; {}", self.describe());
+    }
+
+    fn describe(&self) -> String {
+        format!("{:?} {:?}", self.sim.state(), self.equipment())
+    }
+
+    /// What the cloud would be told.
+    pub fn equipment(&self) -> Vec<AccessPoint> {
+        self.links.equipment.borrow().clone()
+    }
+
+    pub fn state_of(&self, id: &str) -> String {
+        self.equipment().into_iter().find(|point| point.id.as_str() == id).unwrap().state
+    }
+
+    /// Everything in the outbox.
+    pub async fn events(&self) -> Vec<Event> {
+        let (mut all, mut after) = (Vec::new(), 0);
+        loop {
+            let next = self.store.events(after).await.unwrap();
+            match next.last() {
+                Some(last) => after = last.seq,
+                None => return all,
+            }
+            all.extend(next);
+        }
+    }
+
+    /// The decisions recorded so far, oldest first.
+    pub async fn decisions(&self) -> Vec<AccessDecision> {
+        let events = self.events().await.into_iter();
+        events.filter_map(|event| if let EventKind::AccessDecision(d) = event.kind { Some(d) } else { None }).collect()
+    }
+
+    /// Waits until a decision with this reason is recorded.
+    pub async fn decision(&self, reason: &str) -> AccessDecision {
+        self.decision_after(0, reason).await
+    }
+
+    /// Waits until a decision with this reason is recorded after the first `skip` decisions.
+    pub async fn decision_after(&self, skip: usize, reason: &str) -> AccessDecision {
+        let waiting = async {
+            loop {
+                let found = self.decisions().await.into_iter().skip(skip).find(|d| d.reason == reason);
+                if let Some(found) = found {
+                    return found;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, waiting).await {
+            Ok(found) => found,
+            Err(_) => panic!("no decision {reason}: {:?} {}", self.decisions().await, self.describe()),
+        }
+    }
+
+    /// Applies one change of the log and states that it is current; waits until the gate works by it.
+    pub async fn apply(&mut self, change: Change) {
+        let from = Revision(self.revision);
+        self.revision += 1;
+        let batch = ChangesBatch { from, to: Revision(self.revision), changes: vec![change] };
+        let applied = self.store.apply_changes(self.opener.clone(), batch).await.unwrap();
+        self.state_fresh().await;
+        let reached = self.links.gallery_at.wait_for(|version| *version >= applied.version);
+        tokio::time::timeout(PATIENCE, reached).await.expect("the gate did not catch up").unwrap();
+    }
+
+    /// The cloud says that what is held is current.
+    pub async fn state_fresh(&self) {
+        let (now, mono) = (self.clock.now(), self.clock.monotonic());
+        assert!(self.store.keep_freshness(Revision(self.revision), now, mono).await.unwrap());
+    }
+
+    pub async fn admit_plate(&mut self, id: &str, plate: &str) {
+        let plate_id = PlateId::new(id).unwrap();
+        self.apply(Change::PlateAdmitted(PlateEntry { plate_id, plate: plate.into(), validity: Validity::ALWAYS })).await;
+    }
+
+    pub async fn add_template(&mut self, id: &str, subject: &SubjectToken, plaintext: &[u8]) {
+        let template_id = TemplateId::new(id).unwrap();
+        let sealed = seal(&self.sealing_key, &self.opener.controller, &template_id, plaintext).unwrap();
+        self.apply(Change::TemplateAdded(TemplateEntry { template_id, subject: subject.clone(), sealed })).await;
+    }
+
+    /// An order from the cloud, as sync hands it over.
+    pub fn order(&self, access_point: &str) -> Command {
+        Command {
+            command_id: CommandId::random(),
+            boot_id: self.links.boot_id.clone(),
+            access_point: AccessPointId::new(access_point).unwrap(),
+            expires_at: self.clock.now().plus_ms(10_000),
+        }
+    }
+
+    /// Hands an order over and collects all its outcomes.
+    pub async fn outcomes(&self, command: Command, first_seen: bool) -> Vec<CommandOutcome> {
+        let (outcome, mut outcomes) = mpsc::channel(4);
+        self.links.commands.send(CommandRequest { command, first_seen, outcome }).await.unwrap();
+        let mut all = Vec::new();
+        let collecting = async {
+            while let Some(next) = outcomes.recv().await {
+                all.push(next);
+            }
+        };
+        tokio::time::timeout(PATIENCE, collecting).await.expect("no final outcome");
+        all
+    }
+
+    /// The rising edges of a relay since the start.
+    pub fn pulses(&self, name: &str) -> usize {
+        let rising = |edge: &&Edge| edge.line == Line::Relay && edge.name == name && edge.on;
+        self.sim.history(0).iter().filter(rising).count()
+    }
+
+    /// Ends the gate, and checks what must hold in every test.
+    pub async fn finish(self) -> SimHandle {
+        self.gate.shutdown().await;
+        let state = self.sim.state();
+        assert!(!state.barrier.struck, "the boom came down on a car");
+        assert_eq!(state.relays, [false; 16], "an output was left on");
+        self.sim
+    }
+}
+
+fn config(sim: &SimHandle, folder: &Path, wish: &Wish) -> Config {
+    let (plate, face, recognition) = match &wish.recognition {
+        Some((pack, library)) => {
+            (r#""plate", "#, r#""face", "#, format!("[recognition]\npack = {pack:?}\nonnxruntime = {library:?}\n"))
+        }
+        None => ("", "", String::new()),
+    };
+    let text = format!(
+        r#"
+state_dir = "state"
+{sections}
+{recognition}
+[local]
+socket = "local.sock"
+
+[[board]]
+id = "io1"
+driver = "modbus-tcp"
+address = "{modbus}"
+unit = 1
+timing = {{ poll_ms = 10, request_timeout_ms = 300, deliver_within_ms = 700, reconnect_max_ms = 200 }}
+
+{lines}
+[[camera]]
+id = "plate-cam"
+driver = "http-snapshot"
+url = "{plate_cam}"
+
+[[camera]]
+id = "face-cam"
+driver = "http-snapshot"
+url = "{face_cam}"
+
+[[access_point]]
+kind = "barrier"
+id = "barrier-1"
+credentials = [{plate}"remote"]
+camera = "plate-cam"
+open = "barrier-open"
+close = "barrier-close"
+loop = "barrier-loop"
+open_limit = "open-limit"
+closed_limit = "closed-limit"
+pulse_ms = 100
+travel_ms = 2000
+clear_ms = 200
+open_timeout_s = 3
+{barrier}
+
+[[access_point]]
+kind = "door"
+id = "door-1"
+credentials = [{face}"remote"]
+camera = "face-cam"
+lock = "door-lock"
+contact = "door-contact"
+exit_button = "exit-button"
+release_ms = 1000
+{door}
+"#,
+        sections = wish.sections,
+        barrier = wish.barrier,
+        door = wish.door,
+        modbus = sim.modbus_addr(),
+        lines = lines(),
+        plate_cam = sim.snapshot_url("plate-cam"),
+        face_cam = sim.snapshot_url("face-cam"),
+    );
+    Config::parse(&text, &folder.join("cardead.toml")).unwrap()
+}
+
+/// The channels of the simulated house.
+fn lines() -> String {
+    let line = |kind: &str, id: &str, channel: usize| {
+        format!("[[{kind}]]\nid = \"{id}\"\nboard = \"io1\"\nchannel = {channel}\n")
+    };
+    [
+        line("output", "barrier-open", 0),
+        line("output", "barrier-close", 1),
+        line("output", "door-lock", 4),
+        line("input", "barrier-loop", 0),
+        line("input", "open-limit", 1),
+        line("input", "closed-limit", 2),
+        line("input", "door-contact", 4),
+        line("input", "exit-button", 5),
+    ]
+    .concat()
+}
