@@ -189,7 +189,29 @@ impl Zeroize for Frame {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_damaged_file_never_panics(
+            jpeg in any::<bool>(),
+            changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..6),
+            kept in any::<proptest::sample::Index>(),
+        ) {
+            let mut file = if jpeg { gradient().to_jpeg(80).unwrap() } else { gradient().to_png().unwrap() };
+            for (at, value) in changes {
+                let at = at.index(file.len());
+                file[at] = value;
+            }
+            file.truncate(kept.index(file.len()) + 1);
+            if let Ok(frame) = Frame::decode(&file) {
+                prop_assert_eq!(frame.rgb().len(), frame.width() as usize * frame.height() as usize * 3);
+                prop_assert!(u64::from(frame.width()) * u64::from(frame.height()) <= MAX_PIXELS);
+            }
+        }
+    }
 
     fn gradient() -> Frame {
         let rgb = (0..24 * 16).flat_map(|i| [(i % 24) as u8 * 10, (i / 24) as u8 * 15, 7]).collect();

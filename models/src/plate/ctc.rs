@@ -125,9 +125,13 @@ impl Posteriors {
             }
             beam = best_of(next);
         }
-        let mut texts: Vec<(Vec<usize>, f64)> = beam
-            .into_keys()
-            .map(|text| {
+        // the search's own probabilities lack pruned paths: a few more than asked for are weighed exactly
+        let mut prefixes: Vec<(Vec<usize>, [f64; 2])> = beam.into_iter().collect();
+        prefixes.sort_by(|a, b| (b.1[0] + b.1[1]).total_cmp(&(a.1[0] + a.1[1])));
+        prefixes.truncate(count + 2);
+        let mut texts: Vec<(Vec<usize>, f64)> = prefixes
+            .into_iter()
+            .map(|(text, _)| {
                 let likelihood = self.log_likelihood(&text);
                 (text, likelihood)
             })
