@@ -11,13 +11,15 @@ use cardea_access::rules::{
 };
 use cardea_access::{AccessRequest, Direction, Monotonic, Now, Outcome, Plate, Reason, RuleSet, Timestamp, decide};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{RngSeed, TestRunner};
+use std::collections::BTreeMap;
 
 const SUBJECTS: [&str; 2] = ["s0", "s1"];
 const PLATES: [&str; 2] = ["A123BC77", "A123BC777"];
 
 fn score() -> impl Strategy<Value = f32> {
-    prop_oneof![8 => -1.0..1.0f32, 1 => Just(f32::NAN), 1 => Just(f32::INFINITY)]
+    prop_oneof![6 => 0.4..1.0f32, 3 => -1.0..0.4f32, 1 => Just(f32::NAN), 1 => Just(f32::INFINITY)]
 }
 
 fn wall() -> impl Strategy<Value = Timestamp> {
@@ -25,12 +27,8 @@ fn wall() -> impl Strategy<Value = Timestamp> {
 }
 
 fn grant() -> impl Strategy<Value = Grant> {
-    (prop::option::of(wall()), prop::option::of(wall())).prop_map(|(valid_from, valid_until)| Grant {
-        valid_from,
-        valid_until,
-        schedule: None,
-        access_points: None,
-    })
+    (prop::option::weighted(0.3, wall()), prop::option::weighted(0.3, wall()))
+        .prop_map(|(valid_from, valid_until)| Grant { valid_from, valid_until, schedule: None, access_points: None })
 }
 
 fn evidence() -> impl Strategy<Value = Evidence> {
@@ -40,50 +38,56 @@ fn evidence() -> impl Strategy<Value = Evidence> {
         1 => Just(VehiclePresence::Absent),
         1 => Just(VehiclePresence::Unknown),
     ];
-    let plate = (0..3u8, prop_oneof![4 => -20.0..20.0f64, 1 => Just(f64::NAN)], 0..4u32, any::<bool>(), vehicle)
+    let plate = (
+        0..3u8,
+        prop_oneof![2 => 4.0..20.0f64, 2 => -20.0..4.0f64, 1 => Just(f64::NAN)],
+        1..7u32,
+        prop::bool::weighted(0.8),
+        vehicle,
+    )
         .prop_map(|(n, log_likelihood_ratio, frames, in_zone, vehicle)| {
             let best = PlateMatch { plate: format!("p{n}").into(), log_likelihood_ratio, threshold: 4.0 };
             Evidence::Plate(PlateEvidence { best: Some(best), frames, in_zone, vehicle })
         });
-    let liveness = prop_oneof![2 => Just(Liveness::Live), 1 => Just(Liveness::Unknown), 1 => Just(Liveness::Spoof)];
-    let face = (0..3u8, score(), prop::option::of(score()), 0..4u32, any::<bool>(), liveness).prop_map(
-        |(n, score, runner_up, frames, in_zone, liveness)| {
+    let liveness = prop_oneof![4 => Just(Liveness::Live), 1 => Just(Liveness::Unknown), 1 => Just(Liveness::Spoof)];
+    let face = (0..3u8, score(), prop::option::weighted(0.3, score()), 1..7u32, prop::bool::weighted(0.8), liveness)
+        .prop_map(|(n, score, runner_up, frames, in_zone, liveness)| {
             let best = FaceMatch { template: format!("t{n}").into(), score, threshold: 0.4, runner_up };
             Evidence::Face(FaceEvidence { best: Some(best), frames, in_zone, liveness })
-        },
-    );
-    let remote = (any::<bool>(), 0..2u8, wall(), prop::option::of(0..2usize)).prop_map(
-        |(first_seen, boot, expires_at, subject)| {
-            let command = RemoteCommand { id: "c".into(), boot_id: format!("boot-{boot}").as_str().into(), expires_at };
-            let subject = subject.map(|n| SUBJECTS[n].into());
-            Evidence::RemoteOpen(RemoteOpen { command, first_seen, origin: Origin::Customer, subject })
-        },
-    );
+        });
+    let remote =
+        (prop::bool::weighted(0.8), prop_oneof![4 => Just(0u8), 1 => Just(1)], wall(), prop::option::of(0..2usize))
+            .prop_map(|(first_seen, boot, expires_at, subject)| {
+                let command =
+                    RemoteCommand { id: "c".into(), boot_id: format!("boot-{boot}").as_str().into(), expires_at };
+                let subject = subject.map(|n| SUBJECTS[n].into());
+                Evidence::RemoteOpen(RemoteOpen { command, first_seen, origin: Origin::Customer, subject })
+            });
     let card = (0..3u8).prop_map(|n| Evidence::Card(format!("c{n}").into()));
     prop_oneof![3 => plate, 3 => face, 1 => card, 1 => Just(Evidence::ExitButton), 2 => remote]
 }
 
 fn request() -> impl Strategy<Value = AccessRequest> {
-    let point = prop_oneof![6 => Just("gate"), 1 => Just("elsewhere")];
-    (point, any::<bool>(), evidence(), wall(), 0..20_000u64).prop_map(|(point, exit, evidence, at, mono)| {
-        AccessRequest {
+    let point = prop_oneof![12 => Just("gate"), 1 => Just("elsewhere")];
+    (point, prop::bool::weighted(0.2), evidence(), wall(), 9_000..20_000u64).prop_map(
+        |(point, exit, evidence, at, mono)| AccessRequest {
             access_point: point.into(),
             direction: if exit { Direction::Exit } else { Direction::Entry },
             evidence,
             at,
             mono: Monotonic(mono),
-        }
-    })
+        },
+    )
 }
 
 fn now() -> impl Strategy<Value = Now> {
-    (wall(), 0..20_000u64).prop_map(|(wall, mono)| Now { wall, mono: Monotonic(mono) })
+    (wall(), 10_000..15_000u64).prop_map(|(wall, mono)| Now { wall, mono: Monotonic(mono) })
 }
 
 /// Rules in which much is granted; blocks come from the tests.
 fn rules() -> impl Strategy<Value = RuleSet> {
     let mode = prop_oneof![4 => Just(Mode::Normal), 1 => Just(Mode::LockedDown), 1 => Just(Mode::HeldOpen)];
-    let freshness = prop::option::of((wall(), prop::option::of(0..20_000u64)));
+    let freshness = prop::option::weighted(0.8, (wall(), prop::option::of(0..20_000u64)));
     let limits = (0..60u64, prop::option::of(0..60u64), any::<bool>());
     (prop::collection::vec(grant(), 6), mode, prop::bool::weighted(0.1), freshness, limits).prop_map(
         |(grants, mode, faulted, freshness, (face_s, plate_s, unjudged))| {
@@ -209,5 +213,23 @@ proptest! {
             Evidence::RemoteOpen(_) => false,
         };
         prop_assert!(!real || decide(&request, &rules, now).is_allowed());
+    }
+}
+
+/// The other tests prove nothing if what they speak of does not occur.
+#[test]
+fn every_reason_to_admit_and_the_refusals_beside_it_occur() {
+    let config = ProptestConfig { rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() };
+    let mut runner = TestRunner::new(config);
+    let mut seen = BTreeMap::<Reason, u32>::new();
+    let cases = (request(), rules(), now());
+    for _ in 0..4_000 {
+        let (request, rules, now) = cases.new_tree(&mut runner).expect("a case").current();
+        *seen.entry(decide(&request, &rules, now).reason).or_default() += 1;
+    }
+    let admitting = Reason::ALL.iter().filter(|r| r.admits());
+    for reason in admitting.chain(&[Reason::FaceStale, Reason::PlateStale, Reason::FaceSpoof, Reason::CommandReplayed])
+    {
+        assert!(seen.get(reason).is_some_and(|n| *n >= 20), "{reason:?} hardly occurs: {seen:?}");
     }
 }
