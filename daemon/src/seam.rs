@@ -26,8 +26,9 @@ use crate::store::Store;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HoldingsVersion(pub u64);
 
-/// An order from the cloud to open, as the access task gets it. Signature, address, session, boot id and expiry have been
-/// checked, and its id is durably recorded; the access task decides all the same, through `cardea_access::decide`.
+/// An order from the cloud to open, as the access task gets it. Signature, addressee, session and number have been checked,
+/// and its id is durably recorded. Boot id, expiry and repetition are for `cardea_access::decide`, where everything is
+/// decided.
 #[derive(Debug)]
 pub struct CommandRequest {
     /// The order.

@@ -43,7 +43,7 @@ pub(super) fn load_floor(connection: &Connection) -> Result<Timestamp, StoreErro
 
 impl Store {
     /// Keeps the statement that `revision` was current at `at`, which came at `received`. An older one than the last, or
-    /// one for a revision that is not applied here, is left alone: `false`.
+    /// one for a revision that is not yet applied here, is left alone: `false`.
     pub async fn keep_freshness(
         &self,
         revision: Revision,
@@ -55,7 +55,7 @@ impl Store {
                 let kept = tx.execute(
                     "UPDATE standing SET fresh_revision = ?1, fresh_at = ?2, fresh_received = ?3, fresh_boot = ?4,
                             clock_floor = max(clock_floor, ?2)
-                     WHERE cursor = ?1 AND (fresh_at IS NULL OR fresh_at <= ?2)",
+                     WHERE cursor >= ?1 AND (fresh_at IS NULL OR fresh_at <= ?2)",
                     params![revision.0 as i64, at.0, received.0 as i64, options.machine_boot],
                 )?;
                 Ok::<_, StoreError>(kept == 1)

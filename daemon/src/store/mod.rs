@@ -31,6 +31,7 @@ pub use holdings::{Applied, ApplyError, ChangesBatch, Held, HeldTemplate, Opener
 pub use vault::{DeviceKey, DeviceKeyError};
 
 use crate::config::EventsConfig;
+use crate::identity::{StateDir, files};
 use crate::seam::{FreshnessState, HoldingsVersion};
 use traces::RawFiles;
 
@@ -205,6 +206,28 @@ impl Db {
         tx.commit().map_err(StoreError::from)?;
         Ok(value)
     }
+}
+
+/// Removes the database and its key, if no program uses it: for a controller that is given to another site.
+pub(crate) fn remove(state: &StateDir) -> Result<(), StoreError> {
+    let path = state.database();
+    if path.exists() {
+        let connection = Connection::open(&path)?;
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        connection.execute_batch("BEGIN EXCLUSIVE; COMMIT;")?;
+    }
+    // The key first: what the disk still holds is noise from then on.
+    for suffix in [None, Some(""), Some("-wal"), Some("-shm")] {
+        let path = suffix.map_or_else(|| state.device_key(), |suffix| with_suffix(&path, suffix));
+        files::remove(&path).map_err(|error| StoreError::File { path, source: error.source })?;
+    }
+    Ok(())
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
 }
 
 fn truncate_log(connection: &Connection) -> Result<(), StoreError> {

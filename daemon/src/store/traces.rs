@@ -25,9 +25,7 @@ impl RawFiles {
         let mut files = Vec::new();
         for suffix in ["", "-wal", "-shm"] {
             let Some(database) = database else { break };
-            let mut path = database.as_os_str().to_owned();
-            path.push(suffix);
-            let path = PathBuf::from(path);
+            let path = super::with_suffix(database, suffix);
             match File::open(&path) {
                 Ok(file) => files.push((path, file)),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound && !suffix.is_empty() => {}

@@ -8,9 +8,7 @@ mod outbox;
 use cardea_access::time::{Monotonic, Timestamp};
 use cardea_protocol::digest::template_hash;
 use cardea_protocol::event::{Event, EventKind};
-use cardea_protocol::id::{
-    CommandId, ControllerId, ErasureId, EventId, PlateId, Revision, SubjectToken, TemplateId,
-};
+use cardea_protocol::id::{CommandId, ControllerId, ErasureId, EventId, PlateId, Revision, SubjectToken, TemplateId};
 use cardea_protocol::message::{Change, PlateEntry, TemplateEntry, Validity};
 use cardea_protocol::seal::{OpeningKey, SealingKey, seal};
 use zeroize::Zeroizing;
