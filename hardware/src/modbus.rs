@@ -1,19 +1,24 @@
-//! Relay and input boards that speak Modbus TCP: coils are outputs, discrete inputs are inputs.
+//! Relay and input boards that speak Modbus, over TCP or on a serial line (RTU): coils are outputs, discrete inputs are
+//! inputs.
+//!
+//! One process talks on a serial line at a time, so an RTU line carries one board.
 //!
 //! Source: Modbus Application Protocol V1.1b3, sections 6.2 (read discrete inputs), 6.5 (write single coil: the response
-//! echoes the request, which is the acknowledgement) and 7 (exceptions); Modbus Messaging on TCP/IP V1.0b.
+//! echoes the request, which is the acknowledgement) and 7 (exceptions); Modbus Messaging on TCP/IP V1.0b;
+//! Modbus over Serial Line V1.02.
 
 use async_trait::async_trait;
 use tokio::net::TcpStream;
 use tokio_modbus::{
     client::{Client as _, Context},
-    prelude::{ExceptionCode, Request, Response, Slave, tcp},
+    prelude::{ExceptionCode, Request, Response, Slave, rtu, tcp},
 };
+use tokio_serial::{ClearBuffer, SerialPort as _, SerialPortBuilderExt as _};
 
 use crate::{
     DeviceError,
     board::{Bus, Driver, Plan},
-    config::ModbusTcpConfig,
+    config::{ModbusRtuConfig, ModbusTcpConfig, Parity},
 };
 
 /// Connects to one board over TCP.
@@ -27,12 +32,31 @@ impl Driver for ModbusTcp {
         let failed = |error: std::io::Error| DeviceError::unreachable(&plan.device, "connect", error, false);
         let stream = TcpStream::connect(&self.config.address).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
-        Ok(Box::new(ModbusBus {
-            device: plan.device.clone(),
-            context: tcp::attach_slave(stream, Slave(self.config.unit)),
-            inputs: plan.inputs.iter().map(|input| input.channel).collect(),
-            heartbeat_coil: plan.outputs.first().map_or(0, |output| output.channel),
-        }))
+        Ok(Box::new(ModbusBus::new(plan, tcp::attach_slave(stream, Slave(self.config.unit)))))
+    }
+}
+
+/// Opens one serial line.
+pub(crate) struct ModbusRtu {
+    pub(crate) config: ModbusRtuConfig,
+}
+
+#[async_trait]
+impl Driver for ModbusRtu {
+    async fn connect(&self, plan: &Plan) -> Result<Box<dyn Bus>, DeviceError> {
+        let failed = |error| DeviceError::unreachable(&plan.device, "open the serial port", error, false);
+        let parity = match self.config.parity {
+            Parity::Even => tokio_serial::Parity::Even,
+            Parity::Odd => tokio_serial::Parity::Odd,
+            Parity::None => tokio_serial::Parity::None,
+        };
+        let port = tokio_serial::new(self.config.path.to_string_lossy(), self.config.baud)
+            .parity(parity)
+            .open_native_async()
+            .map_err(failed)?;
+        // RTU frames carry no transaction number: an answer from before must not be taken for one to come.
+        port.clear(ClearBuffer::All).map_err(failed)?;
+        Ok(Box::new(ModbusBus::new(plan, rtu::attach_slave(port, Slave(self.config.unit)))))
     }
 }
 
@@ -45,6 +69,15 @@ struct ModbusBus {
 }
 
 impl ModbusBus {
+    fn new(plan: &Plan, context: Context) -> Self {
+        Self {
+            device: plan.device.clone(),
+            context,
+            inputs: plan.inputs.iter().map(|input| input.channel).collect(),
+            heartbeat_coil: plan.outputs.first().map_or(0, |output| output.channel),
+        }
+    }
+
     /// One exchange. The answer has the request's function code and transaction (tokio-modbus checks both); its content is
     /// the caller's to check, which is why the convenience methods, with their assertions, are not used here.
     async fn call(&mut self, action: &str, request: Request<'_>) -> Result<Response, DeviceError> {
@@ -118,3 +151,7 @@ impl Bus for ModbusBus {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "modbus_rtu_tests.rs"]
+mod rtu_tests;

@@ -15,7 +15,7 @@ use crate::{
     gpio_cdev::GpioCdev,
     gpio_rppal::GpioRppal,
     http_camera::{MjpegCamera, SnapshotCamera},
-    modbus::ModbusTcp,
+    modbus::{ModbusRtu, ModbusTcp},
     serial::SerialLcus,
 };
 
@@ -81,6 +81,7 @@ impl Hardware {
     fn open_board(&mut self, board: &BoardConfig, config: &HardwareConfig) {
         let driver: Arc<dyn Driver> = match board {
             BoardConfig::ModbusTcp(config) => Arc::new(ModbusTcp { config: config.clone() }),
+            BoardConfig::ModbusRtu(config) => Arc::new(ModbusRtu { config: config.clone() }),
             BoardConfig::GpioRppal(_) => Arc::new(GpioRppal),
             BoardConfig::GpioCdev(config) => Arc::new(GpioCdev { config: config.clone() }),
             BoardConfig::SerialLcus(config) => Arc::new(SerialLcus { config: config.clone() }),

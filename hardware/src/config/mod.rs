@@ -3,7 +3,7 @@
 //! ```toml
 //! [[board]]
 //! id = "io1"
-//! driver = "modbus-tcp"          # modbus-tcp | gpio-rppal | gpio-cdev | serial-lcus
+//! driver = "modbus-tcp"          # modbus-tcp | modbus-rtu | gpio-rppal | gpio-cdev | serial-lcus
 //! address = "192.0.2.7:502"
 //! unit = 1
 //! [board.timing]                 # optional, like each key in it
@@ -60,6 +60,8 @@ pub struct HardwareConfig {
 pub enum BoardConfig {
     /// A relay and input board that speaks Modbus over TCP: coils are outputs, discrete inputs are inputs.
     ModbusTcp(ModbusTcpConfig),
+    /// The same on a serial line (RS-485), one board for each line.
+    ModbusRtu(ModbusRtuConfig),
     /// The GPIO header of a Raspberry Pi, through its registers.
     GpioRppal(GpioRppalConfig),
     /// Any GPIO chip, through the kernel's character device.
@@ -82,6 +84,41 @@ pub struct ModbusTcpConfig {
     /// Rates and limits.
     #[serde(default)]
     pub timing: Timing,
+}
+
+/// Keys of driver `modbus-rtu`.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModbusRtuConfig {
+    /// The board's name in this configuration.
+    pub id: String,
+    /// The serial device; a name under `/dev/serial/by-id/` survives replugging.
+    pub path: PathBuf,
+    /// Bits per second, as set on the board.
+    #[serde(default = "default_baud")]
+    pub baud: u32,
+    /// As set on the board. Most ship with none, although the standard's default is even (Modbus over Serial Line V1.02,
+    /// section 2.5.1).
+    #[serde(default)]
+    pub parity: Parity,
+    /// The board's address on the line, 1 to 247.
+    pub unit: u8,
+    /// Rates and limits.
+    #[serde(default)]
+    pub timing: Timing,
+}
+
+/// The parity of a serial line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Parity {
+    /// No parity bit.
+    #[default]
+    None,
+    /// Even parity.
+    Even,
+    /// Odd parity.
+    Odd,
 }
 
 /// Keys of driver `gpio-rppal`. Channels are BCM pin numbers.
@@ -223,6 +260,7 @@ impl BoardConfig {
     pub fn id(&self) -> &str {
         match self {
             Self::ModbusTcp(board) => &board.id,
+            Self::ModbusRtu(board) => &board.id,
             Self::GpioRppal(board) => &board.id,
             Self::GpioCdev(board) => &board.id,
             Self::SerialLcus(board) => &board.id,
@@ -232,6 +270,7 @@ impl BoardConfig {
     pub(crate) fn timing(&self) -> Timing {
         match self {
             Self::ModbusTcp(board) => board.timing,
+            Self::ModbusRtu(board) => board.timing,
             Self::GpioRppal(board) => board.timing,
             Self::GpioCdev(board) => board.timing,
             Self::SerialLcus(board) => board.timing,
@@ -243,6 +282,9 @@ impl BoardConfig {
         match self {
             Self::ModbusTcp(board) => {
                 format!("board {:?} (modbus-tcp {} unit {})", board.id, board.address, board.unit)
+            }
+            Self::ModbusRtu(board) => {
+                format!("board {:?} (modbus-rtu {} unit {})", board.id, board.path.display(), board.unit)
             }
             Self::GpioRppal(board) => format!("board {:?} (gpio-rppal)", board.id),
             Self::GpioCdev(board) => format!("board {:?} (gpio-cdev {})", board.id, board.chip.display()),

@@ -77,11 +77,32 @@ impl Problems {
                         self.add(format!("{entry}: address {:?} is not host:port", modbus.address));
                     }
                 }
+                BoardConfig::ModbusRtu(modbus) => {
+                    self.range(&entry, "unit", modbus.unit, 1..=247);
+                    self.range(&entry, "baud", modbus.baud, 300..=4_000_000);
+                }
                 BoardConfig::SerialLcus(serial) => self.range(&entry, "baud", serial.baud, 300..=4_000_000),
                 BoardConfig::GpioRppal(_) | BoardConfig::GpioCdev(_) => {}
             }
         }
+        self.serial_lines(boards);
         boards.iter().map(|board| (board.id(), board)).collect()
+    }
+
+    /// Two boards that open one serial device would talk into each other.
+    fn serial_lines(&mut self, boards: &[BoardConfig]) {
+        let mut taken = HashMap::new();
+        for board in boards {
+            let path = match board {
+                BoardConfig::ModbusRtu(board) => &board.path,
+                BoardConfig::SerialLcus(board) => &board.path,
+                BoardConfig::ModbusTcp(_) | BoardConfig::GpioRppal(_) | BoardConfig::GpioCdev(_) => continue,
+            };
+            if let Some(other) = taken.insert(path, board.id()) {
+                let path = path.display();
+                self.add(format!("boards {other:?} and {:?} both use {path}; a serial line carries one", board.id()));
+            }
+        }
     }
 
     /// Checks the line's board and channel; answers the board.
@@ -91,7 +112,7 @@ impl Problems {
             return None;
         };
         let (least, most) = match found {
-            BoardConfig::ModbusTcp(_) => (0, 65_535),
+            BoardConfig::ModbusTcp(_) | BoardConfig::ModbusRtu(_) => (0, 65_535),
             BoardConfig::GpioRppal(_) => (0, 53),
             BoardConfig::GpioCdev(_) => (0, 1023),
             BoardConfig::SerialLcus(_) => (1, 16),
@@ -130,7 +151,7 @@ impl Problems {
             let entry = format!("input {:?}", input.id);
             self.range(&entry, "debounce_ms", input.debounce_ms, 0..=2000);
             match self.line(&entry, &input.board, input.channel, boards) {
-                Some(BoardConfig::ModbusTcp(_)) => {
+                Some(BoardConfig::ModbusTcp(_) | BoardConfig::ModbusRtu(_)) => {
                     let (low, high) = span.entry(&input.board).or_insert((input.channel, input.channel));
                     (*low, *high) = ((*low).min(input.channel), (*high).max(input.channel));
                     if input.bias != Bias::Off {
@@ -150,9 +171,9 @@ impl Problems {
                 ));
             }
         }
-        let modbus =
-            config.inputs.iter().filter(|i| matches!(boards.get(i.board.as_str()), Some(BoardConfig::ModbusTcp(_))));
-        self.channels(modbus.map(|i| (i.board.as_str(), i.channel, format!("input {:?}", i.id))));
+        let modbus = |id: &str| matches!(boards.get(id), Some(BoardConfig::ModbusTcp(_) | BoardConfig::ModbusRtu(_)));
+        let inputs = config.inputs.iter().filter(|input| modbus(&input.board));
+        self.channels(inputs.map(|i| (i.board.as_str(), i.channel, format!("input {:?}", i.id))));
     }
 
     fn camera(&mut self, camera: &CameraConfig) {
@@ -283,6 +304,18 @@ mod tests {
         assert!(parse(&both).validate().unwrap_err().to_string().contains("both use channel 0"));
         let pin = format!("{GOOD}\n[[output]]\nid = \"other\"\nboard = \"pins\"\nchannel = 4");
         assert!(parse(&pin).validate().unwrap_err().to_string().contains("both use channel 4"));
+    }
+
+    #[test]
+    fn a_serial_line_carries_one_board() {
+        let board = |id: &str, unit: u8| {
+            format!("[[board]]\nid = \"{id}\"\ndriver = \"modbus-rtu\"\npath = \"/dev/ttyUSB0\"\nunit = {unit}\n")
+        };
+        parse(&board("a", 1)).validate().unwrap();
+        let told = parse(&format!("{}{}", board("a", 1), board("b", 0))).validate().unwrap_err();
+        assert_eq!(told.problems.len(), 2, "{told}");
+        assert!(told.to_string().contains("unit = 0 is not within 1 to 247"));
+        assert!(told.to_string().contains("boards \"a\" and \"b\" both use /dev/ttyUSB0"));
     }
 
     #[test]
