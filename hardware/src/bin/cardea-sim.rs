@@ -2,7 +2,11 @@
 //!
 //! Prints one line of JSON with the addresses it is bound to, then logs to stderr. Ctrl-C or SIGTERM ends it.
 
-use std::{io::Write as _, net::SocketAddr, path::PathBuf};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+};
 
 use anyhow::Context as _;
 use cardea_hardware::sim::{Sim, SimCameraConfig, SimConfig};
@@ -61,7 +65,8 @@ impl Arguments {
 async fn main() -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
     let config = Arguments::parse().into_config()?;
     let mut terminated = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let house = Sim::start(config).await?;
