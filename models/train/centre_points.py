@@ -46,8 +46,8 @@ def target(objects, size, points):
     return heat, regression, weight
 
 
-def loss(outputs, heat, regression, weight):
-    """Penalty-reduced focal loss on the heat map (CornerNet), smooth L1 on the rest near the peaks."""
+def loss(outputs, heat, regression, weight, precision=12.0):
+    """Penalty-reduced focal loss on the heat map (CornerNet), smooth L1 times `precision` on the rest near the peaks."""
     p = torch.sigmoid(outputs[0].float()[:, 0]).clamp(1e-4, 1 - 1e-4)
     peak = heat.ge(0.999).float()
     found = peak * (1 - p) ** 2 * p.log()
@@ -55,7 +55,7 @@ def loss(outputs, heat, regression, weight):
     focal = -(found + quiet).sum() / peak.sum().clamp(min=1)
     got = torch.cat([o.float() for o in outputs[1:]], 1)
     off = F.smooth_l1_loss(got, regression[:, : got.shape[1]], reduction="none", beta=0.1).mean(1)
-    return focal + 12 * (off * weight).sum() / weight.sum().clamp(min=1)
+    return focal + precision * (off * weight).sum() / weight.sum().clamp(min=1)
 
 
 def to_input(pictures):
@@ -141,14 +141,16 @@ def worsened(rng, picture):
 
 
 class Pool:
-    """Pictures made once and drawn from many times, each time cropped and lit anew."""
+    """Pictures drawn from many times, each time cropped and lit anew; with every batch a few are replaced by new ones."""
 
-    def __init__(self, make, count, size, points, rng):
-        self.size, self.points, self.rng = size, points, rng
+    def __init__(self, make, count, size, points, rng, fresh=2):
+        self.make, self.size, self.points, self.rng, self.fresh = make, size, points, rng, fresh
         self.made = [make(rng) for _ in range(count)]
 
     def batch(self, count):
         """(input, heat, regression, weight) tensors."""
+        for i in self.rng.integers(0, len(self.made), self.fresh):
+            self.made[i] = self.make(self.rng)
         pictures, targets = [], []
         for i in self.rng.integers(0, len(self.made), count):
             picture, objects = self.made[i]

@@ -134,7 +134,7 @@ def main():
     parser.add_argument("--work", required=True, help="scratch folder, outside the repository")
     parser.add_argument("--minutes", type=float, default=25)
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--pictures", type=int, default=6000)
+    parser.add_argument("--pictures", type=int, default=1000, help="kept at a time")
     parser.add_argument("--resume", help="weights to start from")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
@@ -147,13 +147,13 @@ def main():
     net = CentrePoints(points=5, box=True)
     if args.resume:
         net.load_state_dict(torch.load(args.resume))
-    print(f"{args.pictures} pictures in {time.monotonic() - started:.0f} s, {sum(p.numel() for p in net.parameters())} parameters", flush=True)
+    print(f"first {args.pictures} pictures in {time.monotonic() - started:.0f} s, {sum(p.numel() for p in net.parameters())} parameters", flush=True)
 
     def loss_of_batch():
         inputs, *wanted = pool.batch(16)
         with half_precision():
             outputs = net(inputs)
-        return loss(outputs, *wanted)
+        return loss(outputs, *wanted, precision=24.0)
 
     def report(net):
         measured = measure(by_torch(net), test[:150], (0.3, 0.5))

@@ -101,7 +101,10 @@ def photographed(rng, face):
     out = surroundings(rng, scale)
     cv2.warpPerspective(picture.astype(np.float32), matrix, (WIDTH * scale, HEIGHT * scale), dst=out, borderMode=cv2.BORDER_TRANSPARENT)
     width = WIDTH * scale if draw[3] < 0.25 else int(rng.uniform(70, 220)) if draw[3] < 0.88 else int(rng.uniform(46, 72))
-    out = cv2.resize(out, (width, max(11, width * HEIGHT // WIDTH)), interpolation=cv2.INTER_AREA)
+    height = max(11, width * HEIGHT // WIDTH)
+    if rng.random() < 0.2:  # seen from the side: fewer pixels across than down
+        height = min(2 * HEIGHT, int(height * rng.uniform(1, 2.2)))
+    out = cv2.resize(out, (width, height), interpolation=cv2.INTER_AREA)
     if draw[4] < 0.22:
         out = effects.motion(out, rng, 3 if width < 110 else rng.choice([3, 5, 7]))
     if draw[5] < 0.45:
