@@ -64,6 +64,12 @@ impl Sender {
         Self { signer, usage, controller, session, seq: 0 }
     }
 
+    /// A sender that begins above `seq`: for a cloud that has forgotten the session and must still be believed when it
+    /// asks for a new one.
+    pub fn above(signer: Signer, usage: Use, controller: ControllerId, session: SessionId, seq: u64) -> Self {
+        Self { signer, usage, controller, session, seq }
+    }
+
     /// The next message of the session, signed.
     pub fn seal<M: Serialize>(&mut self, at: Timestamp, message: M) -> Result<Vec<u8>, JwsError> {
         self.seq += 1;
