@@ -177,7 +177,6 @@ CREATE TABLE controllers (
     claim_hash      TEXT,                           -- Argon2id PHC string of the one-time claim code; NULL once used
     claim_expires   INTEGER,
     claim_tries     INTEGER NOT NULL DEFAULT 0,     -- wrong codes so far; at the limit the code is void
-    public_point    BLOB,                           -- P-256 public key of the certificate in use (SEC 1 uncompressed)
     sealing_key     BLOB,                           -- X25519, from its last hello
     embedder        TEXT,
     boot_id         TEXT,
@@ -195,9 +194,13 @@ CREATE TABLE controllers (
 CREATE TABLE controller_certificates (
     serial        TEXT PRIMARY KEY,                 -- lower-case hexadecimal
     controller_id TEXT NOT NULL REFERENCES controllers,
+    public_point  BLOB NOT NULL,                    -- its P-256 public key (SEC 1 uncompressed): its messages and receipts verify
+                                                    -- with it. Here, since two are in use while a renewed one is being tried
+    issued_at     INTEGER NOT NULL,
     not_after     INTEGER NOT NULL,
     status        TEXT NOT NULL CHECK (status IN ('active', 'superseded', 'revoked'))
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX controller_certificates_controller ON controller_certificates (controller_id);
 
 -- Barriers and doors as their controllers last reported them.
 CREATE TABLE access_points (

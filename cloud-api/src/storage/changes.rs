@@ -1,0 +1,229 @@
+//! The change log of a site: appending to it, and reading it back as what a controller must apply.
+//!
+//! A row says only *that* something happened; the data stands in its own table. So a row whose data is gone by now
+//! (a plate removed again, a template erased) reads as [`StoredChange::Superseded`], and nothing erased lingers here.
+
+use cardea_protocol::Timestamp;
+use cardea_protocol::id::{ErasureId, PlateId, Revision, SaleId, SiteId, SubjectToken, TemplateId};
+use cardea_protocol::message::{PlateEntry, Validity};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
+
+use super::{Storage, StorageError};
+
+/// What a row of the change log says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChangeKind {
+    /// A plate is admitted; refers to a plate id.
+    PlateAdmitted,
+    /// A plate is admitted no more; refers to a plate id.
+    PlateRemoved,
+    /// A template was enrolled; refers to a template id.
+    TemplateAdded,
+    /// A subject is to be erased; refers to an erasure id.
+    SubjectErased,
+    /// A flat was sold; refers to a sale id.
+    PropertySold,
+}
+
+impl ChangeKind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::PlateAdmitted => "plate-admitted",
+            Self::PlateRemoved => "plate-removed",
+            Self::TemplateAdded => "template-added",
+            Self::SubjectErased => "subject-erased",
+            Self::PropertySold => "property-sold",
+        }
+    }
+}
+
+/// A template as it rests in the database: under its subject's key, which is under the cloud's.
+#[derive(Clone)]
+pub struct StoredTemplate {
+    /// Its id.
+    pub template_id: TemplateId,
+    /// Whose.
+    pub subject: SubjectToken,
+    /// The embedder it came from.
+    pub model: String,
+    /// Nonce and ciphertext.
+    pub ciphertext: Vec<u8>,
+    /// The subject's key, wrapped.
+    pub wrapped_key: Vec<u8>,
+}
+
+impl std::fmt::Debug for StoredTemplate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "StoredTemplate({}, …)", self.template_id)
+    }
+}
+
+/// One step of the log, with its data.
+#[derive(Clone, Debug)]
+pub enum StoredChange {
+    /// Admit a plate.
+    PlateAdmitted(PlateEntry),
+    /// Admit a plate no more.
+    PlateRemoved(PlateId),
+    /// Hold a template.
+    TemplateAdded(StoredTemplate),
+    /// Erase a subject.
+    SubjectErased(ErasureId, SubjectToken),
+    /// Remove plates and erase subjects, together.
+    PropertySold {
+        /// The sale.
+        sale: SaleId,
+        /// Plates that are admitted no more.
+        plate_ids: Vec<PlateId>,
+        /// Subjects to erase, each with its order.
+        subjects: Vec<(ErasureId, SubjectToken)>,
+    },
+    /// Its data is gone by now.
+    Superseded,
+}
+
+/// Appends one row and makes it the site's newest revision. The caller's transaction changes the data itself.
+pub(crate) fn append_change(
+    tx: &Transaction<'_>,
+    site: &SiteId,
+    kind: ChangeKind,
+    ref_id: &str,
+    at: Timestamp,
+) -> Result<Revision, StorageError> {
+    let revision: i64 = tx.query_row(
+        "UPDATE sites SET revision = revision + 1 WHERE site_id = ?1 RETURNING revision",
+        [site.as_str()],
+        |row| row.get(0),
+    )?;
+    tx.execute(
+        "INSERT INTO changes (site_id, revision, kind, ref_id, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![site.as_str(), revision, kind.as_str(), ref_id, at.0],
+    )?;
+    revision_of(revision)
+}
+
+pub(super) fn revision_of(value: i64) -> Result<Revision, StorageError> {
+    u64::try_from(value).map(Revision).map_err(|_| StorageError::Corrupt("revision"))
+}
+
+pub(super) fn revision_to_sql(revision: Revision) -> i64 {
+    i64::try_from(revision.0).unwrap_or(i64::MAX)
+}
+
+/// The newest revision of a site.
+pub(super) fn site_revision(connection: &Connection, site: &SiteId) -> Result<Revision, StorageError> {
+    let revision: i64 =
+        connection.query_row("SELECT revision FROM sites WHERE site_id = ?1", [site.as_str()], |row| row.get(0))?;
+    revision_of(revision)
+}
+
+/// At most `limit` steps after `cursor`, in order and without gaps.
+pub(super) fn changes_after(
+    connection: &Connection,
+    site: &SiteId,
+    cursor: Revision,
+    limit: usize,
+) -> Result<Vec<(Revision, StoredChange)>, StorageError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT revision, kind, ref_id FROM changes WHERE site_id = ?1 AND revision > ?2 ORDER BY revision LIMIT ?3",
+    )?;
+    let rows = statement
+        .query_map(params![site.as_str(), revision_to_sql(cursor), limit as i64], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
+    rows.into_iter()
+        .map(|(revision, kind, ref_id)| Ok((revision_of(revision)?, load(connection, site, &kind, ref_id)?)))
+        .collect()
+}
+
+fn load(connection: &Connection, site: &SiteId, kind: &str, ref_id: String) -> Result<StoredChange, StorageError> {
+    let change = match kind {
+        "plate-admitted" => connection
+            .prepare_cached(
+                "SELECT plate_id, plate, valid_from, valid_until FROM plates WHERE plate_id = ?1 AND site_id = ?2",
+            )?
+            .query_row([&ref_id, site.as_str()], |row| Ok(plate_entry(row)))
+            .optional()?
+            .transpose()?
+            .map(StoredChange::PlateAdmitted),
+        "plate-removed" => Some(StoredChange::PlateRemoved(id(ref_id, PlateId::new)?)),
+        "template-added" => connection
+            .prepare_cached(
+                "SELECT t.template_id, t.subject, t.model, t.ciphertext, k.wrapped_key FROM templates t
+                 JOIN subject_keys k ON k.site_id = t.site_id AND k.subject = t.subject
+                 WHERE t.template_id = ?1 AND t.site_id = ?2",
+            )?
+            .query_row([&ref_id, site.as_str()], |row| Ok(stored_template(row)))
+            .optional()?
+            .transpose()?
+            .map(StoredChange::TemplateAdded),
+        "subject-erased" => connection
+            .prepare_cached("SELECT erasure_id, subject FROM erasures WHERE erasure_id = ?1 AND site_id = ?2")?
+            .query_row([&ref_id, site.as_str()], |row| Ok(erasure(row)))
+            .optional()?
+            .transpose()?
+            .map(|(erasure, subject)| StoredChange::SubjectErased(erasure, subject)),
+        "property-sold" => Some(load_sale(connection, id(ref_id, SaleId::new)?)?),
+        _ => return Err(StorageError::Corrupt("kind of change")),
+    };
+    Ok(change.unwrap_or(StoredChange::Superseded))
+}
+
+fn load_sale(connection: &Connection, sale: SaleId) -> Result<StoredChange, StorageError> {
+    let plate_ids = connection
+        .prepare_cached("SELECT plate_id FROM sale_plates WHERE sale_id = ?1 ORDER BY plate_id")?
+        .query_map([sale.as_str()], |row| row.get::<_, String>(0))?
+        .map(|plate| id(plate?, PlateId::new))
+        .collect::<Result<_, _>>()?;
+    let subjects = connection
+        .prepare_cached("SELECT erasure_id, subject FROM erasures WHERE sale_id = ?1 ORDER BY erasure_id")?
+        .query_map([sale.as_str()], |row| Ok(erasure(row)))?
+        .map(|row| row?)
+        .collect::<Result<_, _>>()?;
+    Ok(StoredChange::PropertySold { sale, plate_ids, subjects })
+}
+
+/// Parses a stored id.
+pub(super) fn id<T, E>(text: String, parse: impl FnOnce(String) -> Result<T, E>) -> Result<T, StorageError> {
+    parse(text).map_err(|_| StorageError::Corrupt("identifier"))
+}
+
+pub(super) fn subject_of(text: &str) -> Result<SubjectToken, StorageError> {
+    SubjectToken::new(text).map_err(|_| StorageError::Corrupt("subject token"))
+}
+
+fn erasure(row: &Row<'_>) -> Result<(ErasureId, SubjectToken), StorageError> {
+    Ok((id(row.get(0)?, ErasureId::new)?, subject_of(&row.get::<_, String>(1)?)?))
+}
+
+/// Reads `plate_id, plate, valid_from, valid_until`.
+pub(super) fn plate_entry(row: &Row<'_>) -> Result<PlateEntry, StorageError> {
+    Ok(PlateEntry {
+        plate_id: id(row.get(0)?, PlateId::new)?,
+        plate: row.get(1)?,
+        validity: Validity {
+            from: row.get::<_, Option<i64>>(2)?.map(Timestamp),
+            until: row.get::<_, Option<i64>>(3)?.map(Timestamp),
+        },
+    })
+}
+
+/// Reads `template_id, subject, model, ciphertext, wrapped_key`.
+pub(super) fn stored_template(row: &Row<'_>) -> Result<StoredTemplate, StorageError> {
+    Ok(StoredTemplate {
+        template_id: id(row.get(0)?, TemplateId::new)?,
+        subject: subject_of(&row.get::<_, String>(1)?)?,
+        model: row.get(2)?,
+        ciphertext: row.get(3)?,
+        wrapped_key: row.get(4)?,
+    })
+}
+
+impl Storage {
+    /// The newest revision of a site.
+    pub async fn revision(&self, site: &SiteId) -> Result<Revision, StorageError> {
+        let site = site.clone();
+        self.read(move |connection| site_revision(connection, &site)).await
+    }
+}

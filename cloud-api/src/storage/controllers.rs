@@ -1,0 +1,423 @@
+//! Controllers, from registration to decommissioning.
+
+use cardea_protocol::Timestamp;
+use cardea_protocol::digest::Digest;
+use cardea_protocol::id::{ControllerId, Revision, SiteId};
+use cardea_protocol::message::Hello;
+use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+
+use super::certificates::{IssuedCertificate, insert_certificate};
+use super::changes::{id, revision_of, revision_to_sql};
+use super::equipment::replace_equipment;
+use super::erasures::settle_erasures;
+use super::{Storage, StorageError};
+
+/// Where a controller stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ControllerStatus {
+    /// Known to the operator, not yet claimed.
+    Registered,
+    /// Claimed: it has a certificate.
+    Active,
+    /// Its certificates are refused. It may still hold templates, and owes receipts.
+    Revoked,
+    /// Taken down and destroyed or wiped: it owes nothing any more.
+    Decommissioned,
+}
+
+impl ControllerStatus {
+    /// As it is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Registered => "registered",
+            Self::Active => "active",
+            Self::Revoked => "revoked",
+            Self::Decommissioned => "decommissioned",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, StorageError> {
+        [Self::Registered, Self::Active, Self::Revoked, Self::Decommissioned]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or(StorageError::Corrupt("controller status"))
+    }
+}
+
+/// A controller as the cloud knows it.
+#[derive(Clone, Debug)]
+pub struct Controller {
+    /// Its id.
+    pub controller_id: ControllerId,
+    /// Where it stands.
+    pub site: SiteId,
+    /// Where it stands in its life.
+    pub status: ControllerStatus,
+    /// Until when its claim code is good; `None` once used.
+    pub claim_expires: Option<Timestamp>,
+    /// `cardead`'s version, from its last hello.
+    pub software: Option<String>,
+    /// The embedder it compares faces with.
+    pub embedder: Option<String>,
+    /// The revision it last acknowledged as applied.
+    pub cursor: Revision,
+    /// The newest revision of its site.
+    pub site_revision: Revision,
+    /// Whether its digest equalled the cloud's own when it last acknowledged, and nothing has changed since.
+    pub in_sync: bool,
+    /// When it last acknowledged.
+    pub applied_at: Option<Timestamp>,
+    /// Whether it is connected.
+    pub connected: bool,
+    /// When it was last heard of.
+    pub last_seen: Option<Timestamp>,
+    /// When it was registered.
+    pub created_at: Timestamp,
+}
+
+/// Why a controller was not registered.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// There is one of that name.
+    #[error("a controller of that id is registered already")]
+    Exists,
+    /// No such site.
+    #[error("there is no such site")]
+    UnknownSite,
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Why a controller's standing was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StandingError {
+    /// No such controller, or not in a state from which this can be done.
+    #[error("there is no such controller, or it is not in a state that allows this")]
+    Refused,
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+const COLUMNS: &str = "c.controller_id, c.site_id, c.status, c.claim_expires, c.software, c.embedder, c.cursor,
+    s.revision, c.in_sync, c.applied_at, c.connected, c.last_seen, c.created_at, c.claim_hash IS NOT NULL";
+
+fn controller(row: &Row<'_>) -> Result<Controller, StorageError> {
+    let (cursor, site_revision): (i64, i64) = (row.get(6)?, row.get(7)?);
+    let claimable: bool = row.get(13)?;
+    Ok(Controller {
+        controller_id: id(row.get(0)?, ControllerId::new)?,
+        site: id(row.get(1)?, SiteId::new)?,
+        status: ControllerStatus::parse(&row.get::<_, String>(2)?)?,
+        claim_expires: row.get::<_, Option<i64>>(3)?.filter(|_| claimable).map(Timestamp),
+        software: row.get(4)?,
+        embedder: row.get(5)?,
+        cursor: revision_of(cursor)?,
+        site_revision: revision_of(site_revision)?,
+        in_sync: row.get::<_, bool>(8)? && cursor == site_revision,
+        applied_at: row.get::<_, Option<i64>>(9)?.map(Timestamp),
+        connected: row.get(10)?,
+        last_seen: row.get::<_, Option<i64>>(11)?.map(Timestamp),
+        created_at: Timestamp(row.get(12)?),
+    })
+}
+
+fn one_row(changed: usize) -> Result<(), StandingError> {
+    if changed == 1 { Ok(()) } else { Err(StandingError::Refused) }
+}
+
+impl Storage {
+    /// Registers a controller with the Argon2id hash of its claim code.
+    pub async fn register_controller(
+        &self,
+        controller: &ControllerId,
+        site: &SiteId,
+        claim_hash: String,
+        claim_expires: Timestamp,
+        at: Timestamp,
+    ) -> Result<(), RegisterError> {
+        let (controller, site) = (controller.clone(), site.clone());
+        self.write(move |tx| {
+            let exists = |sql: &str, id: &str| tx.query_row(sql, [id], |row| row.get(0)).map_err(StorageError::from);
+            if !exists("SELECT EXISTS (SELECT 1 FROM sites WHERE site_id = ?1)", site.as_str())? {
+                return Err(RegisterError::UnknownSite);
+            }
+            if exists("SELECT EXISTS (SELECT 1 FROM controllers WHERE controller_id = ?1)", controller.as_str())? {
+                return Err(RegisterError::Exists);
+            }
+            tx.execute(
+                "INSERT INTO controllers (controller_id, site_id, status, claim_hash, claim_expires, created_at)
+                 VALUES (?1, ?2, 'registered', ?3, ?4, ?5)",
+                params![controller.as_str(), site.as_str(), claim_hash, claim_expires.0, at.0],
+            )
+            .map_err(StorageError::from)?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// A new claim code for a controller that has not been claimed yet.
+    pub async fn renew_claim(
+        &self,
+        controller: &ControllerId,
+        claim_hash: String,
+        claim_expires: Timestamp,
+    ) -> Result<(), StandingError> {
+        let controller = controller.clone();
+        self.write(move |tx| {
+            one_row(
+                tx.execute(
+                    "UPDATE controllers SET claim_hash = ?2, claim_expires = ?3, claim_tries = 0
+                     WHERE controller_id = ?1 AND status = 'registered'",
+                    params![controller.as_str(), claim_hash, claim_expires.0],
+                )
+                .map_err(StorageError::from)?,
+            )
+        })
+        .await
+    }
+
+    /// Counts a try to claim and returns the hash to compare with; `None` where no try is left, the code has expired or
+    /// was used, or there is no such controller. Counting comes first, so that guesses in parallel are all counted.
+    pub async fn begin_claim(
+        &self,
+        controller: &ControllerId,
+        max_tries: u32,
+        at: Timestamp,
+    ) -> Result<Option<String>, StorageError> {
+        let controller = controller.clone();
+        self.write(move |tx| {
+            Ok(tx
+                .query_row(
+                    "UPDATE controllers SET claim_tries = claim_tries + 1
+                     WHERE controller_id = ?1 AND status = 'registered' AND claim_hash IS NOT NULL
+                       AND claim_tries < ?2 AND claim_expires > ?3 RETURNING claim_hash",
+                    params![controller.as_str(), max_tries, at.0],
+                    |row| row.get(0),
+                )
+                .optional()?)
+        })
+        .await
+    }
+
+    /// Uses up the claim code with this hash and records the first certificate. Refused if it was used meanwhile.
+    pub async fn finish_claim(
+        &self,
+        controller: &ControllerId,
+        claim_hash: String,
+        certificate: IssuedCertificate,
+    ) -> Result<(), StandingError> {
+        let controller = controller.clone();
+        self.write(move |tx| {
+            one_row(
+                tx.execute(
+                    "UPDATE controllers SET status = 'active', claim_hash = NULL, claim_tries = 0
+                     WHERE controller_id = ?1 AND status = 'registered' AND claim_hash = ?2",
+                    params![controller.as_str(), claim_hash],
+                )
+                .map_err(StorageError::from)?,
+            )?;
+            Ok(insert_certificate(tx, &controller, &certificate)?)
+        })
+        .await
+    }
+
+    /// Revokes a controller: none of its certificates counts any more. The caller then ends its session.
+    pub async fn revoke_controller(&self, controller: &ControllerId, at: Timestamp) -> Result<(), StandingError> {
+        self.retire(controller, "revoked", "status IN ('registered', 'active')", at).await
+    }
+
+    /// Decommissions a controller, whose storage has been destroyed or wiped: erasures wait for it no longer.
+    pub async fn decommission_controller(&self, controller: &ControllerId, at: Timestamp) -> Result<(), StandingError> {
+        self.retire(controller, "decommissioned", "status <> 'decommissioned'", at).await
+    }
+
+    async fn retire(
+        &self,
+        controller: &ControllerId,
+        status: &'static str,
+        from: &'static str,
+        at: Timestamp,
+    ) -> Result<(), StandingError> {
+        let controller = controller.clone();
+        self.write(move |tx| {
+            let sql = format!(
+                "UPDATE controllers SET status = ?2, claim_hash = NULL, connected = 0 WHERE controller_id = ?1 AND {from}"
+            );
+            one_row(tx.execute(&sql, [controller.as_str(), status]).map_err(StorageError::from)?)?;
+            tx.execute(
+                "UPDATE controller_certificates SET status = 'revoked' WHERE controller_id = ?1 AND status <> 'revoked'",
+                [controller.as_str()],
+            )
+            .map_err(StorageError::from)?;
+            Ok(settle_erasures(tx, at)?)
+        })
+        .await
+    }
+
+    /// One controller.
+    pub async fn controller(&self, controller_id: &ControllerId) -> Result<Option<Controller>, StorageError> {
+        let controller_id = controller_id.clone();
+        self.read(move |connection| {
+            let sql =
+                format!("SELECT {COLUMNS} FROM controllers c JOIN sites s USING (site_id) WHERE c.controller_id = ?1");
+            connection
+                .prepare_cached(&sql)?
+                .query_row([controller_id.as_str()], |row| Ok(controller(row)))
+                .optional()?
+                .transpose()
+        })
+        .await
+    }
+
+    /// The controllers of a site.
+    pub async fn controllers_of(&self, site: &SiteId) -> Result<Vec<Controller>, StorageError> {
+        let site = site.clone();
+        self.read(move |connection| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM controllers c JOIN sites s USING (site_id) WHERE c.site_id = ?1 ORDER BY c.controller_id"
+            );
+            connection.prepare_cached(&sql)?.query_map([site.as_str()], |row| Ok(controller(row)))?.map(|row| row?).collect()
+        })
+        .await
+    }
+
+    /// Records what a controller said of itself when it opened a session.
+    pub async fn record_hello(
+        &self,
+        controller: &ControllerId,
+        hello: &Hello,
+        at: Timestamp,
+    ) -> Result<(), StorageError> {
+        let (controller, hello) = (controller.clone(), hello.clone());
+        self.write(move |tx| {
+            tx.execute(
+                "UPDATE controllers SET sealing_key = ?2, embedder = ?3, boot_id = ?4, software = ?5, in_sync = 0,
+                        connected = 1, last_seen = ?6 WHERE controller_id = ?1 AND status = 'active'",
+                params![
+                    controller.as_str(),
+                    hello.sealing_key.0,
+                    hello.embedder,
+                    hello.boot_id.as_str(),
+                    hello.software,
+                    at.0
+                ],
+            )?;
+            replace_equipment(tx, &controller, &hello.equipment)
+        })
+        .await
+    }
+
+    /// Records what a controller has applied, and whether its digest is the cloud's own.
+    pub async fn record_applied(
+        &self,
+        controller: &ControllerId,
+        revision: Revision,
+        digest: &Digest,
+        in_sync: bool,
+        at: Timestamp,
+    ) -> Result<(), StorageError> {
+        let (controller, digest) = (controller.clone(), digest.to_string());
+        self.write(move |tx| {
+            tx.execute(
+                "UPDATE controllers SET cursor = ?2, digest = ?3, in_sync = ?4, applied_at = ?5, last_seen = ?5
+                 WHERE controller_id = ?1",
+                params![controller.as_str(), revision_to_sql(revision), digest, in_sync, at.0],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Records that a controller's connection has ended.
+    pub async fn record_disconnected(&self, controller: &ControllerId, at: Timestamp) -> Result<(), StorageError> {
+        let controller = controller.clone();
+        self.write(move |tx| {
+            tx.execute(
+                "UPDATE controllers SET connected = 0, last_seen = ?2 WHERE controller_id = ?1 AND connected = 1",
+                params![controller.as_str(), at.0],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// At start nobody is connected yet, whatever was true when the program last ended.
+    pub async fn forget_connections(&self) -> Result<(), StorageError> {
+        self.write(|tx| {
+            tx.execute("UPDATE controllers SET connected = 0", [])?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+pub(super) fn touch(tx: &Transaction<'_>, controller: &ControllerId, at: Timestamp) -> Result<(), StorageError> {
+    tx.execute("UPDATE controllers SET last_seen = ?2 WHERE controller_id = ?1", params![controller.as_str(), at.0])?;
+    Ok(())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    pub(in crate::storage) const AT: Timestamp = Timestamp(1_000);
+    pub(in crate::storage) const LATER: Timestamp = Timestamp(2_000);
+
+    pub(in crate::storage) async fn registered() -> (Storage, ControllerId) {
+        let storage = Storage::in_memory().unwrap();
+        storage
+            .write(|tx| {
+                tx.execute("INSERT INTO sites VALUES ('house-1', 'Test street 1', 0, 0)", [])?;
+                Ok::<_, StorageError>(())
+            })
+            .await
+            .unwrap();
+        let controller = ControllerId::new("gate-1").unwrap();
+        let site = SiteId::new("house-1").unwrap();
+        storage.register_controller(&controller, &site, "hash".to_owned(), LATER, AT).await.unwrap();
+        (storage, controller)
+    }
+
+    pub(in crate::storage) fn certificate(serial: &str, issued_at: i64) -> IssuedCertificate {
+        let public_point = serial.as_bytes().to_vec();
+        IssuedCertificate { serial: serial.to_owned(), public_point, issued_at: Timestamp(issued_at), not_after: LATER }
+    }
+
+    #[tokio::test]
+    async fn a_controller_is_registered_once_and_at_a_known_site() {
+        let (storage, controller) = registered().await;
+        let again = |site: &str| {
+            let site = SiteId::new(site).unwrap();
+            let (storage, controller) = (storage.clone(), controller.clone());
+            async move { storage.register_controller(&controller, &site, String::new(), LATER, AT).await }
+        };
+        assert!(matches!(again("house-1").await, Err(RegisterError::Exists)));
+        assert!(matches!(again("house-2").await, Err(RegisterError::UnknownSite)));
+    }
+
+    #[tokio::test]
+    async fn tries_are_counted_before_they_are_judged() {
+        let (storage, controller) = registered().await;
+        let tries = (0..8).map(|_| storage.begin_claim(&controller, 5, AT));
+        let mut given = 0;
+        for hash in futures_util::future::join_all(tries).await {
+            given += usize::from(hash.unwrap().is_some());
+        }
+        assert_eq!(given, 5);
+        storage.renew_claim(&controller, "another".to_owned(), LATER).await.unwrap();
+        assert_eq!(storage.begin_claim(&controller, 5, AT).await.unwrap().as_deref(), Some("another"));
+        assert_eq!(storage.begin_claim(&controller, 5, LATER).await.unwrap(), None, "expired");
+    }
+
+    #[tokio::test]
+    async fn of_two_claims_with_one_code_one_wins() {
+        let (storage, controller) = registered().await;
+        storage.finish_claim(&controller, "hash".to_owned(), certificate("a1", 1)).await.unwrap();
+        let second = storage.finish_claim(&controller, "hash".to_owned(), certificate("b2", 1)).await;
+        assert!(matches!(second, Err(StandingError::Refused)));
+        assert!(storage.certificate("b2").await.unwrap().is_none());
+    }
+}

@@ -1,0 +1,158 @@
+//! Barriers and doors, as their controllers report them.
+
+use cardea_protocol::Timestamp;
+use cardea_protocol::id::{AccessPointId, ControllerId, SiteId};
+use cardea_protocol::message::{AccessPoint, AccessPointKind};
+use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+
+use super::changes::id;
+use super::controllers::touch;
+use super::{Storage, StorageError};
+
+/// A barrier or door, and whether its controller is there.
+#[derive(Clone, Debug)]
+pub struct Equipment {
+    /// The controller that drives it.
+    pub controller: ControllerId,
+    /// Whether the controller is connected.
+    pub connected: bool,
+    /// As the controller last reported it.
+    pub access_point: AccessPoint,
+}
+
+fn access_point(row: &Row<'_>) -> Result<Equipment, StorageError> {
+    Ok(Equipment {
+        controller: id(row.get(0)?, ControllerId::new)?,
+        connected: row.get(1)?,
+        access_point: AccessPoint {
+            id: id(row.get(2)?, AccessPointId::new)?,
+            kind: match row.get::<_, String>(3)?.as_str() {
+                "barrier" => AccessPointKind::Barrier,
+                "door" => AccessPointKind::Door,
+                _ => return Err(StorageError::Corrupt("kind of access point")),
+            },
+            credentials: serde_json::from_str(&row.get::<_, String>(4)?)
+                .map_err(|_| StorageError::Corrupt("list of credentials"))?,
+            reachable: row.get(5)?,
+            state: row.get(6)?,
+        },
+    })
+}
+
+const EQUIPMENT: &str =
+    "SELECT a.controller_id, c.connected, a.access_point_id, a.kind, a.credentials, a.reachable, a.state
+    FROM access_points a JOIN controllers c USING (controller_id) WHERE c.site_id = ?1 AND c.status = 'active'";
+
+/// Replaces what is known of a controller's equipment. An access point belongs to the controller that first named it:
+/// another controller cannot take it over.
+pub(super) fn replace_equipment(
+    tx: &Transaction<'_>,
+    controller: &ControllerId,
+    equipment: &[AccessPoint],
+) -> Result<(), StorageError> {
+    tx.execute("DELETE FROM access_points WHERE controller_id = ?1", [controller.as_str()])?;
+    for point in equipment {
+        let kind = match point.kind {
+            AccessPointKind::Barrier => "barrier",
+            AccessPointKind::Door => "door",
+        };
+        let credentials =
+            serde_json::to_string(&point.credentials).map_err(|_| StorageError::Corrupt("list of credentials"))?;
+        let stored = tx.execute(
+            "INSERT INTO access_points (access_point_id, controller_id, kind, credentials, reachable, state)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+            params![point.id.as_str(), controller.as_str(), kind, credentials, point.reachable, point.state],
+        )?;
+        if stored == 0 {
+            tracing::warn!(%controller, access_point = %point.id, "another controller has this access point: give one of them another id");
+        }
+    }
+    Ok(())
+}
+
+impl Storage {
+    /// The barriers and doors of a site.
+    pub async fn equipment(&self, site: &SiteId) -> Result<Vec<Equipment>, StorageError> {
+        let site = site.clone();
+        self.read(move |connection| {
+            let sql = format!("{EQUIPMENT} ORDER BY a.access_point_id");
+            connection
+                .prepare_cached(&sql)?
+                .query_map([site.as_str()], |row| Ok(access_point(row)))?
+                .map(|row| row?)
+                .collect()
+        })
+        .await
+    }
+
+    /// One barrier or door of a site.
+    pub async fn access_point(&self, site: &SiteId, point: &AccessPointId) -> Result<Option<Equipment>, StorageError> {
+        let (site, point) = (site.clone(), point.clone());
+        self.read(move |connection| {
+            let sql = format!("{EQUIPMENT} AND a.access_point_id = ?2");
+            connection
+                .prepare_cached(&sql)?
+                .query_row([site.as_str(), point.as_str()], |row| Ok(access_point(row)))
+                .optional()?
+                .transpose()
+        })
+        .await
+    }
+
+    /// Records the state of a controller's equipment.
+    pub async fn record_equipment(
+        &self,
+        controller: &ControllerId,
+        equipment: Vec<AccessPoint>,
+        at: Timestamp,
+    ) -> Result<(), StorageError> {
+        let controller = controller.clone();
+        self.write(move |tx| {
+            touch(tx, &controller, at)?;
+            replace_equipment(tx, &controller, &equipment)
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn door(state: &str) -> AccessPoint {
+        AccessPoint {
+            id: AccessPointId::new("door-1").unwrap(),
+            kind: AccessPointKind::Door,
+            credentials: vec!["face".to_owned()],
+            reachable: true,
+            state: state.to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_access_point_stays_with_the_controller_that_named_it_first() {
+        let storage = Storage::in_memory().unwrap();
+        storage
+            .write(|tx| {
+                tx.execute_batch(
+                    "INSERT INTO sites VALUES ('house-1', 'Test street 1', 0, 0);
+                     INSERT INTO controllers (controller_id, site_id, status, created_at)
+                     VALUES ('gate-1', 'house-1', 'active', 0), ('gate-2', 'house-1', 'active', 0)",
+                )?;
+                Ok::<_, StorageError>(())
+            })
+            .await
+            .unwrap();
+        let (first, second) = (ControllerId::new("gate-1").unwrap(), ControllerId::new("gate-2").unwrap());
+        let site = SiteId::new("house-1").unwrap();
+        storage.record_equipment(&first, vec![door("closed")], Timestamp(1)).await.unwrap();
+        storage.record_equipment(&second, vec![door("open")], Timestamp(2)).await.unwrap();
+        storage.record_equipment(&first, vec![door("opening")], Timestamp(3)).await.unwrap();
+        let known = storage.equipment(&site).await.unwrap();
+        assert_eq!(known.len(), 1);
+        assert_eq!((&known[0].controller, &known[0].access_point), (&first, &door("opening")));
+        let elsewhere = SiteId::new("house-2").unwrap();
+        assert!(storage.access_point(&elsewhere, &door("").id).await.unwrap().is_none());
+    }
+}

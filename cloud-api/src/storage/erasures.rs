@@ -1,0 +1,261 @@
+//! Erasure orders: the cloud erases at once, and then waits for a receipt of every controller that may hold something.
+
+use cardea_protocol::Timestamp;
+use cardea_protocol::id::{ControllerId, ErasureId, SaleId, SiteId, SubjectToken};
+use cardea_protocol::message::Receipt;
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+
+use super::changes::{ChangeKind, append_change, id, subject_of};
+use super::{Storage, StorageError};
+
+/// Why a subject is erased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErasureReason {
+    /// The resident withdrew the consent.
+    ConsentWithdrawn,
+    /// The flat was sold.
+    PropertySold,
+}
+
+impl ErasureReason {
+    /// As it is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ConsentWithdrawn => "consent-withdrawn",
+            Self::PropertySold => "property-sold",
+        }
+    }
+}
+
+/// An erasure order and what has become of it.
+#[derive(Clone, Debug)]
+pub struct Erasure {
+    /// The order.
+    pub erasure_id: ErasureId,
+    /// Where.
+    pub site: SiteId,
+    /// Whose.
+    pub subject: SubjectToken,
+    /// Why.
+    pub reason: ErasureReason,
+    /// The sale it belongs to.
+    pub sale: Option<SaleId>,
+    /// When it was ordered; the cloud's own data went in that same moment.
+    pub ordered_at: Timestamp,
+    /// How many templates the cloud itself erased.
+    pub cloud_erased: u32,
+    /// When the last receipt arrived.
+    pub completed_at: Option<Timestamp>,
+    /// Every controller that has to answer, or has answered.
+    pub controllers: Vec<ErasureController>,
+}
+
+/// One controller's part in an erasure.
+#[derive(Clone, Debug)]
+pub struct ErasureController {
+    /// Which.
+    pub controller: ControllerId,
+    /// Its signed receipt (JWS), once it has answered.
+    pub receipt_jws: Option<String>,
+    /// When that arrived.
+    pub received_at: Option<Timestamp>,
+    /// Decommissioned: it will not answer, and need not.
+    pub decommissioned: bool,
+}
+
+/// Why a receipt was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiptError {
+    /// No such order at the controller's site.
+    #[error("the receipt names an erasure that was never ordered at the controller's site")]
+    UnknownErasure,
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Erases a subject's key and templates from the cloud and records which controllers must answer: every one that was
+/// ever sent a template of the subject, and every active one of the site.
+///
+/// The caller appends the change (`subject-erased`, or one `property-sold` for all), commits, and then calls
+/// [`Storage::scrub`].
+pub(crate) fn erase_subject(
+    tx: &Transaction<'_>,
+    site: &SiteId,
+    subject: &SubjectToken,
+    reason: ErasureReason,
+    sale: Option<&SaleId>,
+    at: Timestamp,
+) -> Result<ErasureId, StorageError> {
+    let erasure = ErasureId::random();
+    let whose = [site.as_str(), subject.as_str()];
+    let templates: i64 =
+        tx.query_row("SELECT count(*) FROM templates WHERE site_id = ?1 AND subject = ?2", whose, |row| row.get(0))?;
+    // The key first: whatever else survives somewhere is noise without it. Its templates go with it (ON DELETE CASCADE).
+    tx.execute("DELETE FROM subject_keys WHERE site_id = ?1 AND subject = ?2", whose)?;
+    tx.execute(
+        "INSERT INTO erasures (erasure_id, site_id, subject, reason, sale_id, ordered_at, cloud_erased)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            erasure.as_str(),
+            site.as_str(),
+            subject.as_str(),
+            reason.as_str(),
+            sale.map(SaleId::as_str),
+            at.0,
+            templates
+        ],
+    )?;
+    tx.execute(
+        "INSERT INTO erasure_controllers (erasure_id, controller_id)
+         SELECT ?3, controller_id FROM template_holders WHERE site_id = ?1 AND subject = ?2
+         UNION SELECT ?3, controller_id FROM controllers WHERE site_id = ?1 AND status = 'active'",
+        params![site.as_str(), subject.as_str(), erasure.as_str()],
+    )?;
+    tx.execute("DELETE FROM template_holders WHERE site_id = ?1 AND subject = ?2", whose)?;
+    settle_erasures(tx, at)?;
+    Ok(erasure)
+}
+
+/// Completes every erasure that no controller owes an answer to.
+pub(super) fn settle_erasures(tx: &Transaction<'_>, at: Timestamp) -> Result<(), StorageError> {
+    tx.execute(
+        "UPDATE erasures SET completed_at = ?1 WHERE completed_at IS NULL AND NOT EXISTS (
+             SELECT 1 FROM erasure_controllers e JOIN controllers c USING (controller_id)
+             WHERE e.erasure_id = erasures.erasure_id AND e.receipt_jws IS NULL AND c.status <> 'decommissioned')",
+        [at.0],
+    )?;
+    Ok(())
+}
+
+fn read_erasure(connection: &Connection, erasure: &ErasureId) -> Result<Option<Erasure>, StorageError> {
+    type Head = (String, String, String, Option<String>, i64, u32, Option<i64>);
+    let head: Option<Head> = connection
+        .query_row(
+            "SELECT site_id, subject, reason, sale_id, ordered_at, cloud_erased, completed_at
+             FROM erasures WHERE erasure_id = ?1",
+            [erasure.as_str()],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?)),
+        )
+        .optional()?;
+    let Some((site, subject, reason, sale, ordered_at, cloud_erased, completed_at)) = head else { return Ok(None) };
+    let controllers = connection
+        .prepare_cached(
+            "SELECT e.controller_id, e.receipt_jws, e.received_at, c.status = 'decommissioned'
+             FROM erasure_controllers e JOIN controllers c USING (controller_id)
+             WHERE e.erasure_id = ?1 ORDER BY e.controller_id",
+        )?
+        .query_map([erasure.as_str()], |row| {
+            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, Option<i64>>(2)?, row.get(3)?))
+        })?
+        .map(|row| {
+            let (controller, receipt_jws, received_at, decommissioned) = row?;
+            Ok(ErasureController {
+                controller: id(controller, ControllerId::new)?,
+                receipt_jws,
+                received_at: received_at.map(Timestamp),
+                decommissioned,
+            })
+        })
+        .collect::<Result<_, StorageError>>()?;
+    Ok(Some(Erasure {
+        erasure_id: erasure.clone(),
+        site: id(site, SiteId::new)?,
+        subject: subject_of(&subject)?,
+        reason: match reason.as_str() {
+            "consent-withdrawn" => ErasureReason::ConsentWithdrawn,
+            "property-sold" => ErasureReason::PropertySold,
+            _ => return Err(StorageError::Corrupt("reason of an erasure")),
+        },
+        sale: sale.map(|sale| id(sale, SaleId::new)).transpose()?,
+        ordered_at: Timestamp(ordered_at),
+        cloud_erased,
+        completed_at: completed_at.map(Timestamp),
+        controllers,
+    }))
+}
+
+impl Storage {
+    /// An erasure order, with every controller's part.
+    pub async fn erasure(&self, erasure: &ErasureId) -> Result<Option<Erasure>, StorageError> {
+        let erasure = erasure.clone();
+        self.read(move |connection| read_erasure(connection, &erasure)).await
+    }
+
+    /// The erasures of a sale.
+    pub async fn erasures_of_sale(&self, sale: &SaleId) -> Result<Vec<Erasure>, StorageError> {
+        let sale = sale.clone();
+        self.read(move |connection| {
+            let ids = connection
+                .prepare("SELECT erasure_id FROM erasures WHERE sale_id = ?1 ORDER BY erasure_id")?
+                .query_map([sale.as_str()], |row| row.get::<_, String>(0))?
+                .collect::<Result<Vec<_>, _>>()?;
+            let mut erasures = Vec::with_capacity(ids.len());
+            for erasure in ids {
+                erasures.extend(read_erasure(connection, &id(erasure, ErasureId::new)?)?);
+            }
+            Ok(erasures)
+        })
+        .await
+    }
+
+    /// Stores a controller's receipt, whose signature and fields the caller has verified, as the answer to its
+    /// erasure. The first receipt stays; a repeated one changes nothing. Returns whether the erasure is complete.
+    pub async fn store_receipt(&self, receipt: &Receipt, jws: &str, at: Timestamp) -> Result<bool, ReceiptError> {
+        let (receipt, jws) = (receipt.clone(), jws.to_owned());
+        self.write(move |tx| {
+            let (erasure, controller) = (receipt.erasure.as_str(), receipt.controller.as_str());
+            let known: bool = tx
+                .query_row(
+                    "SELECT EXISTS (SELECT 1 FROM erasures e JOIN controllers c USING (site_id)
+                     WHERE e.erasure_id = ?1 AND c.controller_id = ?2)",
+                    [erasure, controller],
+                    |row| row.get(0),
+                )
+                .map_err(StorageError::from)?;
+            if !known {
+                return Err(ReceiptError::UnknownErasure);
+            }
+            // A controller that was claimed after the order owes no answer; the one it gives is kept all the same.
+            tx.execute(
+                "INSERT INTO erasure_controllers (erasure_id, controller_id, receipt_jws, received_at)
+                 VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET receipt_jws = excluded.receipt_jws, received_at = excluded.received_at
+                 WHERE receipt_jws IS NULL",
+                params![erasure, controller, jws, at.0],
+            )
+            .map_err(StorageError::from)?;
+            settle_erasures(tx, at)?;
+            let complete = tx
+                .query_row("SELECT completed_at IS NOT NULL FROM erasures WHERE erasure_id = ?1", [erasure], |row| {
+                    row.get(0)
+                })
+                .map_err(StorageError::from)?;
+            Ok(complete)
+        })
+        .await
+    }
+
+    /// Orders again what a controller still owes an answer to, after it had to be given a snapshot (which carries no
+    /// orders). Subjects enrolled anew in the meantime are left alone: their order would erase the new template.
+    /// Returns whether anything was appended to the change log.
+    pub async fn reissue_erasures(&self, controller: &ControllerId, at: Timestamp) -> Result<bool, StorageError> {
+        let controller = controller.clone();
+        self.write(move |tx| {
+            let owed = tx
+                .prepare(
+                    "SELECT e.erasure_id, e.site_id FROM erasures e JOIN erasure_controllers o USING (erasure_id)
+                     WHERE o.controller_id = ?1 AND o.receipt_jws IS NULL AND NOT EXISTS (
+                         SELECT 1 FROM subject_keys k WHERE k.site_id = e.site_id AND k.subject = e.subject)
+                     ORDER BY e.ordered_at",
+                )?
+                .query_map([controller.as_str()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?
+                .collect::<Result<Vec<_>, _>>()?;
+            for (erasure, site) in &owed {
+                append_change(tx, &id(site.clone(), SiteId::new)?, ChangeKind::SubjectErased, erasure, at)?;
+            }
+            Ok(!owed.is_empty())
+        })
+        .await
+    }
+}

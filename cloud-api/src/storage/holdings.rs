@@ -1,0 +1,171 @@
+//! What a controller ought to hold: as a digest to compare with, as changes to catch up, and as a snapshot.
+//!
+//! A template of another embedder than the controller's own is of no use to it: it is neither sent nor counted.
+
+use cardea_protocol::digest::{Digest, Holdings};
+use cardea_protocol::id::{ControllerId, Revision, SiteId};
+use cardea_protocol::message::PlateEntry;
+use rusqlite::{Connection, Transaction, params};
+
+use super::changes::{
+    StoredChange, StoredTemplate, changes_after, id, plate_entry, site_revision, stored_template, subject_of,
+};
+use super::{Storage, StorageError};
+
+/// The next part of the change log for one controller.
+#[derive(Debug)]
+pub struct Batch {
+    /// In order, without gaps, after the cursor asked for.
+    pub changes: Vec<StoredChange>,
+    /// The revision they lead to.
+    pub to: Revision,
+    /// The cloud's own digest there, if that is the newest revision.
+    pub digest: Option<Digest>,
+}
+
+/// Everything a controller ought to hold.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The revision it stands at.
+    pub revision: Revision,
+    /// Admitted plates.
+    pub plates: Vec<PlateEntry>,
+    /// Templates of the controller's embedder.
+    pub templates: Vec<StoredTemplate>,
+    /// The digest of all that.
+    pub digest: Digest,
+}
+
+/// Where a site stands, for a controller with this embedder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The newest revision.
+    pub revision: Revision,
+    /// The digest there.
+    pub digest: Digest,
+}
+
+fn plates(connection: &Connection, site: &SiteId) -> Result<Vec<PlateEntry>, StorageError> {
+    connection
+        .prepare_cached(
+            "SELECT plate_id, plate, valid_from, valid_until FROM plates WHERE site_id = ?1 ORDER BY plate_id",
+        )?
+        .query_map([site.as_str()], |row| Ok(plate_entry(row)))?
+        .map(|row| row?)
+        .collect()
+}
+
+fn digest(connection: &Connection, site: &SiteId, embedder: Option<&str>) -> Result<Digest, StorageError> {
+    let mut holdings = Holdings::new();
+    for plate in plates(connection, site)? {
+        holdings.plate(&plate.plate_id, &plate.plate, plate.validity);
+    }
+    if let Some(embedder) = embedder {
+        let mut statement = connection.prepare_cached(
+            "SELECT template_id, subject, content_hash FROM templates WHERE site_id = ?1 AND model = ?2",
+        )?;
+        let mut rows = statement.query([site.as_str(), embedder])?;
+        while let Some(row) = rows.next()? {
+            let template = id(row.get(0)?, cardea_protocol::id::TemplateId::new)?;
+            let hash: Vec<u8> = row.get(2)?;
+            let hash = <[u8; 32]>::try_from(hash).map_err(|_| StorageError::Corrupt("template hash"))?;
+            holdings.template(&template, &subject_of(&row.get::<_, String>(1)?)?, &hash);
+        }
+    }
+    Ok(holdings.digest())
+}
+
+/// Remembers, before a template leaves the cloud, to whom it goes: its erasure will ask there.
+fn record_holder(
+    tx: &Transaction<'_>,
+    site: &SiteId,
+    controller: &ControllerId,
+    template: &StoredTemplate,
+) -> Result<(), StorageError> {
+    tx.execute(
+        "INSERT INTO template_holders (site_id, subject, controller_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        params![site.as_str(), template.subject.as_str(), controller.as_str()],
+    )?;
+    Ok(())
+}
+
+impl Storage {
+    /// Where a site stands.
+    pub async fn standing(&self, site: &SiteId, embedder: Option<&str>) -> Result<Standing, StorageError> {
+        let (site, embedder) = (site.clone(), embedder.map(str::to_owned));
+        self.read(move |connection| {
+            Ok(Standing {
+                revision: site_revision(connection, &site)?,
+                digest: digest(connection, &site, embedder.as_deref())?,
+            })
+        })
+        .await
+    }
+
+    /// At most `limit` changes after `cursor`, for `controller`; its name is recorded with each template first.
+    pub async fn changes_for(
+        &self,
+        controller: &ControllerId,
+        site: &SiteId,
+        embedder: Option<&str>,
+        cursor: Revision,
+        limit: usize,
+    ) -> Result<Batch, StorageError> {
+        let (controller, site, embedder) = (controller.clone(), site.clone(), embedder.map(str::to_owned));
+        self.write(move |tx| {
+            let mut to = cursor;
+            let mut changes = Vec::new();
+            for (revision, change) in changes_after(tx, &site, cursor, limit)? {
+                to = revision;
+                changes.push(match change {
+                    StoredChange::TemplateAdded(template) if Some(&template.model) != embedder.as_ref() => {
+                        StoredChange::Superseded
+                    }
+                    StoredChange::TemplateAdded(template) => {
+                        record_holder(tx, &site, &controller, &template)?;
+                        StoredChange::TemplateAdded(template)
+                    }
+                    other => other,
+                });
+            }
+            let last = to == site_revision(tx, &site)?;
+            let digest = if last { Some(digest(tx, &site, embedder.as_deref())?) } else { None };
+            Ok(Batch { changes, to, digest })
+        })
+        .await
+    }
+
+    /// Everything `controller` ought to hold; its name is recorded with each template first.
+    pub async fn snapshot_for(
+        &self,
+        controller: &ControllerId,
+        site: &SiteId,
+        embedder: Option<&str>,
+    ) -> Result<Snapshot, StorageError> {
+        let (controller, site, embedder) = (controller.clone(), site.clone(), embedder.map(str::to_owned));
+        self.write(move |tx| {
+            let templates = match &embedder {
+                None => Vec::new(),
+                Some(embedder) => tx
+                    .prepare_cached(
+                        "SELECT t.template_id, t.subject, t.model, t.ciphertext, k.wrapped_key FROM templates t
+                         JOIN subject_keys k ON k.site_id = t.site_id AND k.subject = t.subject
+                         WHERE t.site_id = ?1 AND t.model = ?2 ORDER BY t.template_id",
+                    )?
+                    .query_map([site.as_str(), embedder], |row| Ok(stored_template(row)))?
+                    .map(|row| row?)
+                    .collect::<Result<Vec<_>, StorageError>>()?,
+            };
+            for template in &templates {
+                record_holder(tx, &site, &controller, template)?;
+            }
+            Ok(Snapshot {
+                revision: site_revision(tx, &site)?,
+                plates: plates(tx, &site)?,
+                templates,
+                digest: digest(tx, &site, embedder.as_deref())?,
+            })
+        })
+        .await
+    }
+}

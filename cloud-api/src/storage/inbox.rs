@@ -1,0 +1,70 @@
+//! What controllers report, stored once however often it arrives.
+
+use cardea_protocol::Timestamp;
+use cardea_protocol::event::{Event, EventKind};
+use cardea_protocol::id::{ControllerId, EventId, SiteId};
+use rusqlite::{Transaction, params};
+
+use super::controllers::touch;
+use super::{Storage, StorageError};
+
+fn insert(
+    tx: &Transaction<'_>,
+    site: &SiteId,
+    controller: &ControllerId,
+    event: &Event,
+    received_at: Timestamp,
+) -> Result<(), StorageError> {
+    let kind = serde_json::to_string(&event.kind).map_err(|_| StorageError::Corrupt("event"))?;
+    tx.execute(
+        "INSERT INTO events (event_id, site_id, controller_id, seq, at, received_at, access_point_id, kind)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+        params![
+            event.id.as_str(),
+            site.as_str(),
+            controller.as_str(),
+            i64::try_from(event.seq).unwrap_or(i64::MAX),
+            event.at.0,
+            received_at.0,
+            event.access_point.as_ref().map(|point| point.as_str()),
+            kind
+        ],
+    )?;
+    Ok(())
+}
+
+impl Storage {
+    /// Stores a controller's events, in one transaction. Returns the highest outbox number among them.
+    pub async fn store_events(
+        &self,
+        site: &SiteId,
+        controller: &ControllerId,
+        events: Vec<Event>,
+        received_at: Timestamp,
+    ) -> Result<Option<u64>, StorageError> {
+        let (site, controller) = (site.clone(), controller.clone());
+        self.write(move |tx| {
+            touch(tx, &controller, received_at)?;
+            for event in &events {
+                insert(tx, &site, &controller, event, received_at)?;
+            }
+            Ok(events.iter().map(|event| event.seq).max())
+        })
+        .await
+    }
+
+    /// Records an alarm that the cloud itself raises about a controller. It has no place in the controller's outbox:
+    /// number 0.
+    pub async fn raise_alarm(
+        &self,
+        site: &SiteId,
+        controller: &ControllerId,
+        alarm: &str,
+        at: Timestamp,
+    ) -> Result<(), StorageError> {
+        let kind = EventKind::Alarm { alarm: alarm.to_owned() };
+        let event = Event { id: EventId::random(), seq: 0, at, access_point: None, kind };
+        let (site, controller) = (site.clone(), controller.clone());
+        self.write(move |tx| insert(tx, &site, &controller, &event, at)).await
+    }
+}
