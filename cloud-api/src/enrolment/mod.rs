@@ -1,0 +1,259 @@
+//! How a controller comes to its certificate: Enrolment over Secure Transport (RFC 7030).
+//!
+//! | route | listener | who | answer |
+//! |---|---|---|---|
+//! | `GET /.well-known/est/cacerts` | enrolment | anyone | the Cardea CA |
+//! | `POST /.well-known/est/simpleenroll` | enrolment | HTTP Basic, controller id and claim code | its first certificate |
+//! | `POST /.well-known/est/simplereenroll` | API | the certificate in use | a further certificate |
+//! | `GET /v1/controllers/self/configuration` | API | the certificate in use | [`Configuration`] |
+//!
+//! A claim code is used once, expires, and bears few wrong tries; then it is void and the operator makes another. A
+//! refusal does not say which of these it was. A certificate that has expired cannot be renewed here: the controller is
+//! given a new claim code. Errors are plain text for people, as §4.2.3 asks.
+
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use cardea_protocol::clock::SharedClock;
+use cardea_protocol::controller::{CONFIGURATION_PATH, Configuration};
+use cardea_protocol::est::{self, EstError};
+use cardea_protocol::id::ControllerId;
+use zeroize::Zeroizing;
+
+use crate::listener::Peer as TlsPeer;
+use crate::pki::{Authority, Peer, PkiError};
+use crate::storage::certificates::CertificateStatus;
+use crate::storage::controllers::StandingError;
+use crate::storage::{Storage, StorageError};
+
+pub mod claim_code;
+
+use claim_code::ClaimCode;
+
+/// A PKCS#10 request for a P-256 key is well below 1 KiB.
+const MAX_BODY_BYTES: usize = 16 * 1024;
+const CHALLENGE: &str = "Basic realm=\"cardea enrolment\", charset=\"UTF-8\"";
+
+/// What controllers are told, and how long things last.
+#[derive(Clone, Debug)]
+pub struct EnrolmentSettings {
+    /// Validity of a controller's certificate, days.
+    pub certificate_days: u32,
+    /// Wrong codes before a claim code is void.
+    pub claim_tries: u32,
+    /// `mqtts://host:port`.
+    pub broker_url: String,
+    /// The key controllers pin, SPKI PEM.
+    pub cloud_key_pem: String,
+    /// How often freshness is stated, milliseconds.
+    pub freshness_interval_ms: u64,
+}
+
+/// Why a certificate or a configuration was not given.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolmentError {
+    /// Not an EST body.
+    #[error(transparent)]
+    Body(#[from] EstError),
+    /// Wrong, expired, used, void, or not for this controller. Deliberately one answer for all.
+    #[error("the claim code is not accepted: ask the operator for a new one")]
+    Claim,
+    /// The certificate presented is superseded, revoked, or not a controller's.
+    #[error("this certificate is not, or no more, an active controller's")]
+    Certificate,
+    /// The certificate request.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// The storage failed.
+    #[error("the storage failed")]
+    Storage(#[from] StorageError),
+    /// Something else failed inside.
+    #[error("enrolment failed inside")]
+    Internal,
+}
+
+impl From<StandingError> for EnrolmentError {
+    fn from(error: StandingError) -> Self {
+        match error {
+            StandingError::Refused => Self::Claim,
+            StandingError::Storage(error) => Self::Storage(error),
+        }
+    }
+}
+
+impl IntoResponse for EnrolmentError {
+    fn into_response(self) -> Response {
+        let (status, text) = match &self {
+            Self::Body(_) | Self::Pki(PkiError::Request | PkiError::KeyKind) => {
+                (StatusCode::BAD_REQUEST, self.to_string())
+            }
+            Self::Claim => {
+                let challenge = [(header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE))];
+                return (StatusCode::UNAUTHORIZED, challenge, self.to_string()).into_response();
+            }
+            Self::Certificate => (StatusCode::FORBIDDEN, self.to_string()),
+            Self::Pki(_) | Self::Storage(_) | Self::Internal => {
+                tracing::error!(error = &self as &dyn std::error::Error, "enrolment failed");
+                (StatusCode::INTERNAL_SERVER_ERROR, "the server failed; it is logged there".to_owned())
+            }
+        };
+        (status, text).into_response()
+    }
+}
+
+/// Issues certificates to controllers.
+#[derive(Clone)]
+pub struct Enroller {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    storage: Storage,
+    authority: Arc<Authority>,
+    clock: SharedClock,
+    settings: EnrolmentSettings,
+    /// Compared with where there is nothing to compare with, so that an unknown id takes as long as a wrong code.
+    decoy_hash: String,
+}
+
+impl std::fmt::Debug for Enroller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Enroller")
+    }
+}
+
+impl Enroller {
+    /// Ready to enrol.
+    pub fn new(
+        storage: Storage,
+        authority: Arc<Authority>,
+        clock: SharedClock,
+        settings: EnrolmentSettings,
+    ) -> Result<Self, EnrolmentError> {
+        let decoy = ClaimCode::generate().and_then(|code| code.hash()).map_err(|_| EnrolmentError::Internal)?;
+        Ok(Self { inner: Arc::new(Inner { storage, authority, clock, settings, decoy_hash: decoy }) })
+    }
+
+    /// The routes of the enrolment listener, which asks for no client certificate.
+    pub fn claim_router(&self) -> Router {
+        Router::new()
+            .route(est::CACERTS_PATH, get(cacerts))
+            .route(est::SIMPLEENROLL_PATH, post(simple_enroll))
+            .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+            .with_state(self.clone())
+    }
+
+    /// The routes for claimed controllers on the API listener, which puts its [`TlsPeer`] into each request.
+    pub fn controller_router(&self) -> Router {
+        Router::new()
+            .route(est::SIMPLEREENROLL_PATH, post(simple_reenroll))
+            .route(CONFIGURATION_PATH, get(configuration))
+            .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+            .with_state(self.clone())
+    }
+
+    /// A first certificate for a claim code: a certs-only message.
+    async fn claim(&self, controller: ControllerId, code: ClaimCode, body: &str) -> Result<String, EnrolmentError> {
+        let Inner { storage, authority, clock, settings, decoy_hash } = &*self.inner;
+        let request = est::decode_body(body)?;
+        let now = clock.now();
+        // Before the code is looked at, so that a malformed request costs no try.
+        let (certificate, issued) =
+            authority.issue_controller(&request, &controller, settings.certificate_days, now)?;
+        let stored = storage.begin_claim(&controller, settings.claim_tries, now).await?;
+        let hash = stored.clone().unwrap_or_else(|| decoy_hash.clone());
+        let right =
+            tokio::task::spawn_blocking(move || code.matches(&hash)).await.map_err(|_| EnrolmentError::Internal)?;
+        let Some(hash) = stored.filter(|_| right) else {
+            tracing::warn!(%controller, "a claim was refused");
+            return Err(EnrolmentError::Claim);
+        };
+        storage.finish_claim(&controller, hash, issued).await?;
+        tracing::info!(%controller, "claimed");
+        Ok(est::certs_only(&[&certificate])?)
+    }
+
+    /// A further certificate for the holder of one that counts.
+    async fn renew(&self, certificate_der: &[u8], body: &str) -> Result<String, EnrolmentError> {
+        let Inner { storage, authority, clock, settings, .. } = &*self.inner;
+        let held = self.standing_of(certificate_der).await?;
+        let request = est::decode_body(body)?;
+        let now = clock.now();
+        let (certificate, issued) =
+            authority.issue_controller(&request, &held.controller, settings.certificate_days, now)?;
+        storage.add_certificate(&held.controller, issued).await?;
+        tracing::info!(controller = %held.controller, "certificate renewed");
+        Ok(est::certs_only(&[&certificate])?)
+    }
+
+    /// Whose certificate it is, if it counts.
+    async fn standing_of(&self, certificate_der: &[u8]) -> Result<CertificateStatus, EnrolmentError> {
+        let peer = Peer::of(certificate_der)?;
+        let status = self.inner.storage.certificate(&peer.serial).await?.ok_or(EnrolmentError::Certificate)?;
+        let counts = status.active
+            && status.controller.as_str() == peer.common_name
+            && status.not_after > self.inner.clock.now();
+        if counts { Ok(status) } else { Err(EnrolmentError::Certificate) }
+    }
+}
+
+fn certs_only_response(body: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(est::PKCS7)),
+        (header::HeaderName::from_static("content-transfer-encoding"), HeaderValue::from_static("base64")),
+    ];
+    (headers, body).into_response()
+}
+
+/// RFC 7617: the controller's id and its claim code.
+fn basic_credentials(headers: &HeaderMap) -> Option<(ControllerId, ClaimCode)> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = Zeroizing::new(STANDARD.decode(encoded.trim()).ok()?);
+    let (controller, code) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+    Some((ControllerId::new(controller).ok()?, ClaimCode::parse(code)?))
+}
+
+async fn cacerts(State(enroller): State<Enroller>) -> Result<Response, EnrolmentError> {
+    Ok(certs_only_response(est::certs_only(&[enroller.inner.authority.certificate_der()])?))
+}
+
+async fn simple_enroll(
+    State(enroller): State<Enroller>,
+    headers: HeaderMap,
+    body: String,
+) -> Result<Response, EnrolmentError> {
+    let (controller, code) = basic_credentials(&headers).ok_or(EnrolmentError::Claim)?;
+    Ok(certs_only_response(enroller.claim(controller, code, &body).await?))
+}
+
+async fn simple_reenroll(
+    State(enroller): State<Enroller>,
+    Extension(peer): Extension<TlsPeer>,
+    body: String,
+) -> Result<Response, EnrolmentError> {
+    Ok(certs_only_response(enroller.renew(&peer.certificate, &body).await?))
+}
+
+async fn configuration(
+    State(enroller): State<Enroller>,
+    Extension(peer): Extension<TlsPeer>,
+) -> Result<Json<Configuration>, EnrolmentError> {
+    let held = enroller.standing_of(&peer.certificate).await?;
+    let settings = &enroller.inner.settings;
+    Ok(Json(Configuration {
+        controller: held.controller,
+        site: held.site,
+        broker_url: settings.broker_url.clone(),
+        cloud_key_pem: settings.cloud_key_pem.clone(),
+        freshness_interval_ms: settings.freshness_interval_ms,
+    }))
+}
