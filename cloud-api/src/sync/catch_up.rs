@@ -1,0 +1,175 @@
+//! Bringing a controller to where its site is, and proving that it is there.
+
+use std::time::Duration;
+
+use cardea_protocol::digest::Digest;
+use cardea_protocol::id::Revision;
+use cardea_protocol::message::{Change, Down, TemplateEntry};
+use cardea_protocol::seal::{SealError, seal};
+use tokio::time::Instant;
+
+use super::hub::Input;
+use super::session::{Session, SessionError};
+use crate::storage::changes::{StoredChange, StoredTemplate};
+
+/// Changes in one message.
+const CHANGES: usize = 100;
+/// Messages of changes on their way at once.
+const WINDOW: usize = 8;
+/// Plates, and templates, in one page of a snapshot.
+const PAGE: usize = 100;
+/// Snapshots in a row that may fail to repair a digest before the cloud stops trying until the next change.
+const MAX_REPAIRS: u32 = 3;
+/// Something sent and not applied for this long is sent again.
+const RESEND: Duration = Duration::from_secs(15);
+
+impl Session {
+    /// The controller stands at `revision` and holds what `digest` says: is that right, and what does it lack?
+    pub(super) async fn compare(&mut self, revision: Revision, digest: Digest) -> Result<(), SessionError> {
+        let Some(live) = &mut self.live else { return Ok(()) };
+        live.applied = revision;
+        live.progress_at = Instant::now();
+        live.unapplied.retain(|to| *to > revision);
+        let repaired = live.repairs > 0;
+        let embedder = live.hello.embedder.clone();
+        let standing = self.context.storage.standing(&self.site, embedder.as_deref()).await?;
+        let in_sync = revision == standing.revision && digest == standing.digest;
+        self.context.storage.record_applied(&self.controller, revision, &digest, in_sync, self.now()).await?;
+        if in_sync {
+            if repaired {
+                self.repaired().await?;
+            }
+            return self.state_freshness(standing.revision);
+        }
+        if revision >= standing.revision {
+            let alarm = if revision > standing.revision { "controller-ahead" } else { "digest-mismatch" };
+            return self.repair(alarm).await;
+        }
+        self.state_freshness(standing.revision)?;
+        self.catch_up().await
+    }
+
+    /// Its digest is right again: say so, and order again what the snapshot could not carry.
+    async fn repaired(&mut self) -> Result<(), SessionError> {
+        if let Some(live) = &mut self.live {
+            live.repairs = 0;
+        }
+        let (storage, now) = (&self.context.storage, self.now());
+        storage.raise_alarm(&self.site, &self.controller, "digest-repaired", now).await?;
+        if storage.reissue_erasures(&self.controller, now).await? {
+            // The hub is there as long as its sessions are.
+            let _ = self.context.hub.send(Input::Changed(self.site.clone()));
+        }
+        Ok(())
+    }
+
+    async fn repair(&mut self, alarm: &str) -> Result<(), SessionError> {
+        let Some(live) = &mut self.live else { return Ok(()) };
+        live.repairs += 1;
+        let gives_up = live.repairs > MAX_REPAIRS;
+        let alarm = if gives_up { "digest-mismatch-persists" } else { alarm };
+        tracing::warn!(controller = %self.controller, alarm, "it holds something else than it should");
+        self.context.storage.raise_alarm(&self.site, &self.controller, alarm, self.now()).await?;
+        if gives_up { Ok(()) } else { self.send_snapshot().await }
+    }
+
+    /// Sends the changes that were not sent yet, as far as the window allows.
+    pub(super) async fn catch_up(&mut self) -> Result<(), SessionError> {
+        while let Some(live) = &self.live {
+            if live.unapplied.len() >= WINDOW {
+                break;
+            }
+            let (from, embedder) = (live.sent, live.hello.embedder.clone());
+            let storage = &self.context.storage;
+            let batch = storage.changes_for(&self.controller, &self.site, embedder.as_deref(), from, CHANGES).await?;
+            if batch.changes.is_empty() {
+                break;
+            }
+            let changes = batch.changes.into_iter().map(|change| self.to_send(change)).collect::<Result<_, _>>()?;
+            self.send(Down::Changes { from, to: batch.to, changes, digest: batch.digest })?;
+            self.sent_up_to(batch.to);
+        }
+        Ok(())
+    }
+
+    async fn send_snapshot(&mut self) -> Result<(), SessionError> {
+        let Some(live) = &self.live else { return Ok(()) };
+        let embedder = live.hello.embedder.clone();
+        let snapshot = self.context.storage.snapshot_for(&self.controller, &self.site, embedder.as_deref()).await?;
+        let pages = snapshot.plates.len().max(snapshot.templates.len()).div_ceil(PAGE).max(1);
+        for page in 0..pages {
+            let plates = snapshot.plates.iter().skip(page * PAGE).take(PAGE).cloned().collect();
+            let templates = snapshot
+                .templates
+                .iter()
+                .skip(page * PAGE)
+                .take(PAGE)
+                .map(|template| self.seal(template))
+                .collect::<Result<_, _>>()?;
+            self.send(Down::Snapshot {
+                revision: snapshot.revision,
+                page: page as u32,
+                pages: pages as u32,
+                plates,
+                templates,
+                digest: snapshot.digest.clone(),
+            })?;
+        }
+        if let Some(live) = &mut self.live {
+            live.unapplied.clear();
+        }
+        self.sent_up_to(snapshot.revision);
+        Ok(())
+    }
+
+    fn sent_up_to(&mut self, revision: Revision) {
+        if let Some(live) = &mut self.live {
+            live.sent = revision;
+            live.unapplied.push_back(revision);
+            live.progress_at = Instant::now();
+        }
+    }
+
+    /// At each interval: how things stand, and once more what seems to have been lost.
+    pub(super) async fn tick(&mut self) -> Result<(), SessionError> {
+        let revision = self.context.storage.revision(&self.site).await?;
+        self.state_freshness(revision)?;
+        let Some(live) = &mut self.live else { return Ok(()) };
+        if !live.unapplied.is_empty() && live.progress_at.elapsed() >= RESEND {
+            tracing::warn!(controller = %self.controller, "changes were not applied in time: sent again");
+            live.unapplied.clear();
+            if live.repairs > 0 {
+                return self.send_snapshot().await;
+            }
+            live.sent = live.applied;
+        }
+        self.catch_up().await
+    }
+
+    fn state_freshness(&mut self, revision: Revision) -> Result<(), SessionError> {
+        let at = self.now();
+        self.send(Down::Freshness { revision, at })
+    }
+
+    fn to_send(&self, change: StoredChange) -> Result<Change, SessionError> {
+        Ok(match change {
+            StoredChange::PlateAdmitted(plate) => Change::PlateAdmitted(plate),
+            StoredChange::PlateRemoved(plate_id) => Change::PlateRemoved { plate_id },
+            StoredChange::TemplateAdded(template) => Change::TemplateAdded(self.seal(&template)?),
+            StoredChange::SubjectErased(erasure, subject) => Change::SubjectErased { erasure, subject },
+            StoredChange::PropertySold { sale, plate_ids, subjects } => {
+                Change::PropertySold { sale, plate_ids, subjects }
+            }
+            StoredChange::Superseded => Change::Superseded,
+        })
+    }
+
+    /// From the subject's key to the controller's; in clear only in between, in memory that is wiped.
+    fn seal(&self, template: &StoredTemplate) -> Result<TemplateEntry, SessionError> {
+        let key = self.context.vault.unwrap(&self.site, &template.subject, &template.wrapped_key)?;
+        let plaintext = key.decrypt(&template.template_id, &template.ciphertext)?;
+        let sealing_key = self.sealing_key().ok_or(SealError::Key)?;
+        let sealed = seal(sealing_key, &self.controller, &template.template_id, &plaintext)?;
+        Ok(TemplateEntry { template_id: template.template_id.clone(), subject: template.subject.clone(), sealed })
+    }
+}

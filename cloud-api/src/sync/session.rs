@@ -1,0 +1,358 @@
+//! The conversation with one controller.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cardea_protocol::Timestamp;
+use cardea_protocol::clock::SharedClock;
+use cardea_protocol::envelope::{Envelope, EnvelopeError, Receiver, Sender, open_any};
+use cardea_protocol::id::{ControllerId, Revision, SessionId, SiteId};
+use cardea_protocol::jws::{JwsError, Signer, Use, Verifier};
+use cardea_protocol::message::{Down, Hello, Receipt, Up};
+use cardea_protocol::seal::{SealError, SealingKey};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::SyncSettings;
+use super::hub::{Connection, Input, Order};
+use super::link::Outgoing;
+use super::orders::Orders;
+use crate::keys::{KeyError, Vault};
+use crate::storage::certificates::IssuedCertificate;
+use crate::storage::erasures::ReceiptError;
+use crate::storage::{Storage, StorageError};
+
+/// Sessions whose ids are remembered, so that a hello is taken once.
+const REMEMBERED: usize = 64;
+/// A controller that is told to begin again does so after this, milliseconds.
+const RECONNECT_MS: u64 = 0;
+/// After a failure on our side it waits longer, milliseconds.
+const RECONNECT_AFTER_FAILURE_MS: u64 = 15_000;
+
+/// What every session shares.
+#[derive(Clone)]
+pub(super) struct Context {
+    pub(super) storage: Storage,
+    pub(super) vault: Arc<Vault>,
+    pub(super) signer: Signer,
+    pub(super) clock: SharedClock,
+    pub(super) settings: SyncSettings,
+    pub(super) link: mpsc::Sender<Outgoing>,
+    pub(super) hub: mpsc::UnboundedSender<Input>,
+}
+
+/// What the hub tells a session beside the controller's messages.
+#[derive(Debug)]
+pub(super) enum Control {
+    /// The controller has connected; it will say hello.
+    Came(Connection),
+    /// That connection has ended.
+    Went(Connection),
+    /// Open something.
+    Open(Order),
+    /// Messages may have been lost: begin again.
+    Restart,
+    /// The controller is revoked.
+    End,
+}
+
+/// Why a session cannot go on. The controller begins a new one.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SessionError {
+    #[error("the storage failed")]
+    Storage(#[from] StorageError),
+    #[error("a message could not be signed")]
+    Sign(#[from] JwsError),
+    #[error("a stored template could not be decrypted")]
+    Key(#[from] KeyError),
+    #[error("a template could not be sealed to the controller")]
+    Seal(#[from] SealError),
+    #[error("the connection to the broker does not keep up")]
+    Link,
+}
+
+/// What is known of a controller while it is in session.
+pub(super) struct Live {
+    pub(super) sender: Sender,
+    receiver: Receiver,
+    last_seq: u64,
+    /// The certificate its hello was signed with; `None` once the earlier ones are ended.
+    unproved: Option<IssuedCertificate>,
+    pub(super) hello: Hello,
+    /// What it last said it has applied.
+    pub(super) applied: Revision,
+    /// What was sent to it.
+    pub(super) sent: Revision,
+    /// Where each message ends that it has not yet said to have applied.
+    pub(super) unapplied: VecDeque<Revision>,
+    /// When it last got something to apply, or said that it had.
+    pub(super) progress_at: Instant,
+    /// Snapshots sent since its digest was last right.
+    pub(super) repairs: u32,
+}
+
+/// One controller's task.
+pub(super) struct Session {
+    pub(super) context: Context,
+    pub(super) controller: ControllerId,
+    pub(super) site: SiteId,
+    pub(super) live: Option<Live>,
+    pub(super) orders: Orders,
+    connection: Option<Connection>,
+    remembered: VecDeque<SessionId>,
+}
+
+impl Session {
+    pub(super) fn new(context: Context, controller: ControllerId, site: SiteId) -> Self {
+        Self {
+            context,
+            controller,
+            site,
+            live: None,
+            orders: Orders::default(),
+            connection: None,
+            remembered: VecDeque::new(),
+        }
+    }
+
+    /// Runs until the controller is revoked or the hub ends.
+    pub(super) async fn run(
+        mut self,
+        mut controls: mpsc::UnboundedReceiver<Control>,
+        mut messages: mpsc::Receiver<Bytes>,
+        changed: Arc<Notify>,
+    ) {
+        let mut freshness = tokio::time::interval(Duration::from_millis(self.context.settings.freshness_interval_ms));
+        freshness.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let next_deadline = self.orders.next_deadline();
+            let result = tokio::select! {
+                biased;
+                control = controls.recv() => match control {
+                    Some(Control::End) | None => break,
+                    Some(control) => self.control(control).await,
+                },
+                () = changed.notified() => self.catch_up().await,
+                () = tokio::time::sleep_until(next_deadline.unwrap_or_else(Instant::now)), if next_deadline.is_some() => {
+                    self.overdue().await
+                }
+                Some(message) = messages.recv() => self.message(&message).await,
+                _ = freshness.tick(), if self.live.is_some() => self.tick().await,
+            };
+            if let Err(error) = result {
+                tracing::error!(controller = %self.controller, error = &error as &dyn std::error::Error, "the session ends");
+                self.restart(RECONNECT_AFTER_FAILURE_MS);
+            }
+        }
+        self.forget().await;
+    }
+
+    async fn control(&mut self, control: Control) -> Result<(), SessionError> {
+        match control {
+            Control::Came(connection) => {
+                self.end_session();
+                self.connection = Some(connection);
+            }
+            Control::Went(connection) if self.connection == Some(connection) => {
+                self.connection = None;
+                self.forget().await;
+            }
+            Control::Went(_) | Control::End => {}
+            Control::Open(order) => self.open(order)?,
+            Control::Restart => self.restart(RECONNECT_MS),
+        }
+        Ok(())
+    }
+
+    fn end_session(&mut self) {
+        self.live = None;
+        self.orders.abandon();
+    }
+
+    async fn forget(&mut self) {
+        self.end_session();
+        if let Err(error) = self.context.storage.record_disconnected(&self.controller, self.now()).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "a disconnection could not be recorded");
+        }
+    }
+
+    /// Asks the controller for a new session and ends this one.
+    fn restart(&mut self, retry_ms: u64) {
+        // Best effort: the reason may be that nothing can be sent.
+        let _ = self.send(Down::Reconnect { retry_ms });
+        self.end_session();
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.context.clock.now()
+    }
+
+    /// Signs and sends, if the controller is in session.
+    pub(super) fn send(&mut self, message: Down) -> Result<(), SessionError> {
+        let now = self.now();
+        let Some(live) = &mut self.live else { return Ok(()) };
+        let payload = live.sender.seal(now, message)?;
+        self.publish(payload)
+    }
+
+    fn publish(&self, payload: Vec<u8>) -> Result<(), SessionError> {
+        let to = self.controller.clone();
+        self.context.link.try_send(Outgoing { to, payload }).map_err(|_| SessionError::Link)
+    }
+
+    async fn message(&mut self, jws: &[u8]) -> Result<(), SessionError> {
+        if let Some(live) = &mut self.live {
+            match live.receiver.open::<Up>(jws) {
+                Ok(envelope) if envelope.seq == live.last_seq + 1 => {
+                    live.last_seq = envelope.seq;
+                    return self.handle(envelope.message).await;
+                }
+                Ok(_) => {
+                    tracing::warn!(controller = %self.controller, "a message is missing: the session begins again");
+                    self.restart(RECONNECT_MS);
+                    return Ok(());
+                }
+                Err(error @ (EnvelopeError::Replayed { .. } | EnvelopeError::Address)) => {
+                    tracing::warn!(controller = %self.controller, %error, "message refused");
+                    return Ok(());
+                }
+                // A hello of a new session, or one signed with a renewed key.
+                Err(EnvelopeError::Session | EnvelopeError::Jws(_)) => {}
+            }
+        }
+        self.first_message(jws).await
+    }
+
+    /// A message outside the session: a hello begins one, anything else is answered by asking for a hello.
+    async fn first_message(&mut self, jws: &[u8]) -> Result<(), SessionError> {
+        let certificates = self.context.storage.active_certificates(&self.controller, self.now()).await?;
+        let opened = certificates.into_iter().find_map(|certificate| {
+            let verifier = Verifier::p256_point(&certificate.public_point);
+            let envelope: Envelope<Up> = open_any(&verifier, Use::Up, &self.controller, jws).ok()?;
+            Some((envelope, verifier, certificate))
+        });
+        let Some((envelope, verifier, certificate)) = opened else {
+            tracing::warn!(controller = %self.controller, "a message that does not verify was refused");
+            return Ok(());
+        };
+        if self.remembered.contains(&envelope.session) {
+            tracing::warn!(controller = %self.controller, "a message of an ended session was refused");
+            return Ok(());
+        }
+        self.remembered.push_back(envelope.session.clone());
+        if self.remembered.len() > REMEMBERED {
+            self.remembered.pop_front();
+        }
+        let Up::Hello(hello) = envelope.message else {
+            // The cloud was restarted, and the controller has not noticed.
+            let above = u64::try_from(self.now().0).unwrap_or_default();
+            let signer = self.context.signer.clone();
+            let mut sender = Sender::above(signer, Use::Down, self.controller.clone(), envelope.session, above);
+            let payload = sender.seal(self.now(), Down::Reconnect { retry_ms: RECONNECT_MS })?;
+            return self.publish(payload);
+        };
+        let mut receiver = Receiver::new(verifier, Use::Up, self.controller.clone(), envelope.session.clone());
+        if receiver.open::<Up>(jws).is_err() {
+            return Ok(());
+        }
+        self.end_session();
+        let sender = Sender::new(self.context.signer.clone(), Use::Down, self.controller.clone(), envelope.session);
+        self.live = Some(Live {
+            sender,
+            receiver,
+            last_seq: envelope.seq,
+            unproved: Some(certificate),
+            applied: hello.cursor,
+            sent: hello.cursor,
+            unapplied: VecDeque::new(),
+            progress_at: Instant::now(),
+            repairs: 0,
+            hello: hello.clone(),
+        });
+        self.context.storage.record_hello(&self.controller, &hello, self.now()).await?;
+        tracing::info!(controller = %self.controller, cursor = %hello.cursor, software = %hello.software, "in session");
+        self.compare(hello.cursor, hello.digest).await
+    }
+
+    async fn handle(&mut self, message: Up) -> Result<(), SessionError> {
+        match message {
+            Up::Hello(_) => {
+                tracing::warn!(controller = %self.controller, "a second hello in one session");
+                self.restart(RECONNECT_MS);
+                Ok(())
+            }
+            Up::Applied { revision, digest } => {
+                if let Some(proved) = self.live.as_mut().and_then(|live| live.unproved.take()) {
+                    self.context.storage.supersede_certificates(&self.controller, &proved).await?;
+                }
+                self.compare(revision, digest).await
+            }
+            Up::Events { events } => {
+                let stored =
+                    self.context.storage.store_events(&self.site, &self.controller, events, self.now()).await?;
+                match stored {
+                    Some(through) => self.send(Down::EventsStored { through }),
+                    None => Ok(()),
+                }
+            }
+            Up::CommandResult { command_id, outcome } => {
+                self.orders.result(&command_id, outcome);
+                Ok(())
+            }
+            Up::Receipt { receipt_jws } => self.receipt(&receipt_jws).await,
+            Up::Equipment { equipment } => {
+                Ok(self.context.storage.record_equipment(&self.controller, equipment, self.now()).await?)
+            }
+        }
+    }
+
+    async fn receipt(&mut self, jws: &str) -> Result<(), SessionError> {
+        let keys = self.context.storage.receipt_keys(&self.controller).await?;
+        let receipt = keys
+            .iter()
+            .find_map(|point| Verifier::p256_point(point).verify::<Receipt>(Use::Receipt, jws).ok())
+            .filter(|receipt| receipt.controller == self.controller);
+        let Some(receipt) = receipt else {
+            tracing::warn!(controller = %self.controller, "a receipt that does not verify was refused");
+            return Ok(());
+        };
+        match self.context.storage.store_receipt(&receipt, jws, self.now()).await {
+            Ok(complete) => {
+                tracing::info!(controller = %self.controller, erasure = %receipt.erasure, complete, "receipt stored");
+                self.send(Down::ReceiptStored { erasure: receipt.erasure })
+            }
+            Err(ReceiptError::Storage(error)) => Err(error.into()),
+            Err(error @ ReceiptError::UnknownErasure) => {
+                tracing::warn!(controller = %self.controller, %error, "receipt refused");
+                Ok(())
+            }
+        }
+    }
+
+    fn open(&mut self, order: Order) -> Result<(), SessionError> {
+        let Some(live) = &self.live else { return Ok(()) }; // dropped: unreachable
+        let wait = Duration::from_millis(self.context.settings.command_wait_ms);
+        let boot_id = live.hello.boot_id.clone();
+        let command = self.orders.take(order, boot_id, self.now(), wait);
+        match command {
+            Some(command) => self.send(Down::Command(command)),
+            None => Ok(()),
+        }
+    }
+
+    /// Without hooks into the broker, an order that goes unanswered is how a vanished controller is noticed.
+    async fn overdue(&mut self) -> Result<(), SessionError> {
+        let unanswered = self.orders.expire(Instant::now());
+        if unanswered && self.connection.is_none() && self.live.is_some() {
+            self.restart(RECONNECT_MS);
+            self.forget().await;
+        }
+        Ok(())
+    }
+
+    pub(super) fn sealing_key(&self) -> Option<&SealingKey> {
+        self.live.as_ref().map(|live| &live.hello.sealing_key)
+    }
+}

@@ -1,0 +1,112 @@
+//! Who may connect, and to what.
+
+use std::time::Duration;
+
+use cardea_protocol::message::{Down, Up};
+use cardea_protocol::topic;
+use rumqttc::{ConnectReturnCode, ConnectionError, LastWill, MqttOptions, QoS};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+
+use super::cloud::Cloud;
+use super::controller::{Controller, Pipe};
+
+/// Whether the broker refused the connection by name.
+async fn refused(options: MqttOptions) -> bool {
+    matches!(
+        Pipe::open(options, "any").await,
+        Err(ConnectionError::ConnectionRefused(ConnectReturnCode::NotAuthorized))
+    )
+}
+
+#[tokio::test]
+async fn a_client_id_that_is_not_the_certificates_is_refused() {
+    let cloud = Cloud::start().await;
+    let gate = Controller::claimed(&cloud, "gate-1").await;
+    Controller::claimed(&cloud, "gate-2").await;
+    for name in ["gate-2", crate::pki::CLOUD_CLIENT, "gate-11"] {
+        let mut options = gate.options(&cloud);
+        options.set_client_id(name.to_owned());
+        assert!(refused(options).await, "{name}");
+    }
+    // With its own name it is let in.
+    assert!(Pipe::open(gate.options(&cloud), &topic::down(&gate.id)).await.unwrap().granted);
+}
+
+#[tokio::test]
+async fn a_kept_session_and_a_will_are_refused() {
+    let cloud = Cloud::start().await;
+    let gate = Controller::claimed(&cloud, "gate-1").await;
+    let mut options = gate.options(&cloud);
+    options.set_clean_session(false);
+    assert!(refused(options).await);
+    let mut options = gate.options(&cloud);
+    options.set_last_will(LastWill::new(topic::up(&gate.id), b"bye".to_vec(), QoS::AtMostOnce, false));
+    assert!(refused(options).await);
+}
+
+#[tokio::test]
+async fn a_foreign_topic_is_refused() {
+    let cloud = Cloud::start().await;
+    let gate = Controller::claimed(&cloud, "gate-1").await;
+    let other = Controller::claimed(&cloud, "gate-2").await;
+    for filter in [topic::down(&other.id), topic::up(&gate.id), "#".to_owned(), "cardea/v1/+/down".to_owned()] {
+        assert!(!Pipe::open(gate.options(&cloud), &filter).await.unwrap().granted, "{filter}");
+    }
+    for (topic, retain) in [(topic::up(&other.id), false), (topic::down(&gate.id), false), (topic::up(&gate.id), true)]
+    {
+        let mut pipe = Pipe::open(gate.options(&cloud), &topic::down(&gate.id)).await.unwrap();
+        pipe.client.publish(&topic, QoS::AtLeastOnce, retain, b"x".to_vec()).await.unwrap();
+        pipe.ended().await;
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_controller_is_out_at_once_and_stays_out() {
+    let cloud = Cloud::start().await;
+    let gate = Controller::claimed(&cloud, "gate-1").await;
+    let other = Controller::claimed(&cloud, "gate-2").await;
+    let mut talk = gate.begin(&cloud).await;
+    let mut bystander = other.begin(&cloud).await;
+    assert!(matches!(talk.next_any().await, Down::Freshness { .. }));
+    cloud.storage.revoke_controller(&gate.id, cloud.now()).await.unwrap();
+    cloud.sync.end_sessions(&gate.id).await;
+    talk.pipe.ended().await;
+    assert!(refused(gate.options(&cloud)).await);
+    bystander.say(Up::Equipment { equipment: vec![other.access_point()] }).await;
+    cloud.admit("A123BC77").await;
+    assert!(matches!(bystander.next().await, Down::Changes { .. }));
+}
+
+#[tokio::test]
+async fn a_second_connection_of_the_same_controller_takes_over() {
+    let cloud = Cloud::start().await;
+    let mut gate = Controller::claimed(&cloud, "gate-1").await;
+    let mut first = gate.begin(&cloud).await;
+    assert!(matches!(first.next_any().await, Down::Freshness { .. }));
+    let mut second = gate.begin(&cloud).await;
+    first.pipe.ended().await;
+    cloud.admit("A123BC77").await;
+    gate.follow(&mut second, 1).await;
+    assert_eq!(gate.held.plates.len(), 1);
+}
+
+#[tokio::test]
+async fn a_silent_connection_stalls_nobody() {
+    let cloud = Cloud::start().await;
+    let address = cloud.sync.broker_address().unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..50 {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    let mut gate = Controller::claimed(&cloud, "gate-1").await;
+    // Far less than the time the broker gives a handshake.
+    let mut talk = tokio::time::timeout(Duration::from_secs(5), gate.begin(&cloud)).await.expect("not stalled");
+    cloud.admit("A123BC77").await;
+    gate.follow(&mut talk, 1).await;
+    // They were silent and open all the while.
+    for stream in &mut silent {
+        let mut byte = [0];
+        assert!(tokio::time::timeout(Duration::ZERO, stream.read(&mut byte)).await.is_err());
+    }
+}

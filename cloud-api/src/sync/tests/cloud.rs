@@ -1,0 +1,226 @@
+//! A cloud without its REST API: storage, CA, broker and sync in a scratch folder.
+
+use std::sync::Arc;
+
+use cardea_protocol::Timestamp;
+use cardea_protocol::clock::{SharedClock, SystemClock};
+use cardea_protocol::digest::template_hash;
+use cardea_protocol::id::{ErasureId, PlateId, SaleId, SiteId, SubjectToken, TemplateId};
+use cardea_protocol::jws::Verifier;
+use rusqlite::params;
+
+use crate::enrolment::{Enroller, EnrolmentSettings};
+use crate::keys::{SigningKey, SubjectKey, Vault};
+use crate::pki::Authority;
+use crate::storage::changes::{ChangeKind, append_change};
+use crate::storage::erasures::{ErasureReason, erase_subject};
+use crate::storage::{Storage, StorageError};
+use crate::sync::{BrokerChoice, Parts, Sync, SyncSettings};
+
+pub(super) const EMBEDDER: &str = "face-embedder-1";
+pub(super) const SUBJECT: &str = "5f0c2f0e-8a1b-4c5e-9d1e-0a1b2c3d4e5f";
+
+pub(super) struct Cloud {
+    pub(super) storage: Storage,
+    pub(super) vault: Arc<Vault>,
+    pub(super) authority: Arc<Authority>,
+    pub(super) sync: Sync,
+    pub(super) enroller: Enroller,
+    pub(super) site: SiteId,
+    pub(super) verifier: Verifier,
+    clock: SharedClock,
+    _folder: tempfile::TempDir,
+}
+
+impl Cloud {
+    pub(super) async fn start() -> Self {
+        Self::with(SyncSettings { freshness_interval_ms: 60_000, command_wait_ms: 10_000 }).await
+    }
+
+    pub(super) async fn with(settings: SyncSettings) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock: SharedClock = Arc::new(SystemClock);
+        let storage = Storage::open(&folder.path().join("cloud.db")).unwrap();
+        let vault = Arc::new(Vault::from_bytes([7; 32]));
+        let authority = Arc::new(Authority::open_or_create(folder.path(), clock.now()).unwrap());
+        let signing = SigningKey::generate().unwrap();
+        let site = SiteId::new("house-1").unwrap();
+        storage
+            .write(|tx| {
+                tx.execute("INSERT INTO sites VALUES ('house-1', 'Test street 1', 0, 0)", [])?;
+                tx.execute("INSERT INTO customers VALUES ('customer-1', 'Test', 0)", [])?;
+                Ok::<_, StorageError>(())
+            })
+            .await
+            .unwrap();
+        let sync = Sync::start(Parts {
+            storage: storage.clone(),
+            vault: vault.clone(),
+            authority: authority.clone(),
+            signer: signing.signer().unwrap(),
+            clock: clock.clone(),
+            settings,
+            broker: BrokerChoice::Embedded {
+                listen: ([127, 0, 0, 1], 0).into(),
+                public_names: vec!["localhost".to_owned()],
+                data_dir: folder.path().to_owned(),
+            },
+        })
+        .await
+        .unwrap();
+        let enroller = Enroller::new(
+            storage.clone(),
+            authority.clone(),
+            clock.clone(),
+            EnrolmentSettings {
+                certificate_days: 90,
+                claim_tries: 5,
+                broker_url: format!("mqtts://localhost:{}", sync.broker_address().unwrap().port()),
+                cloud_key_pem: signing.public_pem().to_owned(),
+                freshness_interval_ms: settings.freshness_interval_ms,
+            },
+        )
+        .unwrap();
+        let verifier = signing.verifier().unwrap();
+        Self { storage, vault, authority, sync, enroller, site, verifier, clock, _folder: folder }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Admits a plate, without telling anybody.
+    pub(super) async fn store_plate(&self, plate: &str) -> PlateId {
+        let (id, site, plate, at) = (PlateId::random(), self.site.clone(), plate.to_owned(), self.now());
+        let plate_id = id.clone();
+        self.storage
+            .write(move |tx| {
+                tx.execute(
+                    "INSERT INTO plates VALUES (?1, ?2, ?3, NULL, NULL, ?4)",
+                    params![id.as_str(), site.as_str(), plate, at.0],
+                )?;
+                append_change(tx, &site, ChangeKind::PlateAdmitted, id.as_str(), at)
+            })
+            .await
+            .unwrap();
+        plate_id
+    }
+
+    pub(super) async fn admit(&self, plate: &str) -> PlateId {
+        let id = self.store_plate(plate).await;
+        self.sync.changed(&self.site);
+        id
+    }
+
+    pub(super) async fn remove_plate(&self, plate: &PlateId) {
+        let (id, site, at) = (plate.clone(), self.site.clone(), self.now());
+        self.storage
+            .write(move |tx| {
+                tx.execute("DELETE FROM plates WHERE plate_id = ?1", [id.as_str()])?;
+                append_change(tx, &site, ChangeKind::PlateRemoved, id.as_str(), at)
+            })
+            .await
+            .unwrap();
+        self.sync.changed(&self.site);
+    }
+
+    pub(super) fn subject() -> SubjectToken {
+        SubjectToken::new(SUBJECT).unwrap()
+    }
+
+    pub(super) async fn enrol(&self, model: &str, vector: &[u8]) -> TemplateId {
+        let (id, site, subject, at) = (TemplateId::random(), self.site.clone(), Self::subject(), self.now());
+        let template = id.clone();
+        let (vault, model, vector) = (self.vault.clone(), model.to_owned(), vector.to_vec());
+        self.storage
+            .write(move |tx| {
+                let held: Option<Vec<u8>> = tx
+                    .query_row(
+                        "SELECT wrapped_key FROM subject_keys WHERE site_id = ?1 AND subject = ?2",
+                        [site.as_str(), subject.as_str()],
+                        |row| row.get(0),
+                    )
+                    .ok();
+                let key = match held {
+                    Some(wrapped) => vault.unwrap(&site, &subject, &wrapped).unwrap(),
+                    None => {
+                        let key = SubjectKey::generate().unwrap();
+                        let wrapped = vault.wrap(&site, &subject, &key).unwrap();
+                        tx.execute(
+                            "INSERT INTO subject_keys VALUES (?1, ?2, ?3)",
+                            params![site.as_str(), subject.as_str(), wrapped],
+                        )?;
+                        key
+                    }
+                };
+                let ciphertext = key.encrypt(&id, &vector).unwrap();
+                tx.execute(
+                    "INSERT INTO templates VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    params![
+                        id.as_str(),
+                        site.as_str(),
+                        subject.as_str(),
+                        model,
+                        ciphertext,
+                        template_hash(&vector),
+                        at.0
+                    ],
+                )?;
+                append_change(tx, &site, ChangeKind::TemplateAdded, id.as_str(), at)
+            })
+            .await
+            .unwrap();
+        self.sync.changed(&self.site);
+        template
+    }
+
+    pub(super) async fn withdraw(&self) -> ErasureId {
+        let (site, at) = (self.site.clone(), self.now());
+        let erasure = self
+            .storage
+            .write(move |tx| {
+                let erasure = erase_subject(tx, &site, &Self::subject(), ErasureReason::ConsentWithdrawn, None, at)?;
+                append_change(tx, &site, ChangeKind::SubjectErased, erasure.as_str(), at)?;
+                Ok::<_, StorageError>(erasure)
+            })
+            .await
+            .unwrap();
+        self.storage.scrub().await.unwrap();
+        self.sync.changed(&self.site);
+        erasure
+    }
+
+    /// Sells: removes the plate and erases the subject, as one change.
+    pub(super) async fn sell(&self, plate: &PlateId) -> SaleId {
+        let (site, plate, at, sale) = (self.site.clone(), plate.clone(), self.now(), SaleId::random());
+        let sold = sale.clone();
+        self.storage
+            .write(move |tx| {
+                tx.execute("DELETE FROM plates WHERE plate_id = ?1", [plate.as_str()])?;
+                tx.execute(
+                    "INSERT INTO sales VALUES (?1, ?2, 'customer-1', 1, 1, 0, ?3)",
+                    params![sale.as_str(), site.as_str(), at.0],
+                )?;
+                tx.execute("INSERT INTO sale_plates VALUES (?1, ?2)", [sale.as_str(), plate.as_str()])?;
+                erase_subject(tx, &site, &Self::subject(), ErasureReason::PropertySold, Some(&sale), at)?;
+                append_change(tx, &site, ChangeKind::PropertySold, sale.as_str(), at)
+            })
+            .await
+            .unwrap();
+        self.sync.changed(&self.site);
+        sold
+    }
+
+    /// Names of the alarms the cloud holds, sorted.
+    pub(super) async fn alarms(&self) -> Vec<String> {
+        self.storage
+            .read(|connection| {
+                let mut statement = connection
+                    .prepare("SELECT kind ->> 'alarm' FROM events WHERE kind ->> 'type' = 'alarm' ORDER BY 1")?;
+                let alarms = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+                Ok::<_, StorageError>(alarms)
+            })
+            .await
+            .unwrap()
+    }
+}

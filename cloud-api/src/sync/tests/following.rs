@@ -1,0 +1,241 @@
+//! Changes, digests, snapshots, freshness, events.
+
+use cardea_protocol::envelope::Sender;
+use cardea_protocol::event::{Event, EventKind};
+use cardea_protocol::id::{EventId, Revision};
+use cardea_protocol::jws::Use;
+use cardea_protocol::message::{Down, Up};
+use tokio::time::Instant;
+
+use super::cloud::{Cloud, EMBEDDER};
+use super::controller::{Controller, PATIENCE};
+use crate::storage::controllers;
+use crate::sync::SyncSettings;
+
+/// Waits until the cloud knows the controller so, or gives up.
+async fn eventually(cloud: &Cloud, controller: &Controller, what: impl Fn(&controllers::Controller) -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let known = cloud.storage.controller(&controller.id).await.unwrap().unwrap();
+        if what(&known) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "still {known:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_controller_catches_up_is_pushed_to_and_proves_it() {
+    let cloud = Cloud::start().await;
+    cloud.admit("A123BC77").await;
+    cloud.enrol(EMBEDDER, b"vector of a face").await;
+    cloud.enrol("another-embedder", b"vector of another model").await;
+    let mut gate = Controller::claimed(&cloud, "gate-1").await;
+    let mut talk = gate.begin(&cloud).await;
+    gate.follow(&mut talk, 3).await;
+    assert_eq!(gate.held.plates.len(), 1);
+    let templates: Vec<&Vec<u8>> = gate.held.templates.values().map(|(_, bytes)| bytes).collect();
+    assert_eq!(templates, [b"vector of a face"]);
+    eventually(&cloud, &gate, |known| known.in_sync && known.connected && known.cursor == Revision(3)).await;
+
+    // Pushed, without being asked: the time from the announcement to the verified message.
+    let mut latencies = Vec::new();
+    for n in 0..20 {
+        cloud.store_plate(&format!("A{n:03}AA77")).await;
+        let start = Instant::now();
+        cloud.sync.changed(&cloud.site);
+        let message = talk.next().await;
+        latencies.push(start.elapsed());
+        gate.apply(&mut talk, message).await;
+    }
+    latencies.sort_unstable();
+    println!("push latency: median {:?}, worst {:?}", latencies[10], latencies[19]);
+    assert_eq!(gate.held.plates.len(), 21);
+    eventually(&cloud, &gate, |known| known.in_sync && known.cursor == Revision(23)).await;
+
+    // What is removed before it was fetched is never sent.
+    talk.pipe.leave();
+    eventually(&cloud, &gate, |known| !known.connected).await;
+    let plate = cloud.admit("B123BB77").await;
+    cloud.remove_plate(&plate).await;
+    let mut talk = gate.begin(&cloud).await;
+    let Down::Changes { changes, .. } = talk.next().await else { panic!("changes") };
+    assert!(matches!(
+        changes.as_slice(),
+        [cardea_protocol::message::Change::Superseded, cardea_protocol::message::Change::PlateRemoved { .. }]
+    ));
+}
+
+#[tokio::test]
+async fn a_long_log_comes_in_parts() {
+    let cloud = Cloud::start().await;
+    for n in 0..950 {
+        cloud.store_plate(&format!("A{n:03}AA77")).await;
+    }
+    let mut gate = Controller::claimed(&cloud, "gate-1").await;
+    let mut talk = gate.begin(&cloud).await;
+    gate.follow(&mut talk, 950).await;
+    assert_eq!(gate.held.plates.len(), 950);
+    eventually(&cloud, &gate, |known| known.in_sync).await;
+}
+
+#[tokio::test]
+async fn a_differing_digest_is_repaired_and_reported() {
+    let cloud = Cloud::start().await;
+    for n in 0..230 {
+        cloud.store_plate(&format!("A{n:03}AA77")).await;
+    }
+    cloud.enrol(EMBEDDER, b"vector").await;
+    let mut gate = Controller::claimed(&cloud, "gate-1").await;
+    let mut talk = gate.begin(&cloud).await;
+    gate.follow(&mut talk, 231).await;
+    eventually(&cloud, &gate, |known| known.in_sync).await;
+
+    // A row of its own database is lost; it says so without knowing it.
+    let lost = gate.held.plates.keys().next().unwrap().clone();
+    gate.held.plates.remove(&lost);
+    talk.say(Up::Applied { revision: gate.held.cursor, digest: gate.held.digest() }).await;
+    for page in 0..3 {
+        let message = talk.next().await;
+        assert!(matches!(message, Down::Snapshot { page: p, pages: 3, .. } if p == page), "{message:?}");
+        gate.apply(&mut talk, message).await;
+    }
+    assert!(gate.held.plates.contains_key(&lost));
+    eventually(&cloud, &gate, |known| known.in_sync).await;
+    assert_eq!(cloud.alarms().await, ["digest-mismatch", "digest-repaired"]);
+
+    // A controller from the future (the cloud's database was restored) is set back to what the cloud knows.
+    talk.pipe.leave();
+    gate.held.cursor = Revision(999);
+    let mut talk = gate.begin(&cloud).await;
+    while gate.held.cursor == Revision(999) {
+        let message = talk.next().await;
+        gate.apply(&mut talk, message).await;
+    }
+    assert_eq!(gate.held.cursor, Revision(231));
+    eventually(&cloud, &gate, |known| known.in_sync).await;
+}
+
+#[tokio::test]
+async fn a_digest_that_stays_wrong_is_not_repaired_forever() {
+    let cloud = Cloud::start().await;
+    cloud.admit("A123BC77").await;
+    let gate = Controller::claimed(&cloud, "gate-1").await;
+    let mut talk = gate.begin(&cloud).await;
+    assert!(matches!(talk.next().await, Down::Changes { .. }));
+    let wrong = gate.held.digest();
+    for _ in 0..4 {
+        talk.say(Up::Applied { revision: Revision(1), digest: wrong.clone() }).await;
+    }
+    for _ in 0..3 {
+        assert!(matches!(talk.next().await, Down::Snapshot { .. }));
+    }
+    let event = Event { id: EventId::random(), seq: 1, at: cloud.now(), access_point: None, kind: started() };
+    talk.say(Up::Events { events: vec![event] }).await;
+    assert!(matches!(talk.next().await, Down::EventsStored { through: 1 }), "no fourth snapshot");
+    let alarms = cloud.alarms().await;
+    assert!(alarms.contains(&"digest-mismatch-persists".to_owned()), "{alarms:?}");
+    assert_eq!(alarms.len(), 4);
+}
+
+fn started() -> EventKind {
+    EventKind::Controller { state: "started".to_owned() }
+}
+
+#[tokio::test]
+async fn freshness_is_stated_at_its_interval() {
+    let cloud = Cloud::with(SyncSettings { freshness_interval_ms: 100, command_wait_ms: 1_000 }).await;
+    let gate = Controller::claimed(&cloud, "gate-1").await;
+    let mut talk = gate.begin(&cloud).await;
+    let mut last = None;
+    for _ in 0..3 {
+        let Down::Freshness { revision, at } = talk.next_any().await else { panic!("freshness") };
+        assert_eq!(revision, Revision(0));
+        assert!(last.is_none_or(|last| last <= at));
+        last = Some(at);
+    }
+}
+
+#[tokio::test]
+async fn events_are_stored_once_however_often_they_arrive() {
+    let cloud = Cloud::start().await;
+    let gate = Controller::claimed(&cloud, "gate-1").await;
+    let mut talk = gate.begin(&cloud).await;
+    let events: Vec<Event> = (1..=3)
+        .map(|seq| Event { id: EventId::random(), seq, at: cloud.now(), access_point: None, kind: started() })
+        .collect();
+    for _ in 0..2 {
+        talk.say(Up::Events { events: events.clone() }).await;
+        assert!(matches!(talk.next().await, Down::EventsStored { through: 3 }));
+    }
+    let stored: i64 = cloud
+        .storage
+        .read(|connection| {
+            Ok::<_, crate::storage::StorageError>(
+                connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0))?,
+            )
+        })
+        .await
+        .unwrap();
+    assert_eq!(stored, 3);
+}
+
+#[tokio::test]
+async fn a_replayed_message_is_not_taken_and_a_missing_one_is_noticed() {
+    let cloud = Cloud::start().await;
+    let gate = Controller::claimed(&cloud, "gate-1").await;
+    let mut talk = gate.begin(&cloud).await;
+    let event = |seq| Event { id: EventId::random(), seq, at: cloud.now(), access_point: None, kind: started() };
+    let first = talk.say(Up::Events { events: vec![event(1)] }).await;
+    assert!(matches!(talk.next().await, Down::EventsStored { through: 1 }));
+    talk.publish(first).await;
+    talk.say(Up::Events { events: vec![event(2)] }).await;
+    assert!(matches!(talk.next().await, Down::EventsStored { through: 2 }), "no answer to the replay");
+
+    // Signed with another key than the certificate's.
+    let stranger = Controller::claimed(&cloud, "gate-2").await;
+    let mut forged = Sender::new(stranger.signer(), Use::Up, gate.id.clone(), talk.sender.session().clone());
+    for n in 0..4 {
+        let payload = forged.seal(cloud.now(), Up::Events { events: vec![event(90 + n)] }).unwrap();
+        talk.publish(payload).await;
+    }
+    talk.say(Up::Events { events: vec![event(3)] }).await;
+    assert!(matches!(talk.next().await, Down::EventsStored { through: 3 }), "no answer to the forgery");
+
+    // The broker has lost one: a later batch must not be acknowledged as if the earlier were stored.
+    talk.sender.seal(cloud.now(), Up::Events { events: vec![event(4)] }).unwrap();
+    talk.say(Up::Events { events: vec![event(5)] }).await;
+    assert!(matches!(talk.next().await, Down::Reconnect { .. }));
+}
+
+#[tokio::test]
+async fn an_old_hello_and_a_forgotten_session_change_nothing() {
+    let cloud = Cloud::start().await;
+    cloud.admit("A123BC77").await;
+    let mut gate = Controller::claimed(&cloud, "gate-1").await;
+    let mut talk = gate.begin(&cloud).await;
+    let old_hello = Sender::new(gate.signer(), Use::Up, gate.id.clone(), talk.sender.session().clone())
+        .seal(cloud.now(), Up::Hello(gate.hello()))
+        .unwrap();
+    gate.follow(&mut talk, 1).await;
+    talk.publish(old_hello).await;
+    eventually(&cloud, &gate, |known| known.in_sync).await;
+    cloud.admit("A124BC77").await;
+    gate.follow(&mut talk, 2).await;
+
+    // A session that the cloud knows nothing of: it asks for a hello, believably.
+    let session = cardea_protocol::id::SessionId::random();
+    let mut sender = Sender::new(gate.signer(), Use::Up, gate.id.clone(), session.clone());
+    let payload = sender.seal(cloud.now(), Up::Equipment { equipment: vec![] }).unwrap();
+    talk.receiver =
+        cardea_protocol::envelope::Receiver::new(cloud.verifier.clone(), Use::Down, gate.id.clone(), session);
+    talk.publish(payload).await;
+    let reconnect = loop {
+        let payload = talk.pipe.next().await.unwrap();
+        if let Ok(envelope) = talk.receiver.open::<Down>(&payload) {
+            break envelope.message;
+        }
+    };
+    assert!(matches!(reconnect, Down::Reconnect { .. }));
+}
