@@ -26,7 +26,9 @@ const NONCE_BYTES: usize = 12;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file system refused.
-    #[error("the key file {path} cannot be read or created: check that the data directory exists and is the service's own")]
+    #[error(
+        "the key file {path} cannot be read or created: check that the data directory exists and is the service's own"
+    )]
     Io {
         /// Which file.
         path: PathBuf,
@@ -146,18 +148,14 @@ impl SubjectKey {
 fn seal(key: &[u8; 32], aad: &[u8], msg: &[u8]) -> Result<Vec<u8>, KeyError> {
     let nonce = random::<NONCE_BYTES>()?;
     let cipher = ChaCha20Poly1305::new(Key::from_slice(key));
-    let sealed =
-        cipher.encrypt(Nonce::from_slice(&nonce), Payload { msg, aad }).map_err(|_| KeyError::Generate)?;
+    let sealed = cipher.encrypt(Nonce::from_slice(&nonce), Payload { msg, aad }).map_err(|_| KeyError::Generate)?;
     Ok([nonce.as_slice(), &sealed].concat())
 }
 
 fn open(key: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let (nonce, msg) = sealed.split_at_checked(NONCE_BYTES).ok_or(KeyError::Decrypt)?;
     let cipher = ChaCha20Poly1305::new(Key::from_slice(key));
-    cipher
-        .decrypt(Nonce::from_slice(nonce), Payload { msg, aad })
-        .map(Zeroizing::new)
-        .map_err(|_| KeyError::Decrypt)
+    cipher.decrypt(Nonce::from_slice(nonce), Payload { msg, aad }).map(Zeroizing::new).map_err(|_| KeyError::Decrypt)
 }
 
 /// An Ed25519 key pair (RFC 8032) the cloud signs with: one for controllers and exports, another for access tokens.
@@ -259,7 +257,8 @@ pub(crate) fn read_or_create(
         Ok(bytes) => {
             let bytes = Zeroizing::new(bytes);
             let mode = std::fs::metadata(path).map_err(io)?.permissions().mode();
-            if mode & 0o077 == 0 { Ok(bytes) } else { Err(KeyError::Exposed { path: path.into() }) }
+            let others = mode & 0o077;
+            if others == 0 { Ok(bytes) } else { Err(KeyError::Exposed { path: path.into() }) }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let bytes = make()?;
@@ -338,6 +337,9 @@ mod tests {
     fn debug_shows_no_key() {
         let key = SigningKey::generate().unwrap();
         assert_eq!(format!("{key:?}"), format!("SigningKey({}, …)", key.kid()));
-        assert_eq!(format!("{:?} {:?}", Vault::from_bytes([1; 32]), SubjectKey::generate().unwrap()), "Vault(…) SubjectKey(…)");
+        assert_eq!(
+            format!("{:?} {:?}", Vault::from_bytes([1; 32]), SubjectKey::generate().unwrap()),
+            "Vault(…) SubjectKey(…)"
+        );
     }
 }

@@ -1,1 +1,34 @@
-//! placeholder
+//! `cardea-cloud`: tells the controllers whom to admit and, above all, whom to stop admitting.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`api`] | the REST API: one endpoint, one file, always in the order error, doc, handler, tests |
+//! | [`auth`] | the OpenID Provider: token endpoint, access tokens bound to certificates, roles |
+//! | [`listener`] | HTTPS with a client certificate on every connection |
+//! | [`storage`] | SQLite: the schema, and whole operations of the domain as methods |
+//! | [`export`] | incident bundles that prove themselves complete and unaltered |
+//! | [`keys`] | secrets at rest |
+//!
+//! Everything is served over TLS, and nothing without a client certificate but the enrolment of a new controller.
+//!
+//! **To add an endpoint:** a file in `api/`, a line in `api::endpoints`, an operation in [`auth::roles`], and a row per new
+//! field in `api/inventory.rs`; tests over all routes, roles and fields then hold it to the rules.
+
+pub mod api;
+pub mod auth;
+pub mod broker;
+pub mod config;
+pub mod enrolment;
+pub mod export;
+pub mod keys;
+pub mod listener;
+pub mod pki;
+pub mod problem;
+pub mod recognition;
+pub mod server;
+pub mod state;
+pub mod storage;
+pub mod sync;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,161 @@
+//! The REST API. One endpoint, one file, always in the order error, doc, handler, tests.
+//!
+//! [`endpoints`] is the whole of it: method, path, who may call, handler. The router, the check of roles and the audit
+//! are made from that table, and the tests walk it. Bodies refuse unknown fields (requirement S5), answers are never
+//! cached, and whatever goes wrong is a problem document.
+
+mod admit_plate;
+mod data_inventory;
+mod decommission_controller;
+mod enrol_face;
+mod export_incident;
+pub(crate) mod extract;
+mod fingerprint;
+mod healthz;
+mod inventory;
+mod list_equipment;
+mod list_events;
+mod list_plates;
+mod list_sites;
+mod open_access_point;
+mod openapi;
+mod read_controller;
+mod read_erasure;
+mod read_sale;
+mod record_consent;
+mod register_controller;
+mod register_customer;
+mod register_principal;
+mod register_site;
+mod remove_plate;
+mod revoke_controller;
+mod sell_property;
+mod signing_keys;
+mod withdraw_consent;
+
+#[cfg(test)]
+mod tests;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::handler::Handler;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use serde::Serialize;
+
+use crate::auth::roles::Operation;
+use crate::auth::{Access, discovery, guard, jwks, token};
+use crate::listener::Peer;
+use crate::problem::Problem;
+use crate::state::Shared;
+
+/// One endpoint.
+pub(crate) struct Endpoint {
+    #[cfg_attr(not(test), expect(dead_code, reason = "the handler knows it; the tests that walk the table ask"))]
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) access: Access,
+    handler: MethodRouter<Shared>,
+}
+
+fn endpoint<H, T>(method: Method, path: &'static str, access: Access, handler: H) -> Endpoint
+where
+    H: Handler<T, Shared>,
+    T: 'static,
+{
+    let filter = match method {
+        Method::POST => MethodFilter::POST,
+        Method::DELETE => MethodFilter::DELETE,
+        _ => MethodFilter::GET,
+    };
+    Endpoint { method, path, access, handler: on(filter, handler) }
+}
+
+/// Every endpoint there is, but those for controllers ([`crate::enrolment`]).
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    use Operation as O;
+    let get = |path, operation| (Method::GET, path, Access::Role(operation));
+    let post = |path, operation| (Method::POST, path, Access::Role(operation));
+    let open = |path| (Method::GET, path, Access::Certificate);
+    macro_rules! table {
+        ($($row:expr => $handler:expr),+ $(,)?) => {
+            vec![$({ let (method, path, access) = $row; endpoint(method, path, access, $handler) }),+]
+        };
+    }
+    table![
+        // whoever has a trusted certificate
+        open("/.well-known/openid-configuration") => discovery::discovery,
+        open("/oauth2/jwks") => jwks::jwks,
+        (Method::POST, "/oauth2/token", Access::Certificate) => token::token,
+        open("/healthz") => healthz::handle,
+        open("/openapi.json") => openapi::handle,
+        open("/v1/data-inventory") => data_inventory::handle,
+        open("/v1/signing-keys") => signing_keys::handle,
+        // the operator
+        post("/v1/sites", O::RegisterSite) => register_site::handle,
+        post("/v1/customers", O::RegisterCustomer) => register_customer::handle,
+        post("/v1/principals", O::RegisterPrincipal) => register_principal::handle,
+        post("/v1/sites/{site}/controllers", O::RegisterController) => register_controller::handle,
+        get("/v1/controllers/{controller}", O::ReadController) => read_controller::handle,
+        post("/v1/controllers/{controller}/revocation", O::RevokeController) => revoke_controller::handle,
+        post("/v1/controllers/{controller}/decommissioning", O::DecommissionController) => decommission_controller::handle,
+        // the customer
+        get("/v1/sites", O::ListSites) => list_sites::handle,
+        get("/v1/sites/{site}/equipment", O::ListEquipment) => list_equipment::handle,
+        get("/v1/sites/{site}/plates", O::ListPlates) => list_plates::handle,
+        post("/v1/sites/{site}/plates", O::AdmitPlate) => admit_plate::handle,
+        (Method::DELETE, "/v1/sites/{site}/plates/{plate_id}", Access::Role(O::RemovePlate)) => remove_plate::handle,
+        post("/v1/sites/{site}/consents", O::RecordConsent) => record_consent::handle,
+        post("/v1/sites/{site}/consents/{consent}/withdrawal", O::WithdrawConsent) => withdraw_consent::handle,
+        get("/v1/erasures/{erasure}", O::ReadErasure) => read_erasure::handle,
+        post("/v1/sites/{site}/subjects/{subject}/faces", O::EnrolFace) => enrol_face::handle,
+        post("/v1/access-points/{access_point}/open", O::Open) => open_access_point::handle,
+        post("/v1/sites/{site}/property-sales", O::SellProperty) => sell_property::handle,
+        get("/v1/property-sales/{sale}", O::ReadSale) => read_sale::handle,
+        get("/v1/sites/{site}/events", O::ListEvents) => list_events::handle,
+        post("/v1/sites/{site}/incident-exports", O::ExportIncident) => export_incident::handle,
+    ]
+}
+
+/// The router of the API listener; `controllers` are the routes for claimed controllers.
+pub fn router(app: Shared, controllers: Router) -> Router {
+    let mut router = Router::new();
+    for endpoint in endpoints() {
+        let guarded = middleware::from_fn_with_state((app.clone(), endpoint.access), guard);
+        router = router.route(endpoint.path, endpoint.handler.layer(guarded));
+    }
+    router
+        .with_state(app)
+        .merge(controllers.layer(middleware::from_fn(controllers_only)))
+        .fallback(async || Problem::NotFound)
+        .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
+        .layer(middleware::from_fn(no_store))
+}
+
+/// A certificate of a customer's CA may carry any name and number: only the Cardea CA's say who is a controller.
+async fn controllers_only(peer: Peer, request: Request, next: Next) -> Response {
+    if peer.is_controller { next.run(request).await } else { Problem::CertificateNotController.into_response() }
+}
+
+/// Answers are of one caller at one moment: nothing on the way keeps them.
+async fn no_store(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// `201 Created`, with where the new thing is.
+fn created<T: Serialize>(location: &str, body: T) -> Response {
+    (StatusCode::CREATED, [(header::LOCATION, location.to_owned())], axum::Json(body)).into_response()
+}
+
+/// A text for people: something, on one line, not a book.
+fn short_text(field: &'static str, text: String) -> Result<String, Problem> {
+    let good =
+        (1..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control) && !text.trim().is_empty();
+    if good { Ok(text) } else { Err(Problem::InvalidField(format!("{field} is 1 to 200 characters on one line"))) }
+}

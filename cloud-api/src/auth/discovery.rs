@@ -1,0 +1,28 @@
+//! `GET /.well-known/openid-configuration`: what this OpenID Provider can do (OpenID Connect Discovery 1.0, RFC 8414).
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::auth::roles::Role;
+use crate::state::Shared;
+
+/// What this OpenID Provider can do. There is no login page, so no authorisation endpoint.
+#[utoipa::path(get, path = "/.well-known/openid-configuration", operation_id = "discovery", tag = "tokens",
+    responses((status = 200, description = "Provider metadata", content_type = "application/json")))]
+pub(crate) async fn discovery(State(app): State<Shared>) -> Response {
+    let issuer = app.tokens.issuer();
+    axum::Json(json!({
+        "issuer": issuer,
+        "token_endpoint": format!("{issuer}/oauth2/token"),
+        "jwks_uri": format!("{issuer}/oauth2/jwks"),
+        "grant_types_supported": ["password", "client_credentials", "refresh_token"],
+        "response_types_supported": [],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["EdDSA"],
+        "token_endpoint_auth_methods_supported": ["tls_client_auth"],
+        "tls_client_certificate_bound_access_tokens": true,
+        "scopes_supported": Role::ALL.map(Role::name),
+    }))
+    .into_response()
+}

@@ -1,0 +1,151 @@
+//! Before every endpoint: who is this, may they, and the audit of what became of it.
+//!
+//! A call that changes something runs in a task of its own: a client that hangs up half-way leaves no half-done work
+//! (a committed erasure that no controller was told of, an order to open without its outcome).
+
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::http::{HeaderMap, header, request::Parts};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use cardea_protocol::id::{CustomerId, SiteId};
+
+use crate::auth::roles::{Operation, Role};
+use crate::listener::Peer;
+use crate::problem::{Problem, Slug};
+use crate::state::{App, Shared};
+use crate::storage::audit::NewAction;
+use crate::storage::sites::Scope;
+
+/// Who may call an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Anyone with a trusted client certificate.
+    Certificate,
+    /// An account whose role includes the operation.
+    Role(Operation),
+}
+
+/// An account, authenticated and authorised for the endpoint at hand.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Which account.
+    pub principal_id: String,
+    /// What it may do.
+    pub role: Role,
+    /// Whose it is; `None`: the operator's.
+    pub customer: Option<CustomerId>,
+}
+
+impl Caller {
+    /// Whose data it may see.
+    pub fn scope(&self) -> Scope {
+        match &self.customer {
+            Some(customer) => Scope::Customer(customer.clone()),
+            None => Scope::Operator,
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or(Problem::TokenMissing)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or(Problem::Internal)
+    }
+}
+
+/// The account behind a bearer token that is bound to this connection's certificate.
+async fn authenticate(app: &App, peer: &Peer, headers: &HeaderMap) -> Result<Caller, Problem> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return Err(Problem::TokenMissing) };
+    let value = value.to_str().map_err(|_| Problem::TokenMissing)?;
+    let (scheme, token) = value.split_once(' ').ok_or(Problem::TokenMissing)?;
+    if !scheme.eq_ignore_ascii_case("Bearer") {
+        return Err(Problem::TokenMissing);
+    }
+    let claims = app.tokens.verify(app.now(), token.trim(), &peer.thumbprint)?;
+    // The account as it is, not as it was up to an hour ago.
+    let account = app.storage.principal(&claims.sub).await?;
+    let account = account.ok_or(Problem::TokenInvalid("its account is disabled"))?;
+    Ok(Caller { principal_id: account.principal_id, role: account.role, customer: account.customer })
+}
+
+async fn authorise(
+    app: &App,
+    peer: Option<Peer>,
+    headers: &HeaderMap,
+    operation: Operation,
+) -> (Option<Caller>, Result<(), Problem>) {
+    let Some(peer) = peer else { return (None, Err(Problem::Internal)) };
+    match authenticate(app, &peer, headers).await {
+        Ok(caller) if caller.role.may(operation) => (Some(caller), Ok(())),
+        Ok(caller) => (Some(caller), Err(Problem::RoleForbidden)),
+        Err(problem) => (None, Err(problem)),
+    }
+}
+
+/// The middleware.
+pub(crate) async fn guard(
+    State((app, access)): State<(Shared, Access)>,
+    params: RawPathParams,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Access::Role(operation) = access else { return next.run(request).await };
+    let peer = request.extensions().get::<Peer>().cloned();
+    let headers = request.headers().clone();
+    let (caller, verdict) = authorise(&app, peer, &headers, operation).await;
+    if let Some(caller) = &caller {
+        request.extensions_mut().insert(caller.clone());
+    }
+    if request.method().is_safe() {
+        return match verdict {
+            Ok(()) => next.run(request).await,
+            Err(problem) => problem.into_response(),
+        };
+    }
+    let action = NewAction {
+        customer: caller.as_ref().and_then(|caller| caller.customer.clone()),
+        site: params.iter().find(|(name, _)| *name == "site").and_then(|(_, id)| SiteId::new(id).ok()),
+        principal_id: caller.map(|caller| caller.principal_id),
+        action: operation.id(),
+        target: target_of(&params),
+    };
+    let audit = match app.storage.audit_begin(action, app.now()).await {
+        Ok(audit) => audit,
+        // What cannot be accounted for is not done.
+        Err(error) => return Problem::from(error).into_response(),
+    };
+    let response = match verdict {
+        Ok(()) => match tokio::spawn(next.run(request)).await {
+            Ok(response) => response,
+            Err(error) => Problem::internal(&error).into_response(),
+        },
+        Err(problem) => problem.into_response(),
+    };
+    let outcome = response.extensions().get::<Slug>().map_or("done", |slug| slug.0);
+    if let Err(error) = app.storage.audit_end(audit, outcome, created(&response)).await {
+        tracing::error!(%error, operation = operation.id(), "the outcome of a call could not be audited");
+    }
+    response
+}
+
+/// The id in the path that the call acts on, if it is one: never a subject token.
+fn target_of(params: &RawPathParams) -> Option<String> {
+    let (name, value) = params.iter().last()?;
+    (name != "site" && name != "subject" && SiteId::new(value).is_ok()).then(|| value.to_owned())
+}
+
+/// The id of what the call has created: the end of the `Location` header.
+fn created(response: &Response) -> Option<String> {
+    let location = response.headers().get(header::LOCATION)?.to_str().ok()?;
+    location.rsplit('/').next().map(str::to_owned)
+}

@@ -1,0 +1,21 @@
+//! Who is asking, and whether they may: an OpenID Provider in the small.
+//!
+//! A trusted client certificate gets a connection ([`crate::listener`]), a credential gets an access token bound to that
+//! certificate ([`token`], RFC 8705), and the token's role decides operation by operation ([`roles`]). [`guard`] stands
+//! before every endpoint and does all of it, and the audit; handlers see a [`Caller`] and nothing of tokens.
+
+mod access_token;
+pub(crate) mod discovery;
+mod guard;
+pub(crate) mod jwks;
+mod password;
+pub mod roles;
+mod throttle;
+pub mod token;
+
+pub use access_token::{AccessTokens, Claims};
+pub use guard::Caller;
+pub(crate) use guard::{Access, guard};
+pub(crate) use password::verify_password;
+pub use password::{PasswordError, hash_password};
+pub use throttle::Throttle;

@@ -1,0 +1,77 @@
+//! The command line: one file per command. Results go to standard output, everything else to standard error.
+
+mod check;
+mod init_operator;
+mod run;
+mod verify_export;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+/// Cardea's cloud: tells controllers whom to admit and whom to stop admitting.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// How the log is written to standard error; what, RUST_LOG says (default: info).
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    log: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve, until SIGTERM or SIGINT.
+    Run(run::Run),
+    /// Create an operator's account: the first one, or one to get back in with.
+    InitOperator(init_operator::InitOperator),
+    /// Say what is wrong with the installation, and what to do.
+    Check(check::Check),
+    /// Check an incident bundle, offline.
+    VerifyExport(verify_export::VerifyExport),
+}
+
+/// Parses the arguments and carries the command out.
+pub(crate) fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match arguments.log {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    let result = match arguments.command {
+        Command::Run(command) => command.carry_out(),
+        Command::InitOperator(command) => command.carry_out(),
+        Command::Check(command) => command.carry_out(),
+        Command::VerifyExport(command) => command.carry_out(),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            say_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One line on standard output.
+#[expect(clippy::print_stdout, reason = "the result of a command")]
+fn say(text: impl std::fmt::Display) {
+    println!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "why a command failed, for the person who gave it")]
+fn say_error(error: &anyhow::Error) {
+    eprintln!("cardea-cloud: {error:#}");
+}

@@ -1,0 +1,315 @@
+//! `cardea-cloud.toml`: every key with its default. Unknown keys are refused, so that a misspelt limit is never ignored.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use cardea_access::grammar::Grammars;
+use serde::Deserialize;
+
+/// No access token lives longer (requirement S2), seconds.
+pub const MAX_TOKEN_LIFETIME_S: u32 = 3_600;
+
+/// The whole configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Database, keys, certificates of the Cardea CA. Must exist or be creatable; the service's own.
+    pub data_dir: PathBuf,
+    /// Where it listens and what it is called.
+    pub server: Server,
+    /// Who may connect at all.
+    pub client_ca: ClientCa,
+    /// Access and refresh tokens.
+    #[serde(default)]
+    pub tokens: Tokens,
+    /// Turning enrolment photos into templates. Without it, photos are answered with `recognition-unavailable`.
+    pub recognition: Option<Recognition>,
+    /// Kinds of plates in use.
+    #[serde(default)]
+    pub plates: Plates,
+    /// The conversation with controllers.
+    #[serde(default)]
+    pub sync: SyncSection,
+    /// Certificates for controllers.
+    #[serde(default)]
+    pub enrolment: Enrolment,
+}
+
+/// Where it listens and what it is called.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// HTTPS with client certificates. Port 0: any free one.
+    #[serde(default = "api_listen")]
+    pub api_listen: SocketAddr,
+    /// HTTPS without, for the enrolment of new controllers only.
+    #[serde(default = "enrol_listen")]
+    pub enrol_listen: SocketAddr,
+    /// MQTT with client certificates.
+    #[serde(default = "broker_listen")]
+    pub broker_listen: SocketAddr,
+    /// DNS names and IP addresses others reach it by: in its certificate, the first one in its URLs.
+    pub public_names: Vec<String>,
+    /// PEM chain of its certificate; without it, the Cardea CA issues one.
+    pub certificate: Option<PathBuf>,
+    /// PEM key of that certificate.
+    pub private_key: Option<PathBuf>,
+}
+
+fn any(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)
+}
+fn api_listen() -> SocketAddr {
+    any(8443)
+}
+fn enrol_listen() -> SocketAddr {
+    any(8444)
+}
+fn broker_listen() -> SocketAddr {
+    any(8883)
+}
+
+/// Who may connect at all.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCa {
+    /// PEM files with the CA certificates whose clients (customers' back ends, the operator's staff) are let in.
+    pub files: Vec<PathBuf>,
+}
+
+/// Access and refresh tokens.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tokens {
+    /// The issuer's URL; by default `https://`, the first public name and the API's port.
+    pub issuer: Option<String>,
+    /// Lifetime of an access token, seconds: 1 to 3600.
+    pub lifetime_s: u32,
+    /// Lifetime of a login, however often it is refreshed, seconds.
+    pub refresh_lifetime_s: u32,
+    /// Within this time after its first use a spent refresh token still yields the same successor, seconds.
+    pub refresh_retry_s: u32,
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self {
+            issuer: None,
+            lifetime_s: MAX_TOKEN_LIFETIME_S,
+            refresh_lifetime_s: 30 * 24 * 3_600,
+            refresh_retry_s: 30,
+        }
+    }
+}
+
+/// Turning enrolment photos into templates.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recognition {
+    /// Folder of the model pack; the same embedder as the controllers'.
+    pub pack: PathBuf,
+    /// ONNX Runtime's shared library.
+    pub onnxruntime: PathBuf,
+    /// Threads of one inference.
+    #[serde(default = "one")]
+    pub threads: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// Kinds of plates in use.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plates {
+    /// Names of grammars of `cardea-access`; by default those of GOST R 50577.
+    pub grammars: Option<Vec<String>>,
+}
+
+/// The conversation with controllers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SyncSection {
+    /// How often each connected controller is told that its revision is current, milliseconds.
+    pub freshness_interval_ms: u64,
+    /// How long a call to open waits for the controller's final answer, milliseconds: at most 30000.
+    pub command_wait_ms: u64,
+}
+
+impl Default for SyncSection {
+    fn default() -> Self {
+        Self { freshness_interval_ms: 30_000, command_wait_ms: 8_000 }
+    }
+}
+
+/// Certificates for controllers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Enrolment {
+    /// Validity of a controller's certificate, days.
+    pub certificate_days: u32,
+    /// Validity of a claim code, seconds.
+    pub claim_code_lifetime_s: u32,
+    /// Wrong codes before a claim code is void.
+    pub claim_tries: u32,
+}
+
+impl Default for Enrolment {
+    fn default() -> Self {
+        Self { certificate_days: 90, claim_code_lifetime_s: 7 * 24 * 3_600, claim_tries: 5 }
+    }
+}
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration {path} cannot be read")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong kind.
+    #[error("the configuration {path} is not usable: {message}")]
+    Parse {
+        /// Which file.
+        path: PathBuf,
+        /// Line, column and what is wrong there.
+        message: String,
+    },
+    /// A value outside its limits.
+    #[error("{key} = {value}: {rule}")]
+    Value {
+        /// Which key.
+        key: &'static str,
+        /// What it was set to.
+        value: String,
+        /// What it may be.
+        rule: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads and checks a file; relative paths in it are relative to its folder.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let mut config = Self::parse(&text).map_err(|error| match error {
+            ConfigError::Parse { message, .. } => ConfigError::Parse { path: path.to_owned(), message },
+            other => other,
+        })?;
+        config.resolve(path.parent().unwrap_or(Path::new(".")));
+        Ok(config)
+    }
+
+    /// Parses and checks a text.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text)
+            .map_err(|error| ConfigError::Parse { path: PathBuf::new(), message: error.to_string() })?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let value = |key, value: String, rule| Err(ConfigError::Value { key, value, rule });
+        let tokens = &self.tokens;
+        if !(1..=MAX_TOKEN_LIFETIME_S).contains(&tokens.lifetime_s) {
+            return value(
+                "tokens.lifetime_s",
+                tokens.lifetime_s.to_string(),
+                "an access token lives 1 to 3600 seconds",
+            );
+        }
+        if tokens.refresh_retry_s > 300 {
+            return value("tokens.refresh_retry_s", tokens.refresh_retry_s.to_string(), "at most 300 seconds");
+        }
+        if self.server.public_names.is_empty() {
+            return value("server.public_names", "[]".to_owned(), "give at least one DNS name or IP address");
+        }
+        if self.server.certificate.is_some() != self.server.private_key.is_some() {
+            return value(
+                "server.certificate",
+                String::new(),
+                "certificate and private_key are given together or not at all",
+            );
+        }
+        if !(100..=30_000).contains(&self.sync.command_wait_ms) {
+            return value("sync.command_wait_ms", self.sync.command_wait_ms.to_string(), "100 to 30000 milliseconds");
+        }
+        if self.sync.freshness_interval_ms < 100 {
+            return value("sync.freshness_interval_ms", self.sync.freshness_interval_ms.to_string(), "at least 100");
+        }
+        if !(1..=825).contains(&self.enrolment.certificate_days) {
+            return value("enrolment.certificate_days", self.enrolment.certificate_days.to_string(), "1 to 825 days");
+        }
+        self.grammars().map(|_| ())
+    }
+
+    /// The grammars plates are checked under.
+    pub fn grammars(&self) -> Result<Grammars, ConfigError> {
+        let Some(names) = &self.plates.grammars else { return Ok(Grammars::default()) };
+        let grammars = names
+            .iter()
+            .map(|name| {
+                name.parse().map_err(|_| ConfigError::Value {
+                    key: "plates.grammars",
+                    value: name.clone(),
+                    rule: "not a known grammar",
+                })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Grammars::new(grammars))
+    }
+
+    fn resolve(&mut self, folder: &Path) {
+        let mut paths = vec![&mut self.data_dir];
+        paths.extend(self.client_ca.files.iter_mut());
+        paths.extend(self.server.certificate.iter_mut());
+        paths.extend(self.server.private_key.iter_mut());
+        if let Some(recognition) = &mut self.recognition {
+            paths.extend([&mut recognition.pack, &mut recognition.onnxruntime]);
+        }
+        for path in paths {
+            *path = folder.join(&*path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALLEST: &str = "data_dir = 'd'\n[server]\npublic_names = ['localhost']\n[client_ca]\nfiles = ['ca.pem']\n";
+
+    #[test]
+    fn the_smallest_configuration_has_safe_defaults() {
+        let config = Config::parse(SMALLEST).unwrap();
+        assert_eq!(config.tokens.lifetime_s, MAX_TOKEN_LIFETIME_S);
+        assert_eq!(config.server.api_listen.port(), 8443);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        let error = Config::parse(&format!("{SMALLEST}[tokens]\nlifetime = 5\n")).unwrap_err().to_string();
+        assert!(error.contains("unknown field `lifetime`"), "{error}");
+    }
+
+    #[test]
+    fn a_token_never_lives_longer_than_an_hour() {
+        for lifetime in [0, 3_601, 86_400] {
+            let error = Config::parse(&format!("{SMALLEST}[tokens]\nlifetime_s = {lifetime}\n")).unwrap_err();
+            assert!(matches!(error, ConfigError::Value { key: "tokens.lifetime_s", .. }));
+        }
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.toml");
+        std::fs::write(&path, SMALLEST).unwrap();
+        assert_eq!(Config::load(&path).unwrap().data_dir, folder.path().join("d"));
+    }
+}

@@ -1,0 +1,127 @@
+//! The allow-list of what an event may tell outside the cloud. A new kind of event, or a new field of one, does not get
+//! out before it is written down here.
+
+use cardea_protocol::event::{AccessDecision, EventKind};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What happened. Which members are there depends on `type`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+pub struct EventFields {
+    /// `access-decision`, `access-point-state`, `alarm`, `equipment`, `erased`, `controller` or `dropped`.
+    r#type: &'static str,
+    /// What was presented: `plate`, `face`, `card`, `exit-button` or `remote`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential: Option<String>,
+    /// Whether access was granted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    granted: Option<bool>,
+    /// Stable reason code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// The registered plate that matched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plate_id: Option<String>,
+    /// The subject that matched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    /// The order to open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command_id: Option<String>,
+    /// Comparison score: cosine for a face, log-likelihood ratio for a plate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f32>,
+    /// The threshold the score was held against.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<f32>,
+    /// Milliseconds from asking the camera to the decoded frame.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capture_ms: Option<f32>,
+    /// Milliseconds of detection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detect_ms: Option<f32>,
+    /// Milliseconds of reading or embedding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_ms: Option<f32>,
+    /// Milliseconds of matching and deciding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decide_ms: Option<f32>,
+    /// Milliseconds from the decision to the relay's confirmation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    relay_ms: Option<f32>,
+    /// State of a barrier, door or controller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
+    /// Name of an alarm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alarm: Option<String>,
+    /// The board or camera concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    equipment: Option<String>,
+    /// Whether it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reachable: Option<bool>,
+    /// The erasure that was carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    erasure_id: Option<String>,
+    /// How many events the controller had to drop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped: Option<u64>,
+}
+
+/// Names a thing of a kind: by itself, or by a pseudonym.
+type Name<'a> = &'a dyn Fn(&str, &str) -> String;
+
+impl EventFields {
+    /// The fields of `kind` that may be told; `name` says how things are named there.
+    pub fn new(kind: EventKind, name: Name<'_>) -> Self {
+        match kind {
+            EventKind::AccessDecision(decision) => Self::of_decision(decision, name),
+            EventKind::AccessPointState { state } => {
+                Self { r#type: "access-point-state", state: Some(code(state)), ..Self::default() }
+            }
+            EventKind::Alarm { alarm } => Self { r#type: "alarm", alarm: Some(code(alarm)), ..Self::default() },
+            // Its `detail` is the installer's, and may name what is inside.
+            EventKind::Equipment { equipment, reachable, detail: _ } => Self {
+                r#type: "equipment",
+                equipment: Some(name("equipment", &equipment)),
+                reachable: Some(reachable),
+                ..Self::default()
+            },
+            EventKind::Erased { erasure } => {
+                Self { r#type: "erased", erasure_id: Some(name("erasure", erasure.as_str())), ..Self::default() }
+            }
+            EventKind::Controller { state } => {
+                Self { r#type: "controller", state: Some(code(state)), ..Self::default() }
+            }
+            EventKind::Dropped { count } => Self { r#type: "dropped", dropped: Some(count), ..Self::default() },
+        }
+    }
+
+    fn of_decision(decision: AccessDecision, name: Name<'_>) -> Self {
+        let timings = decision.timings;
+        Self {
+            r#type: "access-decision",
+            credential: Some(code(decision.credential)),
+            granted: Some(decision.granted),
+            reason: Some(code(decision.reason)),
+            plate_id: decision.plate_id.map(|id| name("plate", id.as_str())),
+            subject: decision.subject.map(|subject| name("subject", subject.as_str())),
+            command_id: decision.command_id.map(|id| name("command", id.as_str())),
+            score: decision.score,
+            threshold: decision.threshold,
+            capture_ms: timings.capture_ms,
+            detect_ms: timings.detect_ms,
+            read_ms: timings.read_ms,
+            decide_ms: timings.decide_ms,
+            relay_ms: timings.relay_ms,
+            ..Self::default()
+        }
+    }
+}
+
+/// A code is lower-case words with hyphens; anything else that a controller might send in its place is not told.
+fn code(text: String) -> String {
+    let plain = text.len() <= 40 && text.bytes().all(|c| c.is_ascii_lowercase() || c == b'-');
+    if plain { text } else { "other".to_owned() }
+}

@@ -1,0 +1,275 @@
+//! HTTPS for customers, the operator and controllers: TLS 1.2 or 1.3, a trusted client certificate on every connection.
+//!
+//! The handshake runs in the connection's own task and under a timeout, so that a client who connects and says nothing
+//! stalls nobody. Sessions are never resumed: rustls does not run the client verifier again on a resumed session, so a
+//! ticket would outlive the trust it was given for.
+//!
+//! What the certificate says reaches the handlers as a [`Peer`] in the request's extensions.
+
+use std::future::Future;
+use std::io;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::Request;
+use axum_server::accept::{Accept, NoDelayAcceptor};
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use hyper_util::rt::TokioTimer;
+use rustls::RootCertStore;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use tower::Service;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+mod name;
+
+/// A handshake must be done within this time.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A request's head must be complete within this time; also how long a connection may idle between requests.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why TLS could not be set up, or a certificate not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A PEM file cannot be used.
+    #[error("{path} holds no usable {what} in PEM form")]
+    Pem {
+        /// Which file.
+        path: PathBuf,
+        /// What was looked for.
+        what: &'static str,
+        /// What the parser said.
+        source: rustls_pki_types::pem::Error,
+    },
+    /// rustls refused the configuration.
+    #[error("the TLS configuration is not usable: check that certificate and key belong together")]
+    Rustls(#[from] rustls::Error),
+    /// The list of client CAs is not usable.
+    #[error("the list of trusted client CAs is not usable: check client_ca.files")]
+    ClientCa(#[from] rustls::server::VerifierBuilderError),
+    /// The listening socket failed.
+    #[error("listening failed")]
+    Io(#[from] io::Error),
+}
+
+/// The server's own certificate chain and key.
+#[derive(Debug)]
+pub struct ServerIdentity {
+    /// Leaf first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The leaf's private key.
+    pub key: PrivateKeyDer<'static>,
+}
+
+impl ServerIdentity {
+    /// The same again, for another listener.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self { chain: self.chain.clone(), key: self.key.clone_key() }
+    }
+
+    /// From PEM files.
+    pub fn load(chain: &Path, key: &Path) -> Result<Self, TlsError> {
+        let pem = |path: &Path, what, source| TlsError::Pem { path: path.to_owned(), what, source };
+        let certificates = read_certificates(chain)?;
+        let key = PrivateKeyDer::from_pem_file(key).map_err(|e| pem(key, "private key", e))?;
+        Ok(Self { chain: certificates, key })
+    }
+}
+
+/// The certificates in a PEM file; at least one.
+pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let pem = |source| TlsError::Pem { path: path.to_owned(), what: "certificate", source };
+    let certificates = CertificateDer::pem_file_iter(path).map_err(pem)?.collect::<Result<Vec<_>, _>>().map_err(pem)?;
+    if certificates.is_empty() { Err(pem(rustls_pki_types::pem::Error::NoItemsFound)) } else { Ok(certificates) }
+}
+
+/// A TLS configuration that requires a certificate issued under `clients` or `controllers`.
+fn server_config(
+    identity: ServerIdentity,
+    clients: &[CertificateDer<'static>],
+    controllers: &CertificateDer<'static>,
+) -> Result<rustls::ServerConfig, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in clients.iter().chain([controllers]) {
+        roots.add(certificate.clone())?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        // Otherwise each handshake would tell any stranger who the customers are.
+        .clear_root_hint_subjects()
+        .build()?;
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(identity.chain, identity.key)?;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// What is known of the other end of a connection from its certificate, which is valid and trusted.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The leaf certificate, DER.
+    pub certificate: Arc<CertificateDer<'static>>,
+    /// Its subject as a string (RFC 4514).
+    pub subject_dn: Arc<str>,
+    /// Its SHA-256 thumbprint, base64url (RFC 8705 §3.1 `x5t#S256`).
+    pub thumbprint: Arc<str>,
+    /// Whether the Cardea CA issued it, as it does for controllers.
+    pub is_controller: bool,
+}
+
+impl Peer {
+    /// Reads a leaf certificate. `None` if it is not one, or its subject has no string form.
+    pub fn read(certificate: &CertificateDer<'_>, is_controller: bool) -> Option<Self> {
+        let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+        Some(Self {
+            subject_dn: name::rfc4514(parsed.subject())?.into(),
+            thumbprint: URL_SAFE_NO_PAD.encode(Sha256::digest(certificate)).into(),
+            certificate: Arc::new(certificate.clone().into_owned()),
+            is_controller,
+        })
+    }
+}
+
+/// A listener for strangers, who have no certificate yet: TLS without client certificates.
+pub fn open_listener(
+    socket: TcpListener,
+    identity: ServerIdentity,
+) -> Result<axum_server::Server<std::net::SocketAddr, RustlsAcceptor<NoDelayAcceptor>>, TlsError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_no_client_auth()
+        .with_single_cert(identity.chain, identity.key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let tls = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(config)))
+        .handshake_timeout(HANDSHAKE_TIMEOUT)
+        .acceptor(NoDelayAcceptor::new());
+    socket.set_nonblocking(true)?;
+    let mut server = axum_server::from_tcp(socket)?.acceptor(tls).http1_only();
+    limit_heads(server.http_builder());
+    Ok(server)
+}
+
+/// A client that sends a request's head byte by byte, or without end, is cut off.
+fn limit_heads(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::TokioExecutor>) {
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_headers(64)
+        .max_buf_size(32 * 1024);
+}
+
+/// A listener that is bound but does not serve yet.
+pub struct Listener {
+    socket: TcpListener,
+    acceptor: PeerAcceptor,
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Listener({:?})", self.socket.local_addr())
+    }
+}
+
+/// Ends a listener: stops accepting, and gives requests in flight some time.
+pub type Handle = axum_server::Handle<std::net::SocketAddr>;
+
+impl Listener {
+    /// Prepares TLS on a bound socket.
+    pub fn new(
+        socket: TcpListener,
+        identity: ServerIdentity,
+        clients: &[CertificateDer<'static>],
+        controllers: &CertificateDer<'static>,
+    ) -> Result<Self, TlsError> {
+        let config = server_config(identity, clients, controllers)?;
+        let mut roots = RootCertStore::empty();
+        roots.add(controllers.clone())?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let controllers = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
+        let tls = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(config)))
+            .handshake_timeout(HANDSHAKE_TIMEOUT)
+            .acceptor(NoDelayAcceptor::new());
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, acceptor: PeerAcceptor { tls, controllers } })
+    }
+
+    /// Serves `router` until `handle` ends it.
+    pub async fn serve(self, router: Router, handle: Handle) -> io::Result<()> {
+        let mut server = axum_server::from_tcp(self.socket)?.acceptor(self.acceptor).handle(handle).http1_only();
+        limit_heads(server.http_builder());
+        server.serve(router.into_make_service()).await
+    }
+}
+
+/// Does the handshake, then hands the certificate on.
+#[derive(Clone)]
+struct PeerAcceptor {
+    tls: RustlsAcceptor<NoDelayAcceptor>,
+    controllers: Arc<dyn ClientCertVerifier>,
+}
+
+impl PeerAcceptor {
+    fn peer(&self, stream: &TlsStream<TcpStream>) -> Option<Peer> {
+        let (leaf, intermediates) = stream.get_ref().1.peer_certificates()?.split_first()?;
+        let is_controller = self.controllers.verify_client_cert(leaf, intermediates, UnixTime::now()).is_ok();
+        Peer::read(leaf, is_controller)
+    }
+}
+
+impl<S: Send + 'static> Accept<TcpStream, S> for PeerAcceptor {
+    type Stream = TlsStream<TcpStream>;
+    type Service = WithPeer<S>;
+    type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move {
+            let (stream, service) = this.tls.accept(stream, service).await?;
+            let peer = this.peer(&stream).ok_or_else(|| io::Error::other("unreadable client certificate"))?;
+            Ok((stream, WithPeer { service, peer }))
+        })
+    }
+}
+
+/// Puts the [`Peer`] into each request of its connection.
+#[derive(Clone, Debug)]
+pub struct WithPeer<S> {
+    service: S,
+    peer: Peer,
+}
+
+impl<S, B> Service<Request<B>> for WithPeer<S>
+where
+    S: Service<Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        request.extensions_mut().insert(self.peer.clone());
+        self.service.call(request)
+    }
+}

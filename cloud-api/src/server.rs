@@ -1,0 +1,295 @@
+//! Putting the cloud together: storage, keys, controllers' sessions, two HTTPS listeners; and taking it apart in order.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cardea_protocol::clock::SharedClock;
+use cardea_protocol::jws::JwsError;
+use serde::Serialize;
+use tokio::task::JoinHandle;
+
+use crate::api;
+use crate::auth::{AccessTokens, Throttle};
+use crate::config::{Config, ConfigError};
+use crate::enrolment::{Enroller as ControllerEnroller, EnrolmentError, EnrolmentSettings};
+use crate::keys::{KeyError, SigningKey, Vault};
+use crate::listener::{self, Handle, Listener, ServerIdentity, TlsError};
+use crate::pki::{Authority, PkiError};
+use crate::recognition::{Enroller, NoEnroller, PackEnroller, RecognitionError};
+use crate::state::{App, Shared};
+use crate::storage::{Storage, StorageError};
+use crate::sync::{BrokerChoice, Parts, StartError, Sync, SyncSettings};
+
+/// Requests in flight get this long when the cloud ends.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Why the cloud did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The data directory.
+    #[error("the data directory {path} cannot be created: create it, as the service's own")]
+    DataDir {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// An address is taken or not this machine's.
+    #[error("cannot listen on {address}: another program has it, or it is not an address of this machine")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A key file.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The signing key.
+    #[error(transparent)]
+    Jws(#[from] JwsError),
+    /// The Cardea CA.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The database.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The model pack.
+    #[error(transparent)]
+    Recognition(#[from] RecognitionError),
+    /// The broker and the sessions.
+    #[error(transparent)]
+    Sync(#[from] StartError),
+    /// Enrolment.
+    #[error(transparent)]
+    Enrolment(#[from] EnrolmentError),
+}
+
+/// What is kept in the data directory, opened.
+#[derive(Debug)]
+pub struct Data {
+    /// The database.
+    pub storage: Storage,
+    /// The key file.
+    pub vault: Arc<Vault>,
+    /// Signs exports and what controllers are told.
+    pub signing: SigningKey,
+    /// Signs access tokens.
+    pub token_key: SigningKey,
+    /// The Cardea CA.
+    pub authority: Arc<Authority>,
+}
+
+impl Data {
+    /// Opens everything, or makes it at the first start. Keys have a folder of their own, so that a backup of the data
+    /// can leave them out.
+    pub fn open(config: &Config, clock: &SharedClock) -> Result<Self, ServerError> {
+        let keys = config.data_dir.join("keys");
+        for folder in [&config.data_dir, &keys] {
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .map_err(|source| ServerError::DataDir { path: folder.clone(), source })?;
+        }
+        Ok(Self {
+            storage: Storage::open(&config.data_dir.join("cloud.db"))?,
+            vault: Arc::new(Vault::open_or_create(&keys.join("vault.key"))?),
+            signing: SigningKey::open_or_create(&keys.join("signing.key"))?,
+            token_key: SigningKey::open_or_create(&keys.join("tokens.key"))?,
+            authority: Arc::new(Authority::open_or_create(&keys, clock.now())?),
+        })
+    }
+}
+
+/// Where the cloud is to be found, as the ready file says it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Addresses {
+    /// Bound address of the API.
+    pub api: SocketAddr,
+    /// Bound address of the enrolment listener.
+    pub enrol: SocketAddr,
+    /// Bound address of the embedded broker.
+    pub broker: Option<SocketAddr>,
+    /// `https://name:port` of the API.
+    pub api_url: String,
+    /// `https://name:port` of the enrolment listener.
+    pub enrol_url: String,
+    /// `mqtts://name:port`, as controllers are told.
+    pub broker_url: String,
+    /// PEM file of the Cardea CA.
+    pub ca_file: PathBuf,
+}
+
+/// The running cloud.
+#[derive(Debug)]
+pub struct Server {
+    addresses: Addresses,
+    app: Shared,
+    handles: Vec<Handle>,
+    tasks: Vec<JoinHandle<std::io::Result<()>>>,
+}
+
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let failed = |source| ServerError::Listen { address, source };
+    let socket = TcpListener::bind(address).map_err(failed)?;
+    let bound = socket.local_addr().map_err(failed)?;
+    Ok((socket, bound))
+}
+
+/// `scheme://name:port`, with the brackets of an IPv6 address.
+fn url(scheme: &str, name: &str, port: u16) -> String {
+    if name.contains(':') { format!("{scheme}://[{name}]:{port}") } else { format!("{scheme}://{name}:{port}") }
+}
+
+impl Server {
+    /// Starts everything; when this returns, it serves.
+    pub async fn start(config: Config, clock: SharedClock) -> Result<Self, ServerError> {
+        let data = Data::open(&config, &clock)?;
+        let (api_socket, api) = bind(config.server.api_listen)?;
+        let (enrol_socket, enrol) = bind(config.server.enrol_listen)?;
+        let identity = identity(&config, &data.authority, &clock)?;
+        let enroller = load_enroller(&config).await?;
+        let sync = Sync::start(Parts {
+            storage: data.storage.clone(),
+            vault: data.vault.clone(),
+            authority: data.authority.clone(),
+            signer: data.signing.signer()?,
+            clock: clock.clone(),
+            settings: SyncSettings {
+                freshness_interval_ms: config.sync.freshness_interval_ms,
+                command_wait_ms: config.sync.command_wait_ms,
+            },
+            broker: BrokerChoice::Embedded {
+                listen: config.server.broker_listen,
+                public_names: config.server.public_names.clone(),
+                data_dir: config.data_dir.clone(),
+            },
+        })
+        .await?;
+
+        let name = config.server.public_names.first().map_or("localhost", String::as_str);
+        let broker = sync.broker_address();
+        let addresses = Addresses {
+            api,
+            enrol,
+            broker,
+            api_url: url("https", name, api.port()),
+            enrol_url: url("https", name, enrol.port()),
+            broker_url: url("mqtts", name, broker.map_or(config.server.broker_listen.port(), |broker| broker.port())),
+            ca_file: data.authority.certificate_file().to_owned(),
+        };
+        let controllers = ControllerEnroller::new(
+            data.storage.clone(),
+            data.authority.clone(),
+            clock.clone(),
+            EnrolmentSettings {
+                certificate_days: config.enrolment.certificate_days,
+                claim_tries: config.enrolment.claim_tries,
+                broker_url: addresses.broker_url.clone(),
+                cloud_key_pem: data.signing.public_pem().to_owned(),
+                freshness_interval_ms: config.sync.freshness_interval_ms,
+            },
+        )?;
+        let clients = client_authorities(&config)?;
+        let listener = Listener::new(api_socket, identity.duplicate(), &clients, data.authority.certificate_der())?;
+        let enrol_listener = listener::open_listener(enrol_socket, identity)?;
+
+        let issuer = config.tokens.issuer.clone().unwrap_or_else(|| addresses.api_url.clone());
+        let app = Shared(Arc::new(App {
+            tokens: AccessTokens::new(&data.token_key, issuer, config.tokens.lifetime_s)?,
+            storage: data.storage,
+            vault: data.vault,
+            sync,
+            clock,
+            signing: data.signing,
+            enroller,
+            throttle: Throttle::default(),
+            grammars: config.grammars()?,
+            config,
+        }));
+        let handles = vec![Handle::new(), Handle::new()];
+        let router = api::router(app.clone(), controllers.controller_router());
+        let enrol_router = controllers.claim_router().into_make_service();
+        let tasks = vec![
+            tokio::spawn(listener.serve(router, handles[0].clone())),
+            tokio::spawn(enrol_listener.handle(handles[1].clone()).serve(enrol_router)),
+        ];
+        for handle in &handles {
+            handle.listening().await;
+        }
+        tracing::info!(api = %addresses.api, enrol = %addresses.enrol, "the cloud serves");
+        Ok(Self { addresses, app, handles, tasks })
+    }
+
+    /// Where it is to be found.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// What its handlers share.
+    pub fn app(&self) -> &Shared {
+        &self.app
+    }
+
+    /// Stops accepting, lets requests in flight finish, and truncates the database's log.
+    pub async fn stop(self) -> Result<(), ServerError> {
+        for handle in &self.handles {
+            handle.graceful_shutdown(Some(GRACE));
+        }
+        for task in self.tasks {
+            // A listener that failed has said so in the log.
+            let _ = task.await;
+        }
+        self.app.storage.scrub().await?;
+        tracing::info!("the cloud has ended");
+        Ok(())
+    }
+}
+
+/// The server's certificate: the configured one, or one of the Cardea CA.
+fn identity(config: &Config, authority: &Authority, clock: &SharedClock) -> Result<ServerIdentity, ServerError> {
+    if let (Some(chain), Some(key)) = (&config.server.certificate, &config.server.private_key) {
+        return Ok(ServerIdentity::load(chain, key)?);
+    }
+    let issued = authority.issue_server(&config.server.public_names, clock.now())?;
+    let (chain, key) = issued.for_rustls()?;
+    Ok(ServerIdentity { chain, key })
+}
+
+/// The CA certificates whose clients are let in.
+pub fn client_authorities(config: &Config) -> Result<Vec<rustls_pki_types::CertificateDer<'static>>, TlsError> {
+    let mut certificates = Vec::new();
+    for file in &config.client_ca.files {
+        certificates.extend(listener::read_certificates(file)?);
+    }
+    Ok(certificates)
+}
+
+async fn load_enroller(config: &Config) -> Result<Arc<dyn Enroller>, ServerError> {
+    let Some(recognition) = config.recognition.clone() else {
+        tracing::warn!("no [recognition] is configured: photos will be refused");
+        return Ok(Arc::new(NoEnroller));
+    };
+    let loaded = tokio::task::spawn_blocking(move || PackEnroller::load(&recognition)).await;
+    match loaded {
+        Ok(enroller) => Ok(Arc::new(enroller?)),
+        Err(_) => Ok(Arc::new(NoEnroller)),
+    }
+}
+
+/// Writes the ready file, complete before it has its name.
+pub fn write_ready_file(path: &Path, addresses: &Addresses) -> std::io::Result<()> {
+    let partial = path.with_extension("partial");
+    std::fs::write(&partial, serde_json::to_vec_pretty(addresses)?)?;
+    std::fs::rename(partial, path)
+}

@@ -1,0 +1,69 @@
+//! What every handler shares.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use cardea_access::grammar::Grammars;
+use cardea_access::time::Timestamp;
+use cardea_protocol::clock::SharedClock;
+
+use crate::auth::{AccessTokens, Throttle};
+use crate::config::Config;
+use crate::keys::{SigningKey, Vault};
+use crate::recognition::Enroller;
+use crate::storage::Storage;
+use crate::sync::Sync;
+
+/// The running cloud, seen from the API.
+pub struct App {
+    /// The database.
+    pub storage: Storage,
+    /// The key file.
+    pub vault: Arc<Vault>,
+    /// The controllers' sessions.
+    pub sync: Sync,
+    /// Time.
+    pub clock: SharedClock,
+    /// The configuration.
+    pub config: Config,
+    /// Issues and checks access tokens.
+    pub tokens: AccessTokens,
+    /// Signs exports, and everything controllers are told.
+    pub signing: SigningKey,
+    /// Turns photos into templates.
+    pub enroller: Arc<dyn Enroller>,
+    /// Counts wrong passwords.
+    pub throttle: Throttle,
+    /// Kinds of plates in use.
+    pub grammars: Grammars,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("App")
+    }
+}
+
+impl App {
+    /// Wall-clock time.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+/// The application as axum carries it.
+#[derive(Clone, Debug)]
+pub struct Shared(pub Arc<App>);
+
+impl std::ops::Deref for Shared {
+    type Target = App;
+    fn deref(&self) -> &App {
+        &self.0
+    }
+}
+
+impl FromRef<Shared> for Storage {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.storage.clone()
+    }
+}

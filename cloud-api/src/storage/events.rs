@@ -1,0 +1,131 @@
+//! Reading events back: for the customer's view, and for incident exports.
+
+use cardea_protocol::Timestamp;
+use cardea_protocol::event::EventKind;
+use cardea_protocol::id::{AccessPointId, ControllerId, EventId, SiteId};
+use rusqlite::{Row, params};
+
+use super::changes::id;
+use super::sites::{Scope, site_visible};
+use super::{Storage, StorageError};
+
+/// A stored event.
+#[derive(Clone, Debug)]
+pub struct StoredEvent {
+    /// Its id.
+    pub event_id: EventId,
+    /// Who reported it.
+    pub controller: ControllerId,
+    /// When, by the controller's clock.
+    pub at: Timestamp,
+    /// When the cloud stored it.
+    pub received_at: Timestamp,
+    /// The barrier or door concerned.
+    pub access_point: Option<AccessPointId>,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// An action of the audit, as an export needs it.
+#[derive(Clone, Debug)]
+pub struct StoredAction {
+    /// When.
+    pub at: Timestamp,
+    /// Who asked; `None` for the operator's own staff, who are not named to customers.
+    pub principal_id: Option<String>,
+    /// What was asked.
+    pub action: String,
+    /// What became of it.
+    pub outcome: String,
+}
+
+const COLUMNS: &str = "event_id, controller_id, at, received_at, access_point_id, kind";
+
+fn event(row: &Row<'_>) -> Result<StoredEvent, StorageError> {
+    Ok(StoredEvent {
+        event_id: id(row.get(0)?, EventId::new)?,
+        controller: id(row.get(1)?, ControllerId::new)?,
+        at: Timestamp(row.get(2)?),
+        received_at: Timestamp(row.get(3)?),
+        access_point: row.get::<_, Option<String>>(4)?.map(|point| id(point, AccessPointId::new)).transpose()?,
+        kind: serde_json::from_str(&row.get::<_, String>(5)?).map_err(|_| StorageError::Corrupt("event"))?,
+    })
+}
+
+impl Storage {
+    /// At most `limit` events of a site, in the order the cloud stored them, after the event `after`; `None` if the site
+    /// is not within the scope. An `after` that is not there any more begins at the oldest.
+    pub async fn events(
+        &self,
+        scope: &Scope,
+        site: &SiteId,
+        after: Option<EventId>,
+        limit: u32,
+    ) -> Result<Option<Vec<StoredEvent>>, StorageError> {
+        let (scope, site) = (scope.clone(), site.clone());
+        self.read(move |connection| {
+            if !site_visible(connection, &scope, &site)? {
+                return Ok(None);
+            }
+            let sql = format!(
+                "WITH last AS (SELECT received_at, controller_id, seq FROM events WHERE event_id = ?2 AND site_id = ?1)
+                 SELECT {COLUMNS} FROM events
+                 WHERE site_id = ?1 AND (NOT EXISTS (SELECT 1 FROM last)
+                     OR (received_at, controller_id, seq) > (SELECT received_at, controller_id, seq FROM last))
+                 ORDER BY received_at, controller_id, seq LIMIT ?3"
+            );
+            let after = after.as_ref().map(EventId::as_str);
+            connection
+                .prepare_cached(&sql)?
+                .query_map(params![site.as_str(), after, limit], |row| Ok(event(row)))?
+                .map(|row| row?)
+                .collect::<Result<_, _>>()
+                .map(Some)
+        })
+        .await
+    }
+
+    /// Everything of a site between two instants that an incident export may draw on: events by the controllers' clocks,
+    /// and actions of the site's own customer; both in order. `None` if the site is not within the scope.
+    pub async fn incident(
+        &self,
+        scope: &Scope,
+        site: &SiteId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<(Vec<StoredEvent>, Vec<StoredAction>)>, StorageError> {
+        let (scope, site) = (scope.clone(), site.clone());
+        self.read(move |connection| {
+            if !site_visible(connection, &scope, &site)? {
+                return Ok(None);
+            }
+            let period = params![site.as_str(), from.0, until.0];
+            let sql = format!(
+                "SELECT {COLUMNS} FROM events WHERE site_id = ?1 AND at >= ?2 AND at < ?3 ORDER BY at, controller_id, seq"
+            );
+            let events = connection
+                .prepare_cached(&sql)?
+                .query_map(period, |row| Ok(event(row)))?
+                .map(|row| row?)
+                .collect::<Result<_, StorageError>>()?;
+            let actions = connection
+                .prepare_cached(
+                    "SELECT a.at, p.principal_id, a.action, a.outcome
+                     FROM audit a JOIN customer_sites c ON c.site_id = a.site_id AND c.customer_id = a.customer_id
+                     LEFT JOIN principals p ON p.principal_id = a.principal_id AND p.customer_id = a.customer_id
+                     WHERE a.site_id = ?1 AND a.at >= ?2 AND a.at < ?3 ORDER BY a.audit_id",
+                )?
+                .query_map(period, |row| {
+                    Ok(StoredAction {
+                        at: Timestamp(row.get(0)?),
+                        principal_id: row.get(1)?,
+                        action: row.get(2)?,
+                        outcome: row.get(3)?,
+                    })
+                })?
+                .collect::<Result<_, _>>()?;
+            Ok(Some((events, actions)))
+        })
+        .await
+    }
+}

@@ -1,0 +1,172 @@
+//! Admitted plates, and the tombstones of those that were sold away.
+
+use cardea_access::plate::Plate;
+use cardea_protocol::Timestamp;
+use cardea_protocol::id::{PlateId, Revision, SaleId, SiteId};
+use cardea_protocol::message::{PlateEntry, Validity};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::changes::{ChangeKind, append_change, id, plate_entry};
+use super::sites::{Scope, site_visible};
+use super::{Storage, StorageError};
+
+/// A plate to admit.
+#[derive(Clone, Debug)]
+pub struct NewPlate {
+    /// Its id, if it is not admitted yet.
+    pub plate_id: PlateId,
+    /// Where.
+    pub site: SiteId,
+    /// The plate.
+    pub plate: Plate,
+    /// When it is admitted.
+    pub validity: Validity,
+    /// The vault's fingerprint of the plate, which a sale's tombstone would carry.
+    pub fingerprint: [u8; 32],
+    /// The sale whose block is lifted on purpose.
+    pub lifts_sale: Option<SaleId>,
+}
+
+/// Why a plate was not admitted or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum PlateStoreError {
+    /// No such site or plate within the caller's scope.
+    #[error("there is no such site or plate")]
+    NotFound,
+    /// Admitted already, with another validity.
+    #[error("the plate is admitted already")]
+    Exists,
+    /// Sold away.
+    #[error("blocked by sale {0}")]
+    Blocked(SaleId),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// The sale that blocks a fingerprint at a site.
+pub(super) fn blocking_sale(
+    connection: &Connection,
+    site: &SiteId,
+    fingerprint: &[u8; 32],
+) -> Result<Option<SaleId>, StorageError> {
+    connection
+        .prepare_cached("SELECT sale_id FROM sale_blocks WHERE site_id = ?1 AND value_hmac = ?2")?
+        .query_row(params![site.as_str(), fingerprint], |row| row.get::<_, String>(0))
+        .optional()?
+        .map(|sale| id(sale, SaleId::new))
+        .transpose()
+}
+
+/// Takes a sale's block away, if `lifts` names that sale; otherwise says which sale blocks.
+pub(super) fn lift_block(
+    connection: &Connection,
+    site: &SiteId,
+    fingerprint: &[u8; 32],
+    lifts: Option<&SaleId>,
+) -> Result<Option<SaleId>, StorageError> {
+    match blocking_sale(connection, site, fingerprint)? {
+        Some(sale) if lifts == Some(&sale) => {
+            connection.execute(
+                "DELETE FROM sale_blocks WHERE site_id = ?1 AND value_hmac = ?2",
+                params![site.as_str(), fingerprint],
+            )?;
+            Ok(None)
+        }
+        blocking => Ok(blocking),
+    }
+}
+
+impl Storage {
+    /// Admits a plate. The same plate with the same validity again changes nothing and yields the first one's id, so a
+    /// retry is harmless. Returns the id and whether it is new.
+    pub async fn admit_plate(
+        &self,
+        scope: &Scope,
+        plate: NewPlate,
+        at: Timestamp,
+    ) -> Result<(PlateId, bool), PlateStoreError> {
+        let scope = scope.clone();
+        self.write(move |tx| {
+            if !site_visible(tx, &scope, &plate.site)? {
+                return Err(PlateStoreError::NotFound);
+            }
+            let site = plate.site.as_str();
+            let existing = tx
+                .query_row(
+                    "SELECT plate_id, plate, valid_from, valid_until FROM plates WHERE site_id = ?1 AND plate = ?2",
+                    [site, plate.plate.as_str()],
+                    |row| Ok(plate_entry(row)),
+                )
+                .optional()
+                .map_err(StorageError::from)?
+                .transpose()?;
+            if let Some(existing) = existing {
+                let same = existing.validity == plate.validity;
+                return if same { Ok((existing.plate_id, false)) } else { Err(PlateStoreError::Exists) };
+            }
+            if let Some(sale) = lift_block(tx, &plate.site, &plate.fingerprint, plate.lifts_sale.as_ref())? {
+                return Err(PlateStoreError::Blocked(sale));
+            }
+            tx.execute(
+                "INSERT INTO plates (plate_id, site_id, plate, valid_from, valid_until, created_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![
+                    plate.plate_id.as_str(),
+                    site,
+                    plate.plate.as_str(),
+                    plate.validity.from.map(|t| t.0),
+                    plate.validity.until.map(|t| t.0),
+                    at.0
+                ],
+            )
+            .map_err(StorageError::from)?;
+            append_change(tx, &plate.site, ChangeKind::PlateAdmitted, plate.plate_id.as_str(), at)?;
+            Ok((plate.plate_id, true))
+        })
+        .await
+    }
+
+    /// Admits a plate no more.
+    pub async fn remove_plate(
+        &self,
+        scope: &Scope,
+        site: &SiteId,
+        plate: &PlateId,
+        at: Timestamp,
+    ) -> Result<Revision, PlateStoreError> {
+        let (scope, site, plate) = (scope.clone(), site.clone(), plate.clone());
+        self.write(move |tx| {
+            if !site_visible(tx, &scope, &site)? {
+                return Err(PlateStoreError::NotFound);
+            }
+            let removed = tx
+                .execute("DELETE FROM plates WHERE plate_id = ?1 AND site_id = ?2", [plate.as_str(), site.as_str()])
+                .map_err(StorageError::from)?;
+            if removed == 0 {
+                return Err(PlateStoreError::NotFound);
+            }
+            Ok(append_change(tx, &site, ChangeKind::PlateRemoved, plate.as_str(), at)?)
+        })
+        .await
+    }
+
+    /// The plates admitted at a site; `None` if it is not within the scope.
+    pub async fn plates(&self, scope: &Scope, site: &SiteId) -> Result<Option<Vec<PlateEntry>>, StorageError> {
+        let (scope, site) = (scope.clone(), site.clone());
+        self.read(move |connection| {
+            if !site_visible(connection, &scope, &site)? {
+                return Ok(None);
+            }
+            connection
+                .prepare_cached(
+                    "SELECT plate_id, plate, valid_from, valid_until FROM plates WHERE site_id = ?1 ORDER BY plate_id",
+                )?
+                .query_map([site.as_str()], |row| Ok(plate_entry(row)))?
+                .map(|row| row?)
+                .collect::<Result<_, _>>()
+                .map(Some)
+        })
+        .await
+    }
+}

@@ -1,0 +1,112 @@
+//! Credentials of the token endpoint: one row per account.
+
+use cardea_protocol::Timestamp;
+use cardea_protocol::id::CustomerId;
+use rusqlite::{OptionalExtension as _, params};
+
+use super::changes::id;
+use super::{Storage, StorageError};
+use crate::auth::roles::Role;
+
+/// An account.
+#[derive(Clone)]
+pub struct Principal {
+    /// OAuth client id, or login.
+    pub principal_id: String,
+    /// Whose staff or back end; `None`: the operator's own.
+    pub customer: Option<CustomerId>,
+    /// What it may do.
+    pub role: Role,
+    /// Argon2id PHC string; `None`: no login by password.
+    pub password_hash: Option<String>,
+    /// Subject of its client certificate (RFC 4514); `None`: no login by certificate.
+    pub subject_dn: Option<String>,
+}
+
+impl std::fmt::Debug for Principal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Principal({}, {:?}, …)", self.principal_id, self.role)
+    }
+}
+
+/// Why an account was not registered.
+#[derive(Debug, thiserror::Error)]
+pub enum PrincipalError {
+    /// The id is taken.
+    #[error("an account of that id is registered already")]
+    Exists,
+    /// No such customer.
+    #[error("there is no such customer")]
+    UnknownCustomer,
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl Storage {
+    /// Registers an account.
+    pub async fn register_principal(&self, principal: Principal, at: Timestamp) -> Result<(), PrincipalError> {
+        self.write(move |tx| {
+            let customer = principal.customer.as_ref().map(CustomerId::as_str);
+            let known: bool = tx
+                .query_row(
+                    "SELECT ?1 IS NULL OR EXISTS (SELECT 1 FROM customers WHERE customer_id = ?1)",
+                    [customer],
+                    |row| row.get(0),
+                )
+                .map_err(StorageError::from)?;
+            if !known {
+                return Err(PrincipalError::UnknownCustomer);
+            }
+            let inserted = tx
+                .execute(
+                    "INSERT INTO principals (principal_id, customer_id, role, password_hash, subject_dn, created_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+                    params![
+                        principal.principal_id,
+                        customer,
+                        principal.role.name(),
+                        principal.password_hash,
+                        principal.subject_dn,
+                        at.0
+                    ],
+                )
+                .map_err(StorageError::from)?;
+            if inserted == 1 { Ok(()) } else { Err(PrincipalError::Exists) }
+        })
+        .await
+    }
+
+    /// An account that is not disabled.
+    pub async fn principal(&self, principal_id: &str) -> Result<Option<Principal>, StorageError> {
+        let principal_id = principal_id.to_owned();
+        self.read(move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT principal_id, customer_id, role, password_hash, subject_dn FROM principals
+                     WHERE principal_id = ?1 AND disabled_at IS NULL",
+                )?
+                .query_row([&principal_id], |row| {
+                    Ok((
+                        row.get(0)?,
+                        row.get::<_, Option<String>>(1)?,
+                        row.get::<_, String>(2)?,
+                        row.get(3)?,
+                        row.get(4)?,
+                    ))
+                })
+                .optional()?
+                .map(|(principal_id, customer, role, password_hash, subject_dn)| {
+                    Ok(Principal {
+                        principal_id,
+                        customer: customer.map(|c| id(c, CustomerId::new)).transpose()?,
+                        role: Role::from_name(&role).ok_or(StorageError::Corrupt("role"))?,
+                        password_hash,
+                        subject_dn,
+                    })
+                })
+                .transpose()
+        })
+        .await
+    }
+}

@@ -1,0 +1,162 @@
+//! Property sales: plates and biometrics of the former owner, blocked together (requirement S12).
+
+use cardea_access::plate::Plate;
+use cardea_protocol::Timestamp;
+use cardea_protocol::id::{CustomerId, ErasureId, PlateId, Revision, SaleId, SiteId, SubjectToken};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::changes::{ChangeKind, append_change, id, revision_of, revision_to_sql};
+use super::erasures::{ErasureReason, erase_subject};
+use super::sites::{Scope, site_visible};
+use super::{Storage, StorageError};
+
+/// A sale to carry out.
+#[derive(Clone, Debug)]
+pub struct NewSale {
+    /// Its id.
+    pub sale_id: SaleId,
+    /// Where.
+    pub site: SiteId,
+    /// Who asks.
+    pub customer: CustomerId,
+    /// The former owner's plates, each with the vault's fingerprint.
+    pub plates: Vec<(Plate, [u8; 32])>,
+    /// The former residents, each with the vault's fingerprint.
+    pub subjects: Vec<(SubjectToken, [u8; 32])>,
+}
+
+/// A sale that was carried out.
+#[derive(Clone, Debug)]
+pub struct Sale {
+    /// Its id.
+    pub sale_id: SaleId,
+    /// Where.
+    pub site: SiteId,
+    /// The revision that carries it to the controllers.
+    pub revision: Revision,
+    /// How many plates it blocked.
+    pub plates: u32,
+    /// How many subjects it blocked.
+    pub subjects: u32,
+    /// When.
+    pub at: Timestamp,
+    /// The erasures it ordered.
+    pub erasures: Vec<ErasureId>,
+    /// Active controllers of the site that have not yet acknowledged the revision.
+    pub controllers_behind: u32,
+}
+
+impl Storage {
+    /// Carries out a sale: removes the plates, ends the consents, erases the subjects and leaves tombstones, as one
+    /// transaction and one change. Plates that are not admitted are blocked all the same. `None` if the site is not within
+    /// the scope. The caller then calls [`Storage::scrub`].
+    pub async fn sell_property(
+        &self,
+        scope: &Scope,
+        sale: NewSale,
+        at: Timestamp,
+    ) -> Result<Option<Sale>, StorageError> {
+        let scope = scope.clone();
+        self.write(move |tx| {
+            let (site, sale_id) = (sale.site.as_str(), sale.sale_id.as_str());
+            if !site_visible(tx, &scope, &sale.site)? {
+                return Ok(None);
+            }
+            tx.execute(
+                "INSERT INTO sales (sale_id, site_id, customer_id, plates, subjects, revision, at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6)",
+                params![
+                    sale_id,
+                    site,
+                    sale.customer.as_str(),
+                    sale.plates.len() as i64,
+                    sale.subjects.len() as i64,
+                    at.0
+                ],
+            )?;
+            for (plate, fingerprint) in &sale.plates {
+                let plate_id: Option<String> = tx
+                    .query_row(
+                        "DELETE FROM plates WHERE site_id = ?1 AND plate = ?2 RETURNING plate_id",
+                        [site, plate.as_str()],
+                        |row| row.get(0),
+                    )
+                    .optional()?;
+                if let Some(plate_id) = plate_id {
+                    let plate_id = id(plate_id, PlateId::new)?;
+                    tx.execute(
+                        "INSERT INTO sale_plates (sale_id, plate_id) VALUES (?1, ?2)",
+                        [sale_id, plate_id.as_str()],
+                    )?;
+                }
+                block(tx, &sale.site, fingerprint, &sale.sale_id)?;
+            }
+            for (subject, fingerprint) in &sale.subjects {
+                tx.execute(
+                    "UPDATE consents SET ended_at = ?3, ended_by = 'property-sale'
+                     WHERE site_id = ?1 AND subject = ?2 AND ended_at IS NULL",
+                    params![site, subject.as_str(), at.0],
+                )?;
+                erase_subject(tx, &sale.site, subject, ErasureReason::PropertySold, Some(&sale.sale_id), at)?;
+                block(tx, &sale.site, fingerprint, &sale.sale_id)?;
+            }
+            let revision = append_change(tx, &sale.site, ChangeKind::PropertySold, sale_id, at)?;
+            tx.execute(
+                "UPDATE sales SET revision = ?2 WHERE sale_id = ?1",
+                params![sale_id, revision_to_sql(revision)],
+            )?;
+            read_sale(tx, &scope, &sale.sale_id)
+        })
+        .await
+    }
+
+    /// A sale within the scope, as it stands.
+    pub async fn sale(&self, scope: &Scope, sale: &SaleId) -> Result<Option<Sale>, StorageError> {
+        let (scope, sale) = (scope.clone(), sale.clone());
+        self.read(move |connection| read_sale(connection, &scope, &sale)).await
+    }
+}
+
+fn block(connection: &Connection, site: &SiteId, fingerprint: &[u8; 32], sale: &SaleId) -> Result<(), StorageError> {
+    connection.execute(
+        "INSERT INTO sale_blocks (site_id, value_hmac, sale_id) VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET sale_id = excluded.sale_id",
+        params![site.as_str(), fingerprint, sale.as_str()],
+    )?;
+    Ok(())
+}
+
+fn read_sale(connection: &Connection, scope: &Scope, sale: &SaleId) -> Result<Option<Sale>, StorageError> {
+    let head: Option<(String, u32, u32, i64, i64)> = connection
+        .query_row(
+            "SELECT site_id, plates, subjects, revision, at FROM sales WHERE sale_id = ?1",
+            [sale.as_str()],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
+        )
+        .optional()?;
+    let Some((site, plates, subjects, revision, at)) = head else { return Ok(None) };
+    let site = id(site, SiteId::new)?;
+    if !site_visible(connection, scope, &site)? {
+        return Ok(None);
+    }
+    let erasures = connection
+        .prepare_cached("SELECT erasure_id FROM erasures WHERE sale_id = ?1 ORDER BY erasure_id")?
+        .query_map([sale.as_str()], |row| row.get::<_, String>(0))?
+        .map(|erasure| id(erasure?, ErasureId::new))
+        .collect::<Result<_, StorageError>>()?;
+    let controllers_behind = connection.query_row(
+        "SELECT count(*) FROM controllers WHERE site_id = ?1 AND status = 'active' AND cursor < ?2",
+        params![site.as_str(), revision],
+        |row| row.get(0),
+    )?;
+    Ok(Some(Sale {
+        sale_id: sale.clone(),
+        site,
+        revision: revision_of(revision)?,
+        plates,
+        subjects,
+        at: Timestamp(at),
+        erasures,
+        controllers_behind,
+    }))
+}

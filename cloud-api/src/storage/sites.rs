@@ -1,0 +1,129 @@
+//! Sites, and the one question every customer's query asks first: is this site yours?
+
+use cardea_protocol::Timestamp;
+use cardea_protocol::id::{AccessPointId, CustomerId, Revision, SiteId};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::changes::{id, revision_of};
+use super::{Storage, StorageError};
+
+/// Whose data a caller may see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The operator: every site.
+    Operator,
+    /// A customer: the sites it is served at.
+    Customer(CustomerId),
+}
+
+/// A site.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Its id.
+    pub site_id: SiteId,
+    /// Postal address of the building.
+    pub address: String,
+    /// The newest revision of its change log.
+    pub revision: Revision,
+    /// The customer served there.
+    pub customer: Option<CustomerId>,
+}
+
+/// Why a site was not registered.
+#[derive(Debug, thiserror::Error)]
+pub enum SiteError {
+    /// The id is taken.
+    #[error("a site of that id is registered already")]
+    Exists,
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Whether the site exists and lies within the scope. Both answers look the same to a stranger.
+pub(crate) fn site_visible(connection: &Connection, scope: &Scope, site: &SiteId) -> Result<bool, StorageError> {
+    let visible = match scope {
+        Scope::Operator => connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM sites WHERE site_id = ?1)")?
+            .query_row([site.as_str()], |row| row.get(0))?,
+        Scope::Customer(customer) => connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM customer_sites WHERE site_id = ?1 AND customer_id = ?2)")?
+            .query_row([site.as_str(), customer.as_str()], |row| row.get(0))?,
+    };
+    Ok(visible)
+}
+
+impl Storage {
+    /// Registers a site.
+    pub async fn register_site(&self, site: &SiteId, address: String, at: Timestamp) -> Result<(), SiteError> {
+        let site = site.clone();
+        self.write(move |tx| {
+            let inserted = tx
+                .execute(
+                    "INSERT INTO sites (site_id, address, created_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                    params![site.as_str(), address, at.0],
+                )
+                .map_err(StorageError::from)?;
+            if inserted == 1 { Ok(()) } else { Err(SiteError::Exists) }
+        })
+        .await
+    }
+
+    /// The sites within a scope.
+    pub async fn sites(&self, scope: &Scope) -> Result<Vec<Site>, StorageError> {
+        let scope = scope.clone();
+        self.read(move |connection| {
+            let only = match &scope {
+                Scope::Operator => None,
+                Scope::Customer(customer) => Some(customer.as_str()),
+            };
+            connection
+                .prepare_cached(
+                    "SELECT s.site_id, s.address, s.revision, c.customer_id
+                     FROM sites s LEFT JOIN customer_sites c USING (site_id)
+                     WHERE ?1 IS NULL OR c.customer_id = ?1 ORDER BY s.site_id",
+                )?
+                .query_map([only], |row| {
+                    Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, i64>(2)?, row.get::<_, Option<String>>(3)?))
+                })?
+                .map(|row| {
+                    let (site, address, revision, customer) = row?;
+                    Ok(Site {
+                        site_id: id(site, SiteId::new)?,
+                        address,
+                        revision: revision_of(revision)?,
+                        customer: customer.map(|c| id(c, CustomerId::new)).transpose()?,
+                    })
+                })
+                .collect()
+        })
+        .await
+    }
+
+    /// Whether the site exists and lies within the scope.
+    pub async fn site_visible(&self, scope: &Scope, site: &SiteId) -> Result<bool, StorageError> {
+        let (scope, site) = (scope.clone(), site.clone());
+        self.read(move |connection| site_visible(connection, &scope, &site)).await
+    }
+
+    /// The site an access point stands at, if that lies within the scope.
+    pub async fn site_of_access_point(
+        &self,
+        scope: &Scope,
+        point: &AccessPointId,
+    ) -> Result<Option<SiteId>, StorageError> {
+        let (scope, point) = (scope.clone(), point.clone());
+        self.read(move |connection| {
+            let site: Option<String> = connection
+                .prepare_cached(
+                    "SELECT c.site_id FROM access_points a JOIN controllers c USING (controller_id)
+                     WHERE a.access_point_id = ?1",
+                )?
+                .query_row([point.as_str()], |row| row.get(0))
+                .optional()?;
+            let Some(site) = site.map(|site| id(site, SiteId::new)).transpose()? else { return Ok(None) };
+            Ok(site_visible(connection, &scope, &site)?.then_some(site))
+        })
+        .await
+    }
+}

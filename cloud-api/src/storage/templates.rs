@@ -1,0 +1,117 @@
+//! Biometric references at rest: encrypted under their subject's key, with the consent checked in the same transaction.
+
+use cardea_protocol::Timestamp;
+use cardea_protocol::id::{SiteId, SubjectToken, TemplateId};
+use rusqlite::{OptionalExtension as _, params};
+
+use super::changes::{ChangeKind, append_change};
+use super::consents::consent_is_active;
+use super::sites::{Scope, site_visible};
+use super::{Storage, StorageError};
+use crate::keys::KeyError;
+
+/// Why a template was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// No such site within the caller's scope.
+    #[error("there is no such site")]
+    NotFound,
+    /// No active consent.
+    #[error("there is no active consent of this subject at this site")]
+    ConsentMissing,
+    /// Too many references of one subject.
+    #[error("the subject has the most templates that are kept of one subject")]
+    TooMany,
+    /// Encryption failed.
+    #[error("the template could not be encrypted")]
+    Key(#[from] KeyError),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// References kept of one subject at one site: enough for glasses, a beard and the years.
+pub const MAX_TEMPLATES_PER_SUBJECT: u32 = 5;
+
+/// A template that was made, not yet encrypted: how it is encrypted depends on whether the subject has a key.
+pub(crate) struct NewTemplate<E> {
+    pub template_id: TemplateId,
+    pub site: SiteId,
+    pub subject: SubjectToken,
+    /// The embedder it came from.
+    pub model: String,
+    pub content_hash: [u8; 32],
+    /// From the subject's wrapped key, if there is one, to that key wrapped and the ciphertext.
+    pub encrypt: E,
+}
+
+impl Storage {
+    /// Whether the subject has an active consent at the site; `None` if the site is not within the scope.
+    pub async fn consent_is_active(
+        &self,
+        scope: &Scope,
+        site: &SiteId,
+        subject: &SubjectToken,
+    ) -> Result<Option<bool>, StorageError> {
+        let (scope, site, subject) = (scope.clone(), site.clone(), subject.clone());
+        self.read(move |connection| {
+            if !site_visible(connection, &scope, &site)? {
+                return Ok(None);
+            }
+            consent_is_active(connection, &site, &subject).map(Some)
+        })
+        .await
+    }
+
+    /// Stores a template, if the consent is still active: it may have been withdrawn while the photo was looked at.
+    pub(crate) async fn add_template<E>(
+        &self,
+        scope: &Scope,
+        template: NewTemplate<E>,
+        at: Timestamp,
+    ) -> Result<(), TemplateError>
+    where
+        E: FnOnce(Option<Vec<u8>>) -> Result<(Vec<u8>, Vec<u8>), KeyError> + Send + 'static,
+    {
+        let scope = scope.clone();
+        self.write(move |tx| {
+            let NewTemplate { template_id, site, subject, model, content_hash, encrypt } = template;
+            if !site_visible(tx, &scope, &site)? {
+                return Err(TemplateError::NotFound);
+            }
+            if !consent_is_active(tx, &site, &subject)? {
+                return Err(TemplateError::ConsentMissing);
+            }
+            let whose = [site.as_str(), subject.as_str()];
+            let held: u32 = tx
+                .query_row("SELECT count(*) FROM templates WHERE site_id = ?1 AND subject = ?2", whose, |row| {
+                    row.get(0)
+                })
+                .map_err(StorageError::from)?;
+            if held >= MAX_TEMPLATES_PER_SUBJECT {
+                return Err(TemplateError::TooMany);
+            }
+            let wrapped: Option<Vec<u8>> = tx
+                .query_row("SELECT wrapped_key FROM subject_keys WHERE site_id = ?1 AND subject = ?2", whose, |row| {
+                    row.get(0)
+                })
+                .optional()
+                .map_err(StorageError::from)?;
+            let (wrapped, ciphertext) = encrypt(wrapped)?;
+            tx.execute(
+                "INSERT INTO subject_keys (site_id, subject, wrapped_key) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                params![site.as_str(), subject.as_str(), wrapped],
+            )
+            .map_err(StorageError::from)?;
+            tx.execute(
+                "INSERT INTO templates (template_id, site_id, subject, model, ciphertext, content_hash, created_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![template_id.as_str(), site.as_str(), subject.as_str(), model, ciphertext, content_hash, at.0],
+            )
+            .map_err(StorageError::from)?;
+            append_change(tx, &site, ChangeKind::TemplateAdded, template_id.as_str(), at)?;
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,296 @@
+//! The API on an in-memory database and a manual clock, without TLS: each request carries the peer it claims to come from.
+//!
+//! World: [`SITE`] of [`CUSTOMER`] with one registered controller and a barrier; [`OTHER_SITE`] of another customer.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, header};
+use cardea_access::time::Timestamp;
+use cardea_models::FrameError;
+use cardea_models::pipeline::EnrolError;
+use cardea_protocol::clock::ManualClock;
+use cardea_protocol::id::{ControllerId, CustomerId, SiteId};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+use zeroize::Zeroizing;
+
+use crate::auth::roles::Role;
+use crate::auth::{AccessTokens, Throttle};
+use crate::config::Config;
+use crate::keys::{SigningKey, Vault};
+use crate::listener::Peer;
+use crate::recognition::{EnrolFailure, Enrolled, Enroller};
+use crate::state::{App, Shared};
+use crate::storage::Storage;
+use crate::storage::principals::Principal;
+use crate::sync::Sync;
+
+pub(crate) const SITE: &str = "birch-street-12";
+pub(crate) const OTHER_SITE: &str = "oak-street-3";
+pub(crate) const CUSTOMER: &str = "birch-homes";
+pub(crate) const OTHER_CUSTOMER: &str = "oak-homes";
+pub(crate) const CONTROLLER: &str = "birch-gate";
+pub(crate) const BARRIER: &str = "birch-barrier";
+pub(crate) const SUBJECT: &str = "5f0c2f0e-8a1b-4c5e-9d1e-0a1b2c3d4e5f";
+pub(crate) const PASSWORD: &str = "correct horse battery";
+pub(crate) const BACKEND_DN: &str = "CN=backend,O=Birch Homes";
+/// What [`FakeEnroller`] takes for a good photo.
+pub(crate) const FACE_PHOTO: &[u8] = b"one face";
+pub(crate) const START: Timestamp = Timestamp(1_795_420_800_000);
+
+/// Which account asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct As(Option<&'static str>);
+
+pub(crate) fn as_operator() -> As {
+    As(Some("operator"))
+}
+pub(crate) fn as_admin() -> As {
+    As(Some("admin"))
+}
+pub(crate) fn as_service() -> As {
+    As(Some("service"))
+}
+pub(crate) fn as_other() -> As {
+    As(Some("other"))
+}
+pub(crate) fn as_nobody() -> As {
+    As(None)
+}
+pub(crate) fn as_role(role: Role) -> As {
+    match role {
+        Role::Operator => as_operator(),
+        Role::CustomerAdmin => as_admin(),
+        Role::CustomerService => as_service(),
+        Role::Auditor => As(Some("auditor")),
+    }
+}
+
+/// A consent to record.
+pub(crate) fn consent(subject: &str) -> Value {
+    json!({
+        "subject": subject, "document_version": "2026-03", "given_at": "2026-11-01T10:00:00Z",
+        "evidence_sha256": "ab".repeat(32),
+    })
+}
+
+/// Takes photos by what they say, in place of the models.
+struct FakeEnroller;
+
+impl Enroller for FakeEnroller {
+    fn enrol(&self, photo: &[u8]) -> Result<Enrolled, EnrolFailure> {
+        match photo {
+            b"one face" => Ok(Enrolled {
+                model: "fake-embedder".to_owned(),
+                template: Zeroizing::new(b"TEMPLATE".to_vec()),
+                eye_distance_px: 80.0,
+                detection_score: 0.9,
+            }),
+            b"no face" => Err(EnrolError::NoFace.into()),
+            b"two faces" => Err(EnrolError::SeveralFaces { count: 2 }.into()),
+            _ => Err(FrameError::NotAnImage.into()),
+        }
+    }
+}
+
+/// An answer.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) json: Value,
+    headers: axum::http::HeaderMap,
+}
+
+impl Answer {
+    /// Status and slug, for comparing.
+    pub(crate) fn problem(&self) -> (u16, &str) {
+        assert_eq!(self.header("content-type"), crate::problem::CONTENT_TYPE, "{} {}", self.status, self.json);
+        (self.status, self.json["type"].as_str().unwrap().strip_prefix("/problems/").unwrap())
+    }
+
+    pub(crate) fn header(&self, name: &str) -> String {
+        self.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+    }
+}
+
+/// The API.
+pub(crate) struct Api {
+    pub(crate) app: Shared,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) peer: Peer,
+    router: Router,
+    folder: tempfile::TempDir,
+}
+
+/// A client certificate with that subject, self-signed: the handlers never see who issued it.
+pub(crate) fn peer(name: &[(rcgen::DnType, &str)]) -> Peer {
+    let mut params = rcgen::CertificateParams::new(vec![]).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    for (kind, value) in name {
+        params.distinguished_name.push(kind.clone(), *value);
+    }
+    let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+    Peer::read(certificate.der(), false).unwrap()
+}
+
+impl Api {
+    pub(crate) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = ManualClock::at(START);
+        let storage = Storage::open(&folder.path().join("cloud.db")).unwrap();
+        let config = "data_dir = '/nowhere'\n[server]\npublic_names = ['localhost']\n[client_ca]\nfiles = []\n";
+        let config = Config::parse(config).unwrap();
+        let tokens =
+            AccessTokens::new(&SigningKey::generate().unwrap(), "https://localhost".to_owned(), 3_600).unwrap();
+        let app = App {
+            storage,
+            vault: Arc::new(Vault::from_bytes([7; 32])),
+            sync: Sync::detached(),
+            clock: clock.clone(),
+            grammars: config.grammars().unwrap(),
+            config,
+            tokens,
+            signing: SigningKey::generate().unwrap(),
+            enroller: Arc::new(FakeEnroller),
+            throttle: Throttle::default(),
+        };
+        let app = Shared(Arc::new(app));
+        populate(&app.storage).await;
+        let peer = peer(&[(rcgen::DnType::OrganizationName, "Birch Homes"), (rcgen::DnType::CommonName, "backend")]);
+        Self { router: crate::api::router(app.clone(), Router::new()), app, clock, peer, folder }
+    }
+
+    pub(crate) async fn get(&self, path: &str, who: As) -> Answer {
+        self.send(&Method::GET, path, who).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str, who: As) -> Answer {
+        self.send(&Method::DELETE, path, who).await
+    }
+
+    pub(crate) async fn post_empty(&self, path: &str, who: As) -> Answer {
+        self.send(&Method::POST, path, who).await
+    }
+
+    /// A request without a body.
+    pub(crate) async fn send(&self, method: &Method, path: &str, who: As) -> Answer {
+        self.call(self.request(method, path, who).body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value, who: As) -> Answer {
+        self.post_bytes(path, "application/json", body.to_string().into_bytes(), who).await
+    }
+
+    pub(crate) async fn post_photo(&self, path: &str, photo: &[u8], who: As) -> Answer {
+        self.post_bytes(path, "image/jpeg", photo.to_vec(), who).await
+    }
+
+    pub(crate) async fn post_form(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+        let form = serde_urlencoded::to_string(form).unwrap();
+        self.post_bytes(path, "application/x-www-form-urlencoded", form.into_bytes(), as_nobody()).await
+    }
+
+    pub(crate) async fn post_keyed(&self, path: &str, key: &str, who: As) -> Answer {
+        let request = self.request(&Method::POST, path, who).header("idempotency-key", key);
+        self.call(request.body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn post_bytes(&self, path: &str, media_type: &str, body: Vec<u8>, who: As) -> Answer {
+        let request = self.request(&Method::POST, path, who).header(header::CONTENT_TYPE, media_type);
+        self.call(request.header(header::CONTENT_LENGTH, body.len()).body(Body::from(body)).unwrap()).await
+    }
+
+    fn request(&self, method: &Method, path: &str, who: As) -> axum::http::request::Builder {
+        let mut request = Request::builder().method(method).uri(path);
+        if let As(Some(account)) = who {
+            let token = self.app.tokens.issue(self.app.now(), account, Role::Auditor, &self.peer.thumbprint).unwrap();
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        request
+    }
+
+    /// Sends a request as it is, on a connection of [`Api::peer`].
+    pub(crate) async fn call(&self, mut request: Request<Body>) -> Answer {
+        request.extensions_mut().insert(self.peer.clone());
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
+        let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Answer { status: parts.status.as_u16(), bytes, json, headers: parts.headers }
+    }
+
+    /// The newest revision of [`SITE`].
+    pub(crate) async fn revision(&self) -> u64 {
+        self.app.storage.revision(&SiteId::new(SITE).unwrap()).await.unwrap().0
+    }
+
+    /// Makes a registered controller an active one, as a claim would.
+    pub(crate) async fn activate(&self, controller: &str) {
+        let controller = controller.to_owned();
+        let activate = move |tx: &rusqlite::Transaction<'_>| {
+            tx.execute("UPDATE controllers SET status = 'active' WHERE controller_id = ?1", [&controller])?;
+            Ok::<_, crate::storage::StorageError>(())
+        };
+        self.app.storage.write(activate).await.unwrap();
+    }
+
+    /// Adds events of an alarm at [`SITE`].
+    pub(crate) async fn add_events(&self, count: i64) {
+        let add = move |tx: &rusqlite::Transaction<'_>| {
+            for seq in 1..=count {
+                let row = rusqlite::params![format!("event-{seq}"), SITE, CONTROLLER, seq, START.0 + seq];
+                let sql = r#"INSERT INTO events (event_id, site_id, controller_id, seq, at, received_at, kind)
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?5, '{"type":"alarm","alarm":"forced"}')"#;
+                tx.execute(sql, row)?;
+            }
+            Ok::<_, crate::storage::StorageError>(())
+        };
+        self.app.storage.write(add).await.unwrap();
+    }
+
+    /// Every byte of the database's files.
+    pub(crate) async fn database_bytes(&self) -> Vec<u8> {
+        let files = std::fs::read_dir(self.folder.path()).unwrap();
+        files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+    }
+}
+
+async fn populate(storage: &Storage) {
+    for (site, customer) in [(SITE, CUSTOMER), (OTHER_SITE, OTHER_CUSTOMER)] {
+        let (site, customer) = (SiteId::new(site).unwrap(), CustomerId::new(customer).unwrap());
+        storage.register_site(&site, format!("at {site}"), START).await.unwrap();
+        storage.register_customer(&customer, format!("{customer}"), vec![site], START).await.unwrap();
+    }
+    // Cheap parameters: only the token endpoint's own tests hash at full cost.
+    let accounts = [
+        ("operator", Role::Operator, None),
+        ("admin", Role::CustomerAdmin, Some(CUSTOMER)),
+        ("service", Role::CustomerService, Some(CUSTOMER)),
+        ("auditor", Role::Auditor, Some(CUSTOMER)),
+        ("other", Role::CustomerAdmin, Some(OTHER_CUSTOMER)),
+    ];
+    for (id, role, customer) in accounts {
+        let principal = Principal {
+            principal_id: id.to_owned(),
+            customer: customer.map(|customer| CustomerId::new(customer).unwrap()),
+            role,
+            password_hash: None,
+            subject_dn: Some(BACKEND_DN.to_owned()),
+        };
+        storage.register_principal(principal, START).await.unwrap();
+    }
+    let (controller, site) = (ControllerId::new(CONTROLLER).unwrap(), SiteId::new(SITE).unwrap());
+    let hash = "unclaimed".to_owned();
+    storage.register_controller(&controller, &site, hash, START.plus_ms(1_000), START).await.unwrap();
+    let add = |tx: &rusqlite::Transaction<'_>| {
+        tx.execute(
+            r#"INSERT INTO access_points (access_point_id, controller_id, kind, credentials, reachable, state)
+               VALUES (?1, ?2, 'barrier', '["plate","remote"]', 1, 'closed')"#,
+            [BARRIER, CONTROLLER],
+        )?;
+        Ok::<_, crate::storage::StorageError>(())
+    };
+    storage.write(add).await.unwrap();
+}
