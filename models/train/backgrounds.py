@@ -41,7 +41,10 @@ def texture(rng, size):
     for cells in (3, 8, 20, 60):
         field += smooth_field(rng, (size, size), (cells, cells)) * rng.uniform(0, 1)
     field = (field - field.min()) / (np.ptp(field) + 1e-3)
-    return np.array(colour(rng), np.float32) * (1 - field[..., None]) + np.array(colour(rng), np.float32) * field[..., None]
+    return (
+        np.array(colour(rng), np.float32) * (1 - field[..., None])
+        + np.array(colour(rng), np.float32) * field[..., None]
+    )
 
 
 def crop_of_photograph(rng, size):
@@ -51,8 +54,12 @@ def crop_of_photograph(rng, size):
         picture = picture[:, ::-1]
     height, width = picture.shape[:2]
     scale = float(np.exp(rng.uniform(np.log(max(0.55, size / min(height, width))), np.log(2.5))))
-    matrix = cv2.getRotationMatrix2D((rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.8) * height), rng.normal(0, 20), scale)
-    matrix[:, 2] += size / 2 - matrix[:, :2] @ np.array([width / 2, height / 2]) - matrix[:, 2] + rng.normal(0, size / 8, 2)
+    matrix = cv2.getRotationMatrix2D(
+        (rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.8) * height), rng.normal(0, 20), scale
+    )
+    matrix[:, 2] += (
+        size / 2 - matrix[:, :2] @ np.array([width / 2, height / 2]) - matrix[:, 2] + rng.normal(0, size / 8, 2)
+    )
     piece = cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     return piece.astype(np.float32) * np.float32(rng.uniform(0.8, 1.2, 3)) * rng.uniform(0.4, 1.2)
 
@@ -69,7 +76,17 @@ def shapes(rng, picture, count):
         elif kind == 1:
             cv2.rectangle(picture, (x, y), (x + w, y + h), tone, int(rng.integers(1, 5)))
         elif kind == 2:
-            cv2.ellipse(picture, (x, y), (w // 2 + 1, h // 2 + 1), float(rng.uniform(0, 180)), 0, 360, tone, int(rng.choice([-1, 2, 4])), cv2.LINE_AA)
+            cv2.ellipse(
+                picture,
+                (x, y),
+                (w // 2 + 1, h // 2 + 1),
+                float(rng.uniform(0, 180)),
+                0,
+                360,
+                tone,
+                int(rng.choice([-1, 2, 4])),
+                cv2.LINE_AA,
+            )
         elif kind == 3:
             cv2.line(picture, (x, y), (x + w, y + int(rng.integers(-h, h))), tone, int(rng.integers(1, 9)), cv2.LINE_AA)
         elif kind == 4:  # grille, fence, blinds
@@ -115,7 +132,10 @@ def lettering(rng, picture, count, free_of=()):
         (width, height), _ = cv2.getTextSize(text, font, scale, thick)
         x, y = int(rng.integers(-30, size - 10)), int(rng.integers(8, size))
         near = any(
-            x - 6 < quad[:, 0].max() and x + width + 6 > quad[:, 0].min() and y - height - 6 < quad[:, 1].max() and y + 8 > quad[:, 1].min()
+            x - 6 < quad[:, 0].max()
+            and x + width + 6 > quad[:, 0].min()
+            and y - height - 6 < quad[:, 1].max()
+            and y + 8 > quad[:, 1].min()
             for quad in free_of
         )
         if near:

@@ -90,7 +90,7 @@ def decode(outputs, threshold):
     score = 1 / (1 + np.exp(-outputs[0][0].astype(np.float32)))
     peaks = (cv2.dilate(score, np.ones((3, 3), np.uint8)) == score) & (score > threshold)
     found = []
-    for y, x in zip(*np.where(peaks)):
+    for y, x in zip(*np.where(peaks), strict=False):
         cell = np.array([(x + 0.5) * STRIDE, (y + 0.5) * STRIDE])
         points = outputs[1][:, y, x].reshape(-1, 2) * POINT_SCALE + cell
         if len(outputs) > 2:
@@ -114,6 +114,7 @@ def detect(run, picture, max_side, threshold):
 
 def by_torch(net):
     """A `run` for `detect` from a network."""
+
     def run(tensor):
         with torch.no_grad():
             return [o.numpy() for o in net(tensor)]
@@ -128,7 +129,9 @@ def worsened(rng, picture):
         picture = picture.mean(2, keepdims=True).repeat(3, 2)
     mean = picture.mean()
     night = draw[1] < 0.15
-    picture = (picture - mean) * rng.uniform(0.5, 1.3) + mean * (rng.uniform(0.12, 0.45) if night else rng.uniform(0.5, 1.35))
+    picture = (picture - mean) * rng.uniform(0.5, 1.3) + mean * (
+        rng.uniform(0.12, 0.45) if night else rng.uniform(0.5, 1.35)
+    )
     if draw[2] < 0.35:
         picture = effects.defocus(picture, rng.uniform(0.3, 1.4))
     if draw[3] < 0.15:
@@ -162,4 +165,4 @@ class Pool:
             offset = np.array([x, y], np.float32)
             moved = [(at - offset, box - np.tile(offset, 2)) for at, box in objects]
             targets.append(target(moved, self.size, self.points))
-        return (to_input(pictures), *(torch.from_numpy(np.stack(part)) for part in zip(*targets)))
+        return (to_input(pictures), *(torch.from_numpy(np.stack(part)) for part in zip(*targets, strict=False)))

@@ -40,12 +40,14 @@ def load(net, path):
 def to_onnx(net, example, path, names, dynamic):
     """Writes the file and returns the largest difference between torch and ONNX Runtime on `example`."""
     inputs, outputs = names
-    torch.onnx.export(net, example, str(path), opset_version=OPSET, input_names=inputs, output_names=outputs, dynamic_axes=dynamic)
+    torch.onnx.export(
+        net, example, str(path), opset_version=OPSET, input_names=inputs, output_names=outputs, dynamic_axes=dynamic
+    )
     with torch.no_grad():
         wanted = net(example)
     wanted = wanted if isinstance(wanted, tuple) else (wanted,)
     got = session(path).run(None, {inputs[0]: example.numpy()})
-    return max(float(np.abs(a - b.numpy()).max()) for a, b in zip(got, wanted))
+    return max(float(np.abs(a - b.numpy()).max()) for a, b in zip(got, wanted, strict=False))
 
 
 def export_detector(net, path):
@@ -70,7 +72,7 @@ def reader_threshold(net, pictures, texts, false_matches):
     for start in range(0, len(pictures), 256):
         with torch.no_grad():
             logits = net(plate_reader.to_input(pictures[start : start + 256])).numpy()
-        for row, text in zip(log_softmax(logits), texts[start : start + 256]):
+        for row, text in zip(log_softmax(logits), texts[start : start + 256], strict=False):
             classes, gap = margins(row, plate_reader.BLANK)
             right.append("".join(ALPHABET[c] for c in classes) == text)
             margin.append(gap)
@@ -129,22 +131,48 @@ def plate_models(args, pack, work):
     measured = plate_detector.Photographs(args.real).measure(by_torch(net), GRID)
     value = best_threshold(measured, 0.2)
     for threshold, (recall, alarms) in measured.items():
-        print(f"  {threshold}: recall {recall:.3f}, {alarms:.2f} false alarms per picture{'  <-' if threshold == value else ''}")
-    yield entry("plate-detector", "cardea-plate-detector-1", file, dynamic(plate_detector.MAX_SIDE), "bgr", BYTES_3, centre_points(4), (value, "peak probability", None))
+        print(
+            f"  {threshold}: recall {recall:.3f}, {alarms:.2f} false alarms per picture{'  <-' if threshold == value else ''}"
+        )
+    yield entry(
+        "plate-detector",
+        "cardea-plate-detector-1",
+        file,
+        dynamic(plate_detector.MAX_SIDE),
+        "bgr",
+        BYTES_3,
+        centre_points(4),
+        (value, "peak probability", None),
+    )
 
     file = pack / "plate_reader.onnx"
     net = load(Reader(len(ALPHABET) + 1), work / "plate_reader.pt")
     axes = {"gray": {0: "plates"}, "logits": {0: "plates"}}
-    print(f"{file.name}: differ by {to_onnx(net, torch.rand(2, 1, 32, 128) * 2 - 1, file, (['gray'], ['logits']), axes):.1e}")
+    print(
+        f"{file.name}: differ by {to_onnx(net, torch.rand(2, 1, 32, 128) * 2 - 1, file, (['gray'], ['logits']), axes):.1e}"
+    )
     rng = np.random.default_rng(2000)
     faces, texts = plate_reader.make_faces(work / "plate_faces_test.npz", 2000, 77)
     pictures = [plate_reader.photographed(rng, face) for face in faces]
     for name, (p, t) in {"synthetic": (pictures, texts), "real": plate_reader.real_crops(args.real)}.items():
-        print("  {}: {} plates, {:.3f} exact, {:.4f} of the characters".format(name, len(t), *plate_reader.measured(net, p, t)))
+        print(
+            "  {}: {} plates, {:.3f} exact, {:.4f} of the characters".format(
+                name, len(t), *plate_reader.measured(net, p, t)
+            )
+        )
     value, wrong, missed = reader_threshold(net, pictures, texts, FALSE_MATCH_RATE)
     print(f"  threshold {value} nats: worst-case false matches {wrong:.4f}, one-frame misses {missed:.3f} (synthetic)")
     extra = f'alphabet = "{ALPHABET}"\nblank = {len(ALPHABET)}'
-    yield entry("plate-reader", "cardea-plate-reader-1", file, "size = [32, 128]", "gray", "[127.5]", ("ctc", extra), (value, READER_MEANING, FALSE_MATCH_RATE))
+    yield entry(
+        "plate-reader",
+        "cardea-plate-reader-1",
+        file,
+        "size = [32, 128]",
+        "gray",
+        "[127.5]",
+        ("ctc", extra),
+        (value, READER_MEANING, FALSE_MATCH_RATE),
+    )
 
 
 def face_models(args, pack, work):
@@ -157,17 +185,32 @@ def face_models(args, pack, work):
     measured = face_detector.measure(by_torch(net), portraits, GRID)
     value = best_threshold(measured, 1.0)
     for threshold, (recall, extra, error) in measured.items():
-        print(f"  {threshold}: recall {recall:.3f}, {extra:.3f} extra per picture, landmarks {error:.3f}{'  <-' if threshold == value else ''}")
-    yield entry("face-detector", "cardea-face-detector-1", file, dynamic(face_detector.MAX_SIDE), "bgr", BYTES_3, centre_points(5), (value, "peak probability", None))
+        print(
+            f"  {threshold}: recall {recall:.3f}, {extra:.3f} extra per picture, landmarks {error:.3f}{'  <-' if threshold == value else ''}"
+        )
+    yield entry(
+        "face-detector",
+        "cardea-face-detector-1",
+        file,
+        dynamic(face_detector.MAX_SIDE),
+        "bgr",
+        BYTES_3,
+        centre_points(5),
+        (value, "peak probability", None),
+    )
 
     file = pack / "face_embedder.onnx"
     net = load(Embedder(), work / "face_embedder.pt")
     axes = {"rgb": {0: "faces"}, "embedding": {0: "faces"}}
-    print(f"{file.name}: differ by {to_onnx(net, torch.rand(2, 3, 112, 112) * 2 - 1, file, (['rgb'], ['embedding']), axes):.1e}")
+    print(
+        f"{file.name}: differ by {to_onnx(net, torch.rand(2, 3, 112, 112) * 2 - 1, file, (['rgb'], ['embedding']), axes):.1e}"
+    )
     test = face_embedder.TestPeople(args.faces, args.detector, work)
     with torch.no_grad():
         genuine, impostor = test.scores(net)
-    print(f"  {len(test.names)} photographs, {len(genuine)} genuine and {len(impostor)} impostor pairs of unseen people")
+    print(
+        f"  {len(test.names)} photographs, {len(genuine)} genuine and {len(impostor)} impostor pairs of unseen people"
+    )
     for rate in (1e-2, 1e-3, 1e-4):
         missed, at = face_embedder.false_non_match(genuine, impostor, rate)
         print(f"  FMR {rate}: threshold {at:.3f}, FNMR {missed:.3f}")
@@ -175,7 +218,16 @@ def face_models(args, pack, work):
     points = ", ".join(f"[{x:.4f}, {y:.4f}]" for x, y in ARCFACE_112)
     # templates carry the id, and vectors of two trainings do not compare: so the id says which weights
     name = f"cardea-face-embedder-{hashlib.sha256(file.read_bytes()).hexdigest()[:8]}"
-    yield entry("face-embedder", name, file, "size = [112, 112]", "rgb", BYTES_3, ("embedding", f"template = [{points}]"), (value, "cosine", FALSE_MATCH_RATE))
+    yield entry(
+        "face-embedder",
+        name,
+        file,
+        "size = [112, 112]",
+        "rgb",
+        BYTES_3,
+        ("embedding", f"template = [{points}]"),
+        (value, "cosine", FALSE_MATCH_RATE),
+    )
 
 
 def main():

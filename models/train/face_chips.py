@@ -50,7 +50,9 @@ class Teacher:
 
 def smooth_noise(rng, size, cells):
     """A smooth random field in about -1..1 with `cells` bumps across."""
-    return cv2.resize(rng.standard_normal((cells, cells)).astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(
+        rng.standard_normal((cells, cells)).astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC
+    )
 
 
 def bend(rng, image, points, strength):
@@ -86,7 +88,9 @@ def blend(rng, first, second):
     if rng.random() < 0.45:
         mask = share
     else:
-        mask = np.clip(smooth_noise(rng, CANVAS, int(rng.integers(2, 5))) * rng.uniform(0.8, 2.5) + 0.5, 0, 1)[..., None]
+        mask = np.clip(smooth_noise(rng, CANVAS, int(rng.integers(2, 5))) * rng.uniform(0.8, 2.5) + 0.5, 0, 1)[
+            ..., None
+        ]
     return np.clip(a * mask + b * (1 - mask), 0, 255).astype(np.uint8), target.astype(np.float32)
 
 

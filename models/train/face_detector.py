@@ -32,7 +32,11 @@ class Portraits:
         for name in sorted(faces):
             if is_test_person(identity_of(name)) == test:
                 picture = cv2.imread(str(pathlib.Path(folder) / name))
-                objects = [(points, np.concatenate([box[:2], box[:2] + box[2:]])) for box, points, score in faces[name] if score > 0.6]
+                objects = [
+                    (points, np.concatenate([box[:2], box[:2] + box[2:]]))
+                    for box, points, score in faces[name]
+                    if score > 0.6
+                ]
                 if objects:
                     self.all.append((picture, objects))
 
@@ -80,7 +84,17 @@ def place(rng, picture, portrait, taken):
         moved_box = max(result, key=lambda o: np.ptp(o[1][[0, 2]]))[1]
         if rng.random() < 0.7:
             x, y = (moved_box[0] + moved_box[2]) / 2, moved_box[3] + width * 0.75
-            cv2.ellipse(picture, (int(x), int(y)), (int(width * rng.uniform(0.9, 1.4)), int(width * 0.8)), 0, 0, 360, colour(rng), -1, cv2.LINE_AA)
+            cv2.ellipse(
+                picture,
+                (int(x), int(y)),
+                (int(width * rng.uniform(0.9, 1.4)), int(width * 0.8)),
+                0,
+                0,
+                360,
+                colour(rng),
+                -1,
+                cv2.LINE_AA,
+            )
         result = [one for one in result if one[1] is moved_box]
     cover = cv2.warpAffine(mask, matrix, (full, full))[..., None]
     laid = cv2.warpAffine(source.astype(np.float32), matrix, (full, full), borderMode=cv2.BORDER_REPLICATE)
@@ -121,7 +135,9 @@ def measure(run, portraits, thresholds, max_side=320):
                 best = max(strong, key=lambda one: overlap(one[2], box), default=None)
                 if best is not None and overlap(best[2], box) > 0.5:
                     hits += 1
-                    errors.append(np.linalg.norm(best[1] - points, axis=1).mean() / np.linalg.norm(points[1] - points[0]))
+                    errors.append(
+                        np.linalg.norm(best[1] - points, axis=1).mean() / np.linalg.norm(points[1] - points[0])
+                    )
             extra += sum(all(overlap(one[2], box) < 0.3 for _, box in objects) for one in strong)
         result[threshold] = (hits / total, extra / len(found), float(np.mean(errors)) if errors else 1.0)
     return result
@@ -147,7 +163,10 @@ def main():
     net = CentrePoints(points=5, box=True)
     if args.resume:
         net.load_state_dict(torch.load(args.resume))
-    print(f"first {args.pictures} pictures in {time.monotonic() - started:.0f} s, {sum(p.numel() for p in net.parameters())} parameters", flush=True)
+    print(
+        f"first {args.pictures} pictures in {time.monotonic() - started:.0f} s, {sum(p.numel() for p in net.parameters())} parameters",
+        flush=True,
+    )
 
     def loss_of_batch():
         inputs, *wanted = pool.batch(16)
@@ -157,9 +176,19 @@ def main():
 
     def report(net):
         measured = measure(by_torch(net), test[:150], (0.3, 0.5))
-        return ", ".join(f"at {t}: recall {r:.3f}, {x:.2f} extra, landmarks {e:.3f}" for t, (r, x, e) in measured.items())
+        return ", ".join(
+            f"at {t}: recall {r:.3f}, {x:.2f} extra, landmarks {e:.3f}" for t, (r, x, e) in measured.items()
+        )
 
-    fit(net, loss_of_batch, minutes=args.minutes, peak_rate=args.rate, checkpoint=work / "face_detector.pt", report=report, report_every_s=180)
+    fit(
+        net,
+        loss_of_batch,
+        minutes=args.minutes,
+        peak_rate=args.rate,
+        checkpoint=work / "face_detector.pt",
+        report=report,
+        report_every_s=180,
+    )
 
 
 if __name__ == "__main__":

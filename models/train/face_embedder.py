@@ -105,7 +105,9 @@ def main():
     test, net = TestPeople(args.faces, args.detector, work), Embedder()
     if args.resume:
         net.load_state_dict(torch.load(args.resume))
-    print(f"{len(chips)} faces, {sum(p.numel() for p in net.parameters())} parameters, {len(test.names)} test photographs")
+    print(
+        f"{len(chips)} faces, {sum(p.numel() for p in net.parameters())} parameters, {len(test.names)} test photographs"
+    )
 
     def loss_of_batch():
         chosen = rng.integers(0, len(chips), 64)
@@ -120,7 +122,14 @@ def main():
         genuine, impostor = test.scores(net)
         return "FNMR " + ", ".join(f"{false_non_match(genuine, impostor, f)[0]:.3f} at FMR {f}" for f in (1e-2, 1e-3))
 
-    fit(net, loss_of_batch, minutes=args.minutes, peak_rate=args.rate, checkpoint=work / "face_embedder.pt", report=report)
+    fit(
+        net,
+        loss_of_batch,
+        minutes=args.minutes,
+        peak_rate=args.rate,
+        checkpoint=work / "face_embedder.pt",
+        report=report,
+    )
 
 
 if __name__ == "__main__":

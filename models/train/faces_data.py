@@ -75,7 +75,7 @@ class YuNet:
         padded = np.zeros((-(-height // 32) * 32, -(-width // 32) * 32, 3), np.float32)
         padded[:height, :width] = image
         feed = {self.session.get_inputs()[0].name: padded.transpose(2, 0, 1)[None]}
-        outputs = dict(zip(self.names, self.session.run(None, feed)))
+        outputs = dict(zip(self.names, self.session.run(None, feed), strict=False))
         boxes, points, scores = [], [], []
         for stride in (8, 16, 32):
             score = np.sqrt(np.clip(outputs[f"cls_{stride}"][0, :, 0] * outputs[f"obj_{stride}"][0, :, 0], 0, 1))

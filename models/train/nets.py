@@ -4,7 +4,6 @@
 `Embedder` (aligned face -> unit vector). Shapes are batch, channels, height, width throughout.
 """
 
-import torch
 import torch.nn as nn
 import torch.nn.functional as F
 

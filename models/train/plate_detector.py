@@ -44,12 +44,19 @@ def sample(rng):
     count = int(rng.choice([0, 1, 1, 1, 1, 1, 1, 2]))
     if rng.random() < 0.25:  # cars whose plates cannot be seen
         for _ in range(int(rng.integers(1, 3))):
-            put_car(rng, picture, rng.uniform(0, 1, 2) * full, float(np.exp(rng.uniform(np.log(15), np.log(150)))), (rng.normal(0, 25), 0, 0))
+            put_car(
+                rng,
+                picture,
+                rng.uniform(0, 1, 2) * full,
+                float(np.exp(rng.uniform(np.log(15), np.log(150)))),
+                (rng.normal(0, 25), 0, 0),
+            )
     for _ in range(count):
         width = float(np.exp(rng.uniform(np.log(NARROWEST), np.log(230))))
         centre = rng.uniform(0.08, 0.92, 2) * full
         yaw = rng.normal(0, 18) if rng.random() < 0.7 else rng.uniform(-62, 62)  # gates are often seen from the side
         pitch, roll = rng.normal(0, 13), rng.normal(0, 6)
+        width /= max(0.5, np.cos(np.radians(yaw)))
         quad = plate_quad(centre, width, yaw, pitch, roll)
         if any(overlap(box_of(quad), other[1]) > 0 for other in objects):
             continue
@@ -111,7 +118,10 @@ def main():
     if args.resume:
         net.load_state_dict(torch.load(args.resume))
     real = Photographs(args.real) if args.real else None
-    print(f"first {args.pictures} pictures in {time.monotonic() - started:.0f} s, {sum(p.numel() for p in net.parameters())} parameters", flush=True)
+    print(
+        f"first {args.pictures} pictures in {time.monotonic() - started:.0f} s, {sum(p.numel() for p in net.parameters())} parameters",
+        flush=True,
+    )
 
     def loss_of_batch():
         inputs, *wanted = pool.batch(16)
@@ -125,7 +135,15 @@ def main():
         measured = real.measure(by_torch(net), (0.3, 0.5))
         return ", ".join(f"at {t}: recall {r:.3f}, {a:.2f} false alarms" for t, (r, a) in measured.items())
 
-    fit(net, loss_of_batch, minutes=args.minutes, peak_rate=args.rate, checkpoint=pathlib.Path(args.work) / "plate_detector.pt", report=report, report_every_s=240)
+    fit(
+        net,
+        loss_of_batch,
+        minutes=args.minutes,
+        peak_rate=args.rate,
+        checkpoint=pathlib.Path(args.work) / "plate_detector.pt",
+        report=report,
+        report_every_s=240,
+    )
 
 
 if __name__ == "__main__":

@@ -49,7 +49,14 @@ def make_faces(path, count, seed):
 def crop_quad(rng):
     """Where the plate's corners lie in the 128x32 crop (TL TR BR BL, pixels)."""
     inner_x, inner_y = WIDTH * MARGIN_X / (1 + 2 * MARGIN_X), HEIGHT * MARGIN_Y / (1 + 2 * MARGIN_Y)
-    quad = np.array([[inner_x, inner_y], [WIDTH - inner_x, inner_y], [WIDTH - inner_x, HEIGHT - inner_y], [inner_x, HEIGHT - inner_y]])
+    quad = np.array(
+        [
+            [inner_x, inner_y],
+            [WIDTH - inner_x, inner_y],
+            [WIDTH - inner_x, HEIGHT - inner_y],
+            [inner_x, HEIGHT - inner_y],
+        ]
+    )
     if rng.random() < 0.7:
         quad += rng.normal(0, 1, (4, 2)) * [WIDTH * 0.010, HEIGHT * 0.045]
         quad += rng.normal(0, 1, 2) * [WIDTH * 0.012, HEIGHT * 0.04]
@@ -72,7 +79,13 @@ def surroundings(rng, scale):
     if rng.random() < 0.5:  # small strokes stand for small letters
         tone, top = float(rng.uniform(0, 1)), int(rng.uniform(0.78, 0.95) * HEIGHT * scale)
         for x in np.cumsum(rng.integers(3, 9, int(rng.integers(5, 40)))) + int(rng.integers(0, WIDTH)):
-            cv2.line(out, (int(x), top), (int(x) + int(rng.integers(-2, 3)), top + int(rng.integers(3, 9))), tone, int(rng.integers(1, 3)))
+            cv2.line(
+                out,
+                (int(x), top),
+                (int(x) + int(rng.integers(-2, 3)), top + int(rng.integers(3, 9))),
+                tone,
+                int(rng.integers(1, 3)),
+            )
     return out
 
 
@@ -97,10 +110,16 @@ def photographed(rng, face):
         cover = np.clip((field - 0.6) * rng.uniform(0.5, 2.2), 0, 0.8)
         picture = picture * (1 - cover) + rng.uniform(0.15, 0.6) * cover
     scale = 2
-    matrix = cv2.getPerspectiveTransform(np.float32([[0, 0], [FACE_W, 0], [FACE_W, FACE_H], [0, FACE_H]]), crop_quad(rng) * scale)
+    matrix = cv2.getPerspectiveTransform(
+        np.float32([[0, 0], [FACE_W, 0], [FACE_W, FACE_H], [0, FACE_H]]), crop_quad(rng) * scale
+    )
     out = surroundings(rng, scale)
-    cv2.warpPerspective(picture.astype(np.float32), matrix, (WIDTH * scale, HEIGHT * scale), dst=out, borderMode=cv2.BORDER_TRANSPARENT)
-    width = WIDTH * scale if draw[3] < 0.25 else int(rng.uniform(70, 220)) if draw[3] < 0.88 else int(rng.uniform(46, 72))
+    cv2.warpPerspective(
+        picture.astype(np.float32), matrix, (WIDTH * scale, HEIGHT * scale), dst=out, borderMode=cv2.BORDER_TRANSPARENT
+    )
+    width = (
+        WIDTH * scale if draw[3] < 0.25 else int(rng.uniform(70, 220)) if draw[3] < 0.88 else int(rng.uniform(46, 72))
+    )
     height = max(11, width * HEIGHT // WIDTH)
     if rng.random() < 0.2:  # seen from the side: fewer pixels across than down
         height = min(2 * HEIGHT, int(height * rng.uniform(1, 2.2)))
@@ -115,7 +134,9 @@ def photographed(rng, face):
     out = (np.clip(out, 0, 1) * 255).astype(np.uint8)
     if draw[7] < 0.4:
         out = effects.jpeg(out, rng.integers(20, 90))
-    return cv2.resize(out, (WIDTH, HEIGHT), interpolation=(cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)[int(draw[8] * 3)])
+    return cv2.resize(
+        out, (WIDTH, HEIGHT), interpolation=(cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)[int(draw[8] * 3)]
+    )
 
 
 def to_input(pictures):
@@ -160,8 +181,8 @@ def edit_distance(a, b):
 def measured(net, pictures, texts):
     """(share of plates read exactly, share of characters right: 1 - edits / characters)."""
     got = [text for batch in to_input(pictures).split(256) for text in decode(net(batch))]
-    exact = float(np.mean([a == b for a, b in zip(got, texts)]))
-    return exact, 1 - sum(edit_distance(a, b) for a, b in zip(got, texts)) / sum(len(t) for t in texts)
+    exact = float(np.mean([a == b for a, b in zip(got, texts, strict=False)]))
+    return exact, 1 - sum(edit_distance(a, b) for a, b in zip(got, texts, strict=False)) / sum(len(t) for t in texts)
 
 
 def main():
@@ -196,12 +217,28 @@ def main():
             logits = net(inputs)
         likelihood = F.log_softmax(logits.float(), -1).permute(1, 0, 2)
         steps = torch.full((64,), likelihood.shape[0])
-        return F.ctc_loss(likelihood, torch.cat(wanted), steps, torch.tensor([len(w) for w in wanted]), blank=BLANK, zero_infinity=True)
+        return F.ctc_loss(
+            likelihood,
+            torch.cat(wanted),
+            steps,
+            torch.tensor([len(w) for w in wanted]),
+            blank=BLANK,
+            zero_infinity=True,
+        )
 
     def report(net):
-        return ", ".join("{}: {:.3f} exact, {:.4f} characters".format(name, *measured(net, *test)) for name, test in tests.items())
+        return ", ".join(
+            "{}: {:.3f} exact, {:.4f} characters".format(name, *measured(net, *test)) for name, test in tests.items()
+        )
 
-    fit(net, loss_of_batch, minutes=args.minutes, peak_rate=args.rate, checkpoint=work / "plate_reader.pt", report=report)
+    fit(
+        net,
+        loss_of_batch,
+        minutes=args.minutes,
+        peak_rate=args.rate,
+        checkpoint=work / "plate_reader.pt",
+        report=report,
+    )
 
 
 if __name__ == "__main__":

@@ -107,7 +107,9 @@ def main():
             cosines = {other: float(vector @ reference) for other, reference in enrolled.items()}
             own, foreign = cosines.pop(name), max(cosines.values())
             verdict = "ok" if own >= threshold > foreign else "WRONG"
-            print(f"{name:10} {what:26} faces {len(faces)} ({faces[0][0]:.2f})  own {own:+.3f}  other {foreign:+.3f}  {verdict}")
+            print(
+                f"{name:10} {what:26} faces {len(faces)} ({faces[0][0]:.2f})  own {own:+.3f}  other {foreign:+.3f}  {verdict}"
+            )
 
 
 if __name__ == "__main__":

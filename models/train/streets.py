@@ -40,7 +40,9 @@ class PlatePack:
         folder = pathlib.Path(folder)
         models = {m["role"]: m for m in tomllib.loads((folder / "manifest.toml").read_text())["model"]}
         self.detector = models["plate-detector"]
-        self.find, self.read_one = (session(folder / models[role]["file"]) for role in ("plate-detector", "plate-reader"))
+        self.find, self.read_one = (
+            session(folder / models[role]["file"]) for role in ("plate-detector", "plate-reader")
+        )
 
     def read(self, picture):
         """[(score, quad, box, text)]"""
@@ -69,7 +71,17 @@ def main():
     parser.add_argument("--real", required=True)
     parser.add_argument("--wrong", action="store_true")
     args = parser.parse_args()
-    pack, plates, found, boxed, read, alarms, accepted_alarms, edits, characters = PlatePack(args.pack), 0, 0, 0, 0, 0, 0, 0, 0
+    pack, plates, found, boxed, read, alarms, accepted_alarms, edits, characters = (
+        PlatePack(args.pack),
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    )
     wanted = labels(pathlib.Path(args.real))
     for path, here in wanted.items():
         readings = pack.read(cv2.imread(str(path)))
@@ -85,12 +97,18 @@ def main():
                 characters += len(text)
                 if args.wrong and best != text:
                     print(f"  {path.name}: {text} read as {best or '-'}")
-        strangers = [one for one in readings if here[0][1] is not None and all(overlap(box, one[2]) <= 0.3 for _, box in here)]
+        strangers = [
+            one for one in readings if here[0][1] is not None and all(overlap(box, one[2]) <= 0.3 for _, box in here)
+        ]
         alarms += len(strangers)
         accepted_alarms += sum(TYPE_1.fullmatch(one[3]) is not None for one in strangers)
-    print(f"{len(wanted)} pictures, {plates} plates read exactly: {read} ({read / max(1, plates):.3f}), characters {1 - edits / max(1, characters):.4f}")
+    print(
+        f"{len(wanted)} pictures, {plates} plates read exactly: {read} ({read / max(1, plates):.3f}), characters {1 - edits / max(1, characters):.4f}"
+    )
     if boxed:
-        print(f"detector: {found} of {boxed} found ({found / boxed:.3f}); {alarms} false alarms, {accepted_alarms} of which read as a plate")
+        print(
+            f"detector: {found} of {boxed} found ({found / boxed:.3f}); {alarms} false alarms, {accepted_alarms} of which read as a plate"
+        )
 
 
 if __name__ == "__main__":

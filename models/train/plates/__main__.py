@@ -39,13 +39,18 @@ def contact_sheet(seed):
     rng = np.random.default_rng(seed)
     plates = [layout.draw_plate(random_text(rng), layout.Style(rng), 0.8) for _ in range(15)]
     rows = [np.hstack(plates[i : i + 3]) for i in range(0, 15, 3)]
-    scenes = [scene.render(random_text(rng), kind, seed + i, yaw=float(rng.normal(0, 12))) for i, kind in enumerate(KINDS + ("day",))]
+    scenes = [
+        scene.render(random_text(rng), kind, seed + i, yaw=float(rng.normal(0, 12)))
+        for i, kind in enumerate(KINDS + ("day",))
+    ]
     shrunk = [cv2.resize(picture, (416, 234), interpolation=cv2.INTER_AREA) for picture, _ in scenes]
     return np.vstack(rows + [np.hstack(shrunk[:3]), np.hstack(shrunk[3:])])
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="plates", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="plates", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     render = commands.add_parser("render", help="one plate, face-on")
     render.add_argument("--text", required=True)

@@ -29,7 +29,10 @@ def shade(picture, rng, depth=0.45):
     """Uneven light: a gradient across, and sometimes a hard shadow edge."""
     height, width = picture.shape[:2]
     ramp = np.linspace(rng.uniform(1 - depth, 1), rng.uniform(1 - depth, 1), width, dtype=np.float32)[None, :, None]
-    ramp = ramp * np.linspace(rng.uniform(1 - depth, 1), rng.uniform(1 - depth, 1), height, dtype=np.float32)[:, None, None]
+    ramp = (
+        ramp
+        * np.linspace(rng.uniform(1 - depth, 1), rng.uniform(1 - depth, 1), height, dtype=np.float32)[:, None, None]
+    )
     if rng.random() < 0.25:
         mask = np.ones((height, width), np.float32)
         cut = (rng.uniform(0, width, 2)).astype(int) if rng.random() < 0.5 else None
@@ -47,7 +50,9 @@ def dirt(picture, rng, amount):
     """Mud and dust in patches, thicker at the bottom; `amount` 0 (clean) to 1 (hard to read)."""
     height, width = picture.shape[:2]
     field = smooth_field(rng, picture.shape, (int(rng.integers(3, 8)), int(rng.integers(6, 18))))
-    field += 0.35 * smooth_field(rng, picture.shape, (12, 40)) + np.linspace(-0.15, 0.2, height, dtype=np.float32)[:, None]
+    field += (
+        0.35 * smooth_field(rng, picture.shape, (12, 40)) + np.linspace(-0.15, 0.2, height, dtype=np.float32)[:, None]
+    )
     cover = np.clip((field - 0.75 + 0.25 * amount) * 2.2, 0, 1) * amount
     mud = np.array([70, 90, 105], np.float32) * rng.uniform(0.6, 1.3)
     veil = 0.35 * amount

@@ -65,16 +65,16 @@ def draw_plate(text, style=None, scale=2.0):
 
     places = MIDDLES[len(region)]
     centre = np.mean(places)
-    for char, middle in zip(first + digits + letters, places):
+    for char, middle in zip(first + digits + letters, places, strict=False):
         middle = centre + (middle - centre) * style.spread + style.shift[0]
         size, pen = (DIGIT_MM, style.digit_pen) if char.isdigit() else (LETTER_MM, style.letter_pen)
         put(char, middle, BASE_MM, size, pen)
-    for char, middle in zip(region, REGION_MIDDLES[len(region)]):
+    for char, middle in zip(region, REGION_MIDDLES[len(region)], strict=False):
         put(char, middle + style.region_shift, REGION_BASE_MM, REGION_MM, style.region_pen)
     separator = SEPARATOR_MM[len(region)] + style.region_shift * 0.5
     _line(ink, separator, style.line, scale)
     if style.country:
-        for char, middle in zip("RUS", np.array([406, 425, 444]) - (0 if len(region) == 2 else 6)):
+        for char, middle in zip("RUS", np.array([406, 425, 444]) - (0 if len(region) == 2 else 6), strict=False):
             glyphs.draw(ink, char, middle - 9 + style.region_shift, 78, 20, 2.3, scale, 1.2)
     _border(ink, style.line, scale)
     picture = cv2.cvtColor(255 - ink, cv2.COLOR_GRAY2BGR)
@@ -88,7 +88,9 @@ def draw_plate(text, style=None, scale=2.0):
 
 
 def _line(ink, x, width, scale):
-    cv2.rectangle(ink, (int(x * scale), int(6 * scale)), (int((x + width) * scale), int((HEIGHT_MM - 6) * scale)), 255, -1)
+    cv2.rectangle(
+        ink, (int(x * scale), int(6 * scale)), (int((x + width) * scale), int((HEIGHT_MM - 6) * scale)), 255, -1
+    )
 
 
 def _border(ink, width, scale):
@@ -110,4 +112,10 @@ def _flag(picture, left, top, scale):
         low = (int(left * scale), int((top + 6.5 * row) * scale))
         high = (int((left + 38) * scale), int((top + 6.5 * (row + 1)) * scale))
         cv2.rectangle(picture, low, high, colour, -1)
-    cv2.rectangle(picture, (int(left * scale), int(top * scale)), (int((left + 38) * scale), int((top + 19.5) * scale)), (90, 90, 90), 1)
+    cv2.rectangle(
+        picture,
+        (int(left * scale), int(top * scale)),
+        (int((left + 38) * scale), int((top + 19.5) * scale)),
+        (90, 90, 90),
+        1,
+    )

@@ -17,7 +17,14 @@ PLATE_CORNERS = np.float32([[0, 0], [1, 0], [1, 1], [0, 1]])  # TL TR BR BL, the
 
 def plate_quad(centre, width, yaw=0.0, pitch=0.0, roll=0.0):
     """Corners (TL TR BR BL, pixels) of a plate `width` pixels wide face-on, turned by degrees, seen from 8 plate widths."""
-    return project(np.float32([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) * [WIDTH_MM, HEIGHT_MM], centre, width, yaw, pitch, roll)
+    return project(
+        np.float32([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) * [WIDTH_MM, HEIGHT_MM],
+        centre,
+        width,
+        yaw,
+        pitch,
+        roll,
+    )
 
 
 def project(millimetres, centre, width, yaw, pitch, roll):
@@ -51,42 +58,75 @@ def street(rng, width=1280, height=720):
     return effects.noise(picture, rng, 5)
 
 
+class _Sheet:
+    """A car being drawn face-on in millimetres."""
+
+    def __init__(self, rng, scale):
+        self.rng, self.scale = rng, scale
+        shape = (int(CAR_HEIGHT_MM * scale) + 2, int(CAR_WIDTH_MM * scale) + 2)
+        self.picture, self.alpha = np.zeros((*shape, 3), np.float32), np.zeros(shape, np.float32)
+        strength = rng.choice([0.03, 0.03, 0.35])  # most cars are grey
+        self.body = rng.uniform(15, 235) * (1 + strength * rng.uniform(-1, 1, 3))
+
+    def pixels(self, millimetres):
+        return np.rint(np.array(millimetres) * self.scale).astype(np.int32)
+
+    def tone(self, factor, base=None):
+        return tuple(float(v) for v in np.clip((self.body if base is None else np.array(base)) * factor, 0, 255))
+
+    def fill(self, millimetres, tone, opaque=False):
+        cv2.fillPoly(self.picture, [self.pixels(millimetres)], tone)
+        if opaque:
+            cv2.fillPoly(self.alpha, [self.pixels(millimetres)], 1.0)
+
+    def line(self, start, end, tone, width):
+        ends = (tuple(int(v) for v in self.pixels(p)) for p in (start, end))
+        cv2.line(self.picture, *ends, tone, max(1, int(width * self.scale)))
+
+
+# Outlines in millimetres on the car's face.
+OUTLINE = [
+    [60, 620], [250, 560], [430, 60], [560, 15], [1200, 15], [1330, 60], [1510, 560], [1700, 620],
+    [1755, 800], [1740, 1260], [1640, 1320], [120, 1320], [20, 1260], [5, 800],
+]  # fmt: skip
+GLASS = [[310, 550], [455, 100], [1305, 100], [1450, 550]]
+LAMP = [[70, 690], [380, 730], [380, 840], [90, 850]]
+GRILLE = [[480, 740], [1280, 740], [1240, 880], [520, 880]]
+BUMPER = [[15, 960], [1745, 960], [1735, 1250], [1640, 1315], [120, 1315], [25, 1250]]
+INTAKE = [[300, 1190], [1460, 1190], [1400, 1290], [360, 1290]]
+MAKERS_LETTERS = list("ABCDEFGHIKLMNOPRSTUVXYZ")
+
+
 def car_sheet(rng, scale):
-    """A car seen face-on, as (BGR float sheet, alpha, plate middle in sheet millimetres); `scale` pixels per millimetre."""
-    w, h = int(CAR_WIDTH_MM * scale) + 2, int(CAR_HEIGHT_MM * scale) + 2
-    sheet, alpha = np.zeros((h, w, 3), np.float32), np.zeros((h, w), np.float32)
-    at = lambda points: np.rint(np.array(points) * scale).astype(np.int32)
-    body = rng.uniform(15, 235) * (1 + rng.choice([0.03, 0.03, 0.35]) * rng.uniform(-1, 1, 3))  # most cars are grey
-    colour = lambda base, k: tuple(float(v) for v in np.clip(base * k, 0, 255))
-    outline = at([[60, 620], [250, 560], [430, 60], [560, 15], [1200, 15], [1330, 60], [1510, 560], [1700, 620], [1755, 800], [1740, 1260], [1640, 1320], [120, 1320], [20, 1260], [5, 800]])
-    wheels = [at([[110, 1250], [350, 1250], [350, 1455], [110, 1455]]), at([[1410, 1250], [1650, 1250], [1650, 1455], [1410, 1455]])]
-    for wheel in wheels:
-        cv2.fillPoly(sheet, [wheel], (22.0, 22.0, 22.0))
-        cv2.fillPoly(alpha, [wheel], 1.0)
-    cv2.fillPoly(sheet, [outline], colour(body, 1.0))
-    cv2.fillPoly(alpha, [outline], 1.0)
-    cv2.fillPoly(sheet, [at([[310, 550], [455, 100], [1305, 100], [1450, 550]])], colour(np.array([70, 60, 50]), rng.uniform(0.5, 2.2)))
-    cv2.fillPoly(sheet, [at([[60, 640], [1700, 640], [1690, 700], [70, 700]])], colour(body, rng.uniform(0.6, 1.25)))
-    lamp = colour(np.array([60, 60, 200]) if rng.random() < 0.5 else np.array([225, 225, 215]), rng.uniform(0.7, 1.1))
-    for side in (0, 1):
-        lamp_shape = np.array([[70, 690], [380, 730], [380, 840], [90, 850]], np.float32)
-        lamp_shape[:, 0] = CAR_WIDTH_MM - lamp_shape[:, 0] if side else lamp_shape[:, 0]
-        cv2.fillPoly(sheet, [at(lamp_shape)], lamp)
-    grille = int(rng.integers(0, 3))
-    if grille:
-        cv2.fillPoly(sheet, [at([[480, 740], [1280, 740], [1240, 880], [520, 880]])], colour(body, 0.25))
+    """A car seen face-on: (BGR float sheet, alpha, plate middle in millimetres); `scale` pixels per millimetre."""
+    car = _Sheet(rng, scale)
+    for left in (110, 1410):
+        car.fill([[left, 1250], [left + 240, 1250], [left + 240, 1455], [left, 1455]], (22.0, 22.0, 22.0), opaque=True)
+    car.fill(OUTLINE, car.tone(1.0), opaque=True)
+    car.fill(GLASS, car.tone(rng.uniform(0.5, 2.2), (70, 60, 50)))
+    car.fill([[60, 640], [1700, 640], [1690, 700], [70, 700]], car.tone(rng.uniform(0.6, 1.25)))
+    lamp = car.tone(rng.uniform(0.7, 1.1), (60, 60, 200) if rng.random() < 0.5 else (225, 225, 215))
+    car.fill(LAMP, lamp)
+    car.fill([[CAR_WIDTH_MM - x, y] for x, y in LAMP], lamp)
+    if rng.random() < 0.67:
+        car.fill(GRILLE, car.tone(0.25))
         for y in range(760, 870, 28):
-            cv2.line(sheet, tuple(at([500, y])), tuple(at([1260, y])), colour(np.array([150] * 3), rng.uniform(0.4, 1.4)), max(1, int(6 * scale)))
-    bumper_y = 960
-    cv2.fillPoly(sheet, [at([[15, bumper_y], [1745, bumper_y], [1735, 1250], [1640, 1315], [120, 1315], [25, 1250]])], colour(body, rng.uniform(0.5, 1.05)))
-    cv2.line(sheet, tuple(at([15, bumper_y])), tuple(at([1745, bumper_y])), colour(body, 0.4), max(1, int(10 * scale)))
-    cv2.fillPoly(sheet, [at([[300, 1190], [1460, 1190], [1400, 1290], [360, 1290]])], (25.0, 25.0, 25.0))
-    middle = np.array([CAR_WIDTH_MM / 2, rng.uniform(1060, 1120)])
+            car.line([500, y], [1260, y], car.tone(rng.uniform(0.4, 1.4), (150, 150, 150)), 6)
+    car.fill(BUMPER, car.tone(rng.uniform(0.5, 1.05)))
+    car.line([15, 960], [1745, 960], car.tone(0.4), 10)
+    car.fill(INTAKE, (25.0, 25.0, 25.0))
     if rng.random() < 0.6:  # a maker's name, which is not a plate
-        text = "".join(rng.choice(list("ABCDEFGHIKLMNOPRSTUVXYZ"), int(rng.integers(4, 9))))
-        cv2.putText(sheet, text, tuple(int(v) for v in at([rng.uniform(500, 800), 930])), cv2.FONT_HERSHEY_DUPLEX, 2.4 * scale, colour(np.array([200] * 3), rng.uniform(0.3, 1.2)), max(1, int(7 * scale)), cv2.LINE_AA)
-    gloss = np.linspace(1.12, 0.75, h, dtype=np.float32)[:, None, None]
-    return sheet * gloss, alpha, middle
+        _makers_name(car)
+    gloss = np.linspace(1.12, 0.75, len(car.alpha), dtype=np.float32)[:, None, None]
+    return car.picture * gloss, car.alpha, np.array([CAR_WIDTH_MM / 2, rng.uniform(1060, 1120)])
+
+
+def _makers_name(car):
+    rng = car.rng
+    text = "".join(rng.choice(MAKERS_LETTERS, int(rng.integers(4, 9))))
+    at = tuple(int(v) for v in car.pixels([rng.uniform(500, 800), 930]))
+    tone, pen = car.tone(rng.uniform(0.3, 1.2), (200, 200, 200)), max(1, int(7 * car.scale))
+    cv2.putText(car.picture, text, at, cv2.FONT_HERSHEY_DUPLEX, 2.4 * car.scale, tone, pen, cv2.LINE_AA)
 
 
 def lay(picture, sheet, alpha, homography, sharpen=1.0):
@@ -104,7 +144,13 @@ def mount(picture, face, quad, rng, frame=True, light=None):
     if frame and rng.random() < 0.75:
         middle = quad.mean(0)
         holder = middle + (quad - middle) * np.float32([rng.uniform(1.01, 1.05), rng.uniform(1.05, 1.35)])
-        cv2.fillConvexPoly(picture, np.int32(np.rint(holder * 16)), tuple(float(v) for v in rng.uniform(5, 60) * np.ones(3)), cv2.LINE_AA, 4)
+        cv2.fillConvexPoly(
+            picture,
+            np.int32(np.rint(holder * 16)),
+            tuple(float(v) for v in rng.uniform(5, 60) * np.ones(3)),
+            cv2.LINE_AA,
+            4,
+        )
     height, width = face.shape[:2]
     target = float(np.linalg.norm(quad[1] - quad[0]))
     if width > 2.0 * target:  # shrink first: warping alone would alias
@@ -129,7 +175,9 @@ def render(text, kind="day", seed=0, width=300, centre=(640, 470), yaw=8.0, pitc
         sheet, alpha, middle = car_sheet(rng, scale)
         car = np.float32([[0, 0], [CAR_WIDTH_MM, 0], [CAR_WIDTH_MM, CAR_HEIGHT_MM], [0, CAR_HEIGHT_MM]])
         placed = project(car - middle, centre, width, yaw, pitch, roll)
-        shadow = project(np.float32([[-60, 1400], [1820, 1400], [1820, 1500], [-60, 1500]]) - middle, centre, width, yaw, pitch, roll)
+        shadow = project(
+            np.float32([[-60, 1400], [1820, 1400], [1820, 1500], [-60, 1500]]) - middle, centre, width, yaw, pitch, roll
+        )
         cv2.fillConvexPoly(picture, np.int32(shadow), (35.0, 35.0, 38.0), cv2.LINE_AA)
         lay(picture, sheet, alpha, cv2.getPerspectiveTransform(np.float32(car * scale), placed))
         if text is not None:
