@@ -19,28 +19,28 @@ def _add(a, b):
     return max(a, b) + math.log1p(math.exp(-abs(a - b)))
 
 
+def _put(beams, prefix, in_blank, in_symbol):
+    old = beams.get(prefix, (-math.inf, -math.inf))
+    beams[prefix] = (_add(old[0], in_blank), _add(old[1], in_symbol))
+
+
 def hypotheses(log_probs, blank, width=8):
     """Prefix beam search: [(classes, log likelihood)] best first; `log_probs` [T,C]."""
     beams = {(): (0.0, -math.inf)}  # prefix -> log probability ending in blank, not ending in blank
     for row in log_probs:
         likely = [c for c in np.argsort(row)[::-1][:6].tolist() if row[c] > -14]
         following = {}
-
-        def put(prefix, in_blank, in_symbol):
-            old = following.get(prefix, (-math.inf, -math.inf))
-            following[prefix] = (_add(old[0], in_blank), _add(old[1], in_symbol))
-
         for prefix, (in_blank, in_symbol) in beams.items():
             total = _add(in_blank, in_symbol)
             for c in likely:
                 p = float(row[c])
                 if c == blank:
-                    put(prefix, total + p, -math.inf)
+                    _put(following, prefix, total + p, -math.inf)
                 elif prefix and c == prefix[-1]:
-                    put(prefix, -math.inf, in_symbol + p)
-                    put(prefix + (c,), -math.inf, in_blank + p)
+                    _put(following, prefix, -math.inf, in_symbol + p)
+                    _put(following, (*prefix, c), -math.inf, in_blank + p)
                 else:
-                    put(prefix + (c,), -math.inf, total + p)
+                    _put(following, (*prefix, c), -math.inf, total + p)
         beams = dict(sorted(following.items(), key=lambda item: -_add(*item[1]))[:width])
     return [(prefix, _add(*pair)) for prefix, pair in sorted(beams.items(), key=lambda item: -_add(*item[1]))]
 
