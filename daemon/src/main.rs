@@ -1,1 +1,19 @@
-fn main(){}
+//! The `cardead` program: see `cardea_daemon::cli`.
+
+use std::process::ExitCode;
+
+use cardea_daemon::cli::{self, Cli};
+use clap::Parser as _;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    cli::start_logging(cli.log);
+    match cli::execute(cli).await {
+        Ok(code) => code,
+        Err(error) => {
+            cli::print_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
