@@ -6,12 +6,22 @@
 //! | [`store`] | SQLite: plates, encrypted templates, cursor, freshness, seen commands, the outbox of events, receipts |
 //! | [`identity`] | keys and certificates, claiming and renewing them (EST, RFC 7030) |
 //! | [`sync`] | the conversation with the cloud: changes in, events, outcomes and receipts out |
+//! | [`capture`] | from camera frames to evidence about tracks |
+//! | [`access`] | decides, drives the machines at the gate, switches relays |
+//! | [`local`] | the status socket, for people at the controller |
+//! | [`check`] | `cardead check`: what is wrong here, and what to do |
+//! | [`supervisor`] | starts and watches the tasks, leaves the outputs safe |
 //! | [`seam`] | what passes between the tasks |
 //! | [`cli`] | `cardead run`, `check`, `claim`, `config`, `status`; one file per command |
 
+pub mod access;
+pub mod capture;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod identity;
+pub mod local;
 pub mod seam;
 pub mod store;
+pub mod supervisor;
 pub mod sync;

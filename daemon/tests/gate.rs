@@ -77,10 +77,8 @@ async fn a_door_opens_on_order_and_by_the_button_and_locks_again() {
     let site = Site::start(Wish { auto_push: true, ..Wish::default() }).await;
     site.sim.set_person(true);
     assert_eq!(site.outcomes(site.order("door-1"), true).await, DONE);
-    site.until("it is shut and locked", |site| {
-        site.state_of("door-1") == "closed" && !site.sim.state().relays[4]
-    })
-    .await;
+    site.until("it is shut and locked", |site| site.state_of("door-1") == "closed" && !site.sim.state().relays[4])
+        .await;
     // Nobody goes through: not confirmed, and locked again all the same.
     let outcomes = site.outcomes(site.order("door-1"), true).await;
     assert_eq!(outcomes, [CommandOutcome::Accepted, CommandOutcome::NotConfirmed]);
@@ -148,4 +146,15 @@ async fn the_end_of_the_program_leaves_the_outputs_safe() {
     site.until("the lock is released", |site| site.sim.state().relays[4]).await;
     let sim = site.finish().await;
     assert!(!sim.state().relays[4]);
+}
+
+#[tokio::test]
+async fn a_task_that_panics_is_noticed_and_leaves_the_outputs_safe() {
+    let mut site = Site::start(Wish::default()).await;
+    site.sim.set_input(INPUT_EXIT_BUTTON, Some(true)).unwrap();
+    site.until("the lock is released", |site| site.sim.state().relays[4]).await;
+    site.gate.tasks.spawn_infallible("unlucky", async { panic!("on purpose") });
+    let ended = site.gate.ended().await;
+    assert_eq!((ended.task.as_str(), ended.fault.as_deref()), ("unlucky", Some("it panicked")));
+    site.finish().await;
 }

@@ -4,7 +4,7 @@
 //! new version is announced: an erasure is confirmed only after that.
 
 use cardea_access::credential::{FaceMatch, PlateMatch};
-use cardea_access::grammar::Grammars;
+use cardea_access::grammar::{Grammar, Grammars};
 use cardea_access::id::{SubjectId, TemplateId};
 use cardea_access::plate::Plate;
 use cardea_access::rules::{FaceGrant, Grant, PlateGrant, RuleSet};
@@ -75,13 +75,15 @@ impl Knowledge {
 
     fn add_plate(&mut self, held: &PlateEntry) {
         // The cloud sends canonical text of whatever grammars its site uses, so every grammar is taken here.
-        let every = Grammars::new(cardea_access::grammar::Grammar::ALL);
+        let every = Grammars::new(Grammar::ALL);
         match Plate::parse(&held.plate, &every) {
             Ok(plate) => {
                 let grant = PlateGrant { plate, subject: None, grant: grant(held.validity) };
                 self.rules.plates.insert(held.plate_id.as_str().into(), grant);
             }
-            Err(error) => tracing::warn!(plate_id = %held.plate_id, %error, "a held plate is unusable and admits nobody"),
+            Err(error) => {
+                tracing::warn!(plate_id = %held.plate_id, %error, "a held plate is unusable and admits nobody");
+            }
         }
     }
 
@@ -130,6 +132,12 @@ impl Knowledge {
             }
         }
     }
+}
+
+/// Whether the likeliest text has the shape of a plate, of whatever country. Lettering on a car or a wall does not, mostly,
+/// and refusing it entry is no news.
+pub(crate) fn could_be_a_plate(reading: &TrackReading) -> bool {
+    reading.best().is_some_and(|(text, _)| Grammar::ALL.iter().any(|grammar| grammar.matches(text)))
 }
 
 fn grant(validity: Validity) -> Grant {

@@ -72,8 +72,7 @@ pub(crate) fn start(
     cancel: &CancellationToken,
 ) -> Result<(), UnknownDevice> {
     let Parts { hardware, store, clock, status, links, captures, calibration } = parts;
-    let points =
-        config.access_points.iter().map(|p| Point::new(p, &hardware)).collect::<Result<Vec<_>, _>>()?;
+    let points = config.access_points.iter().map(|p| Point::new(p, &hardware)).collect::<Result<Vec<_>, _>>()?;
     let signals = Signals::start(&points, &hardware);
     let by_id = points.iter().enumerate().map(|(i, point)| (point.id.clone(), i)).collect();
     let (loaded_sender, loaded) = mpsc::channel(1);

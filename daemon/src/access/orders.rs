@@ -2,9 +2,7 @@
 //! machines report.
 
 use cardea_access::command::RemoteCommand;
-use cardea_access::credential::{
-    Evidence, FaceEvidence, Liveness, Origin, PlateEvidence, RemoteOpen,
-};
+use cardea_access::credential::{Evidence, FaceEvidence, Liveness, Origin, PlateEvidence, RemoteOpen};
 use cardea_access::decide::{Decision, decide};
 use cardea_access::machine::{Alarm, Command, Fault, GrantId, NotDone, Report};
 use cardea_access::request::{AccessRequest, Direction};
@@ -14,6 +12,7 @@ use cardea_protocol::message::CommandOutcome;
 use tokio::time::Instant;
 
 use super::grants::Grant;
+use super::knowledge;
 use super::machine::{Happening, Role};
 use super::point::Boards;
 use super::record::record;
@@ -30,19 +29,21 @@ impl AccessTask {
             return;
         }
         let begun = Instant::now();
-        let (evidence, needed) = match &seen {
+        let limits = &self.knowledge.rules.limits;
+        // Whether a refusal would stand: enough frames were seen, and what was read could be a plate at all.
+        let (evidence, settled) = match &seen {
             Seen::Plate(reading) => {
                 let best = self.knowledge.match_plate(reading);
                 let vehicle = point.vehicle();
-                let needed = self.knowledge.rules.limits.plate_min_frames;
-                (Evidence::Plate(PlateEvidence { best, frames, in_zone: true, vehicle }), needed)
+                let settled = frames >= limits.plate_min_frames && knowledge::could_be_a_plate(reading);
+                (Evidence::Plate(PlateEvidence { best, frames, in_zone: true, vehicle }), settled)
             }
             Seen::Face(probe) => {
                 let best = self.knowledge.match_face(probe);
                 // No model of the base pack judges liveness; `biometrics.unknown_liveness` says what that counts.
                 let liveness = Liveness::Unknown;
-                let needed = self.knowledge.rules.limits.face_min_frames;
-                (Evidence::Face(FaceEvidence { best, frames, in_zone: true, liveness }), needed)
+                let settled = frames >= limits.face_min_frames;
+                (Evidence::Face(FaceEvidence { best, frames, in_zone: true, liveness }), settled)
             }
         };
         drop(seen);
@@ -52,7 +53,7 @@ impl AccessTask {
         if decision.is_allowed() {
             self.memo.granted(key, self.clock.monotonic());
             self.open(Grant::new(key.point, Some(key), event, None)).await;
-        } else if self.memo.refused(key, decision.reason, frames >= needed) {
+        } else if self.memo.refused(key, decision.reason, settled) {
             self.record(key.point, event);
         }
     }
@@ -174,8 +175,6 @@ impl AccessTask {
     /// A machine reports.
     pub(super) fn report(&mut self, i: usize, report: Report) {
         match report {
-            // Sent when the relay has been acknowledged, which is more than the machine knows.
-            Report::Accepted { .. } => {}
             Report::Confirmed { grant } => {
                 if let Some(event) = self.grants.confirmed(grant).and_then(|grant| grant.event) {
                     self.record(i, event);
@@ -194,8 +193,9 @@ impl AccessTask {
             Report::State(state) => self.tell(i, EventKind::AccessPointState { state: state.code().to_owned() }),
             Report::Alarm(alarm) => self.alarm(i, alarm_name(alarm).to_owned()),
             Report::AlarmCleared(alarm) => self.alarm(i, format!("{}-cleared", alarm_name(alarm))),
-            // The board's own event and the state `fault` have said it.
-            Report::Fault(Fault::BoardLost) | Report::FaultCleared(Fault::BoardLost) => {}
+            // The answer is sent when the relay has been acknowledged, which is more than the machine knows; of a lost board
+            // its own event and the state `fault` speak.
+            Report::Accepted { .. } | Report::Fault(Fault::BoardLost) | Report::FaultCleared(Fault::BoardLost) => {}
             Report::Fault(fault) => self.alarm(i, fault.code().to_owned()),
             Report::FaultCleared(fault) => self.alarm(i, format!("{}-cleared", fault.code())),
         }

@@ -60,8 +60,7 @@ pub struct UnknownDevice {
 impl Point {
     /// Finds the equipment of `config` in `hardware`.
     pub(crate) fn new(config: &AccessPointConfig, hardware: &Hardware) -> Result<Self, UnknownDevice> {
-        let unknown =
-            |device: &str| UnknownDevice { access_point: config.id().clone(), device: device.to_owned() };
+        let unknown = |device: &str| UnknownDevice { access_point: config.id().clone(), device: device.to_owned() };
         let mut outputs = Vec::new();
         let mut board_health = Vec::new();
         for (key, name) in config.outputs() {

@@ -164,7 +164,13 @@ impl AccessTask {
     }
 
     /// Hands `command`, decided at `decided`, to its board. Answers whether there is anything to switch.
-    pub(super) async fn switch(&mut self, i: usize, command: Command, grant: Option<GrantId>, decided: Monotonic) -> bool {
+    pub(super) async fn switch(
+        &mut self,
+        i: usize,
+        command: Command,
+        grant: Option<GrantId>,
+        decided: Monotonic,
+    ) -> bool {
         let Some(actuation) = self.points[i].actuation(command) else { return false };
         if self.clock.monotonic().since_ms(decided) > LATE_MS {
             tracing::warn!(access_point = %self.points[i].id, ?command, "not done: too late after its decision");

@@ -52,8 +52,9 @@ fn reduce(frame: &Frame) -> Vec<f32> {
             for i in 0..SAMPLES * SAMPLES {
                 let x = (column * SAMPLES + i % SAMPLES) * width / (GRID.0 * SAMPLES);
                 let y = (row * SAMPLES + i / SAMPLES) * height / (GRID.1 * SAMPLES);
-                let [r, g, b] = frame.pixel(x, y).unwrap_or_default();
-                sum += 0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b);
+                let [red, green, blue] = frame.pixel(x, y).unwrap_or_default();
+                // Rec. 601.
+                sum += 0.299 * f32::from(red) + 0.587 * f32::from(green) + 0.114 * f32::from(blue);
             }
             grid.push(sum / (SAMPLES * SAMPLES) as f32);
         }
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_that_changes_its_resolution_starts_anew_and_a_tiny_frame_is_no_problem() {
+    fn a_frame_of_another_size_is_compared_all_the_same() {
         let mut presence = Presence::default();
         presence.changed(&scene(80, false));
         assert!(!presence.changed(&Frame::filled(3, 2, [80; 3])));

@@ -20,12 +20,13 @@ use cardea_protocol::clock::SharedClock;
 use cardea_protocol::id::BootId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::{Store, StoreError};
-pub use status::{CaptureStatus, HoldingsStatus, RecentDecision, Status, StatusBoard};
+use crate::sync::SyncStatus;
+pub use status::{CaptureStatus, CloudStatus, HoldingsStatus, RecentDecision, Status, StatusBoard};
 
 /// Who connects gets the status within this time, or is let go.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -77,6 +78,7 @@ pub(crate) struct Sources {
     pub(crate) store: Store,
     pub(crate) clock: SharedClock,
     pub(crate) boot_id: BootId,
+    pub(crate) sync_status: watch::Receiver<SyncStatus>,
 }
 
 /// The socket, listening.
@@ -95,7 +97,9 @@ impl Listening {
         let failed = |source| LocalError::Bind { path: path.to_owned(), source };
         match std::fs::symlink_metadata(path) {
             Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path).map_err(failed)?,
-            Ok(_) => return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket"))),
+            Ok(_) => {
+                return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket")));
+            }
             Err(_) => {}
         }
         let listener = UnixListener::bind(path).map_err(failed)?;
@@ -178,6 +182,7 @@ impl Sources {
             boot_id: self.boot_id.clone(),
             at: now.wall,
             rss_bytes: resident_bytes(),
+            cloud: CloudStatus::from(&*self.sync_status.borrow()),
             access_points: posted.access_points.clone(),
             devices: posted.devices.clone(),
             holdings: HoldingsStatus {
@@ -219,6 +224,7 @@ mod tests {
             store: Store::in_memory(options).unwrap(),
             clock: ManualClock::at(cardea_access::time::Timestamp(1_000)),
             boot_id: BootId::random(),
+            sync_status: watch::channel(SyncStatus::Unclaimed).1,
         }
     }
 
@@ -233,7 +239,7 @@ mod tests {
         let status = ask(&path).await.unwrap();
         assert_eq!(status.boot_id, sources.boot_id);
         assert!(status.rss_bytes > Some(1 << 20));
-        assert_eq!(status.holdings.freshness_age_ms, None);
+        assert_eq!((status.holdings.freshness_age_ms, status.cloud), (None, CloudStatus::Unclaimed));
         assert!(matches!(Listening::bind(&path).await, Err(LocalError::Taken { .. })));
         cancel.cancel();
         serving.await.unwrap();

@@ -10,6 +10,8 @@ use cardea_protocol::id::{AccessPointId, BootId};
 use cardea_protocol::message::AccessPoint;
 use serde::{Deserialize, Serialize};
 
+use crate::sync::SyncStatus;
+
 /// Decisions remembered.
 const RECENT: usize = 32;
 
@@ -25,6 +27,8 @@ pub struct Status {
     pub at: Timestamp,
     /// Resident memory of the process, in bytes; `None` where the kernel does not tell.
     pub rss_bytes: Option<u64>,
+    /// The connection to the cloud.
+    pub cloud: CloudStatus,
     /// Barriers and doors.
     pub access_points: Vec<AccessPoint>,
     /// Boards and cameras by name: whether each answers; `None` before first contact.
@@ -35,6 +39,37 @@ pub struct Status {
     pub captures: BTreeMap<AccessPointId, CaptureStatus>,
     /// The last decisions, newest first.
     pub recent: Vec<RecentDecision>,
+}
+
+/// How things stand with the cloud.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum CloudStatus {
+    /// Nothing was tried yet.
+    Starting,
+    /// This controller was not claimed.
+    Unclaimed,
+    /// No session; it is tried again.
+    Offline {
+        /// Why.
+        why: String,
+    },
+    /// In session.
+    Online {
+        /// Whether the digests agreed when they were last compared.
+        in_sync: Option<bool>,
+    },
+}
+
+impl From<&SyncStatus> for CloudStatus {
+    fn from(status: &SyncStatus) -> Self {
+        match status {
+            SyncStatus::Starting => Self::Starting,
+            SyncStatus::Unclaimed => Self::Unclaimed,
+            SyncStatus::Offline { why } => Self::Offline { why: why.clone() },
+            SyncStatus::Online { in_sync } => Self::Online { in_sync: *in_sync },
+        }
+    }
 }
 
 /// What is held of the cloud's data.
@@ -142,6 +177,11 @@ impl StatusBoard {
             threshold: decision.threshold,
             timings: decision.timings,
         });
+    }
+
+    /// What the cameras' tasks have done.
+    pub fn captures(&self) -> BTreeMap<AccessPointId, CaptureStatus> {
+        self.posted().captures.clone()
     }
 
     pub(super) fn posted(&self) -> MutexGuard<'_, Posted> {

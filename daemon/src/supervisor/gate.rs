@@ -41,8 +41,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Starts everything that decides and acts. The outputs are put into their safe states first, by the boards' tasks,
-    /// while the models load. Where recognition cannot be had, buttons and orders still work, and an alarm says so.
+    /// Opens the hardware and starts everything that decides and acts.
     pub async fn start(
         config: &Config,
         clock: &SharedClock,
@@ -50,12 +49,23 @@ impl Gate {
         boot_id: &BootId,
     ) -> Result<(Self, SyncLinks), GateError> {
         let hardware = Arc::new(Hardware::open(&config.hardware())?);
+        Self::start_on(hardware, config, clock, store, boot_id).await
+    }
+
+    /// Starts everything that decides and acts on `hardware`, whose boards put their outputs into the safe states while the
+    /// models load. Where recognition cannot be had, buttons and orders still work, and an alarm says so.
+    pub(super) async fn start_on(
+        hardware: Arc<Hardware>,
+        config: &Config,
+        clock: &SharedClock,
+        store: &Store,
+        boot_id: &BootId,
+    ) -> Result<(Self, SyncLinks), GateError> {
         let (links, sync_links) = seam::links(store, clock, boot_id, first_equipment(config));
         let recognisers = load_recognisers(config, &links.outbox).await;
         let (status, cancel) = (StatusBoard::default(), CancellationToken::new());
         let mut tasks = Tasks::default();
-        let captures =
-            capture::start(config, &hardware, &recognisers, clock, &status, &mut tasks, &cancel);
+        let captures = capture::start(config, &hardware, &recognisers, clock, &status, &mut tasks, &cancel);
         let parts = access::Parts {
             hardware: Arc::clone(&hardware),
             store: store.clone(),

@@ -1,7 +1,7 @@
 //! Starts the tasks in order, watches them, and leaves the outputs safe however the program ends.
 //!
 //! ```text
-//! hardware (outputs safe) -> store -> models -> capture, access -> sync -> status socket
+//! status socket (one cardead per machine) -> hardware (outputs safe) -> store -> models -> capture, access -> sync
 //! ```
 //!
 //! A task that ends, in order or by a panic, ends the program: the outputs are made safe, the database is closed, and
@@ -10,10 +10,104 @@
 mod gate;
 mod tasks;
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use cardea_hardware::{DeviceError, Hardware};
+use cardea_protocol::clock::SharedClock;
+use cardea_protocol::event::EventKind;
+use cardea_protocol::id::BootId;
+use rand::rngs::StdRng;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::identity::StateDir;
+use crate::identity::files::FileError;
+use crate::local::{Listening, LocalError, Sources};
+use crate::seam::Outbox;
+use crate::store::{DeviceKey, DeviceKeyError, Store, StoreError, StoreOptions, machine_boot};
+use crate::sync::{self, SyncTask};
 
 pub use gate::{Gate, GateError};
 pub use tasks::{Ended, Tasks};
 
 /// How long tasks may take to end in order.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Why the program could not start, or could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The status socket cannot be had.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    /// The hardware's configuration cannot be used.
+    #[error(transparent)]
+    Hardware(#[from] DeviceError),
+    /// The gate cannot be started.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    State(#[from] FileError),
+    /// The key of the database.
+    #[error(transparent)]
+    DeviceKey(#[from] DeviceKeyError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A task ended that should not have.
+    #[error("the task {:?} ended: {}; the outputs were put into their safe states", .0.task, .0.fault.as_deref().unwrap_or("without a word"))]
+    Task(Ended),
+}
+
+/// Runs the controller until `cancel`, or until a task ends. However it ends, the outputs are in their safe states then.
+/// `rng` is to be seeded from the operating system.
+pub async fn run(config: Config, clock: SharedClock, rng: StdRng, cancel: CancellationToken) -> Result<(), RunError> {
+    // First of all: a second program must not touch what the first one drives.
+    let listening = Listening::bind(&config.local.socket).await?;
+    let hardware = Arc::new(Hardware::open(&config.hardware())?);
+    let running = serve(&config, &clock, rng, listening, Arc::clone(&hardware), &cancel).await;
+    // Also after a failed start, and again after an orderly end: it costs nothing.
+    hardware.shutdown().await;
+    running
+}
+
+async fn serve(
+    config: &Config,
+    clock: &SharedClock,
+    rng: StdRng,
+    listening: Listening,
+    hardware: Arc<Hardware>,
+    cancel: &CancellationToken,
+) -> Result<(), RunError> {
+    let state = StateDir::new(&config.state_dir);
+    let store = open_store(config, &state)?;
+    let boot_id = BootId::random();
+    let (mut gate, links) = Gate::start_on(hardware, config, clock, &store, &boot_id).await?;
+    let ended = gate.cancellation();
+    let (sync, sync_status) = SyncTask::new(state, store.clone(), Arc::clone(clock), rng, links, gate.embedder.clone());
+    gate.tasks.spawn_infallible("sync", sync::run(sync, ended.clone()));
+    let sources =
+        Sources { board: gate.status.clone(), store: store.clone(), clock: Arc::clone(clock), boot_id, sync_status };
+    gate.tasks.spawn_infallible("status socket", listening.serve(sources, ended));
+    Outbox::new(store.clone(), Arc::clone(clock)).push(None, EventKind::Controller { state: "started".to_owned() });
+    tracing::info!(access_points = config.access_points.len(), "at the gate");
+    let end = tokio::select! {
+        () = cancel.cancelled() => Ok(()),
+        ended = gate.ended() => Err(RunError::Task(ended)),
+    };
+    gate.shutdown().await;
+    store.checkpoint().await?;
+    end
+}
+
+/// The database of the state folder; both are made where they are missing.
+fn open_store(config: &Config, state: &StateDir) -> Result<Store, RunError> {
+    state.create()?;
+    let options = StoreOptions {
+        device_key: DeviceKey::load_or_create(&state.device_key())?,
+        events: config.events,
+        machine_boot: machine_boot(),
+    };
+    Ok(Store::open(&state.database(), options)?)
+}

@@ -45,7 +45,9 @@ impl Tasks {
         let (id, fault) = match self.set.join_next_with_id().await? {
             Ok((id, result)) => (id, result.err()),
             // The message of a panic has been printed where it happened.
-            Err(error) => (error.id(), Some(if error.is_panic() { "it panicked" } else { "it was aborted" }.to_owned())),
+            Err(error) => {
+                (error.id(), Some(if error.is_panic() { "it panicked" } else { "it was aborted" }.to_owned()))
+            }
         };
         Some(Ended { task: self.names.remove(&id).unwrap_or_default(), fault })
     }

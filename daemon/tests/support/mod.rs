@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
-use std::path::{Path, PathBuf};
+pub(crate) mod pictures;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +16,9 @@ use cardea_hardware::sim::physics::{BarrierConfig, DoorConfig, Edge, HouseConfig
 use cardea_hardware::sim::{Sim, SimConfig, SimHandle};
 use cardea_protocol::clock::{SharedClock, SystemClock};
 use cardea_protocol::event::{AccessDecision, Event, EventKind};
-use cardea_protocol::id::{AccessPointId, BootId, CommandId, ControllerId, PlateId, Revision, SubjectToken, TemplateId};
+use cardea_protocol::id::{
+    AccessPointId, BootId, CommandId, ControllerId, PlateId, Revision, SubjectToken, TemplateId,
+};
 use cardea_protocol::message::{AccessPoint, Change, Command, CommandOutcome, PlateEntry, TemplateEntry, Validity};
 use cardea_protocol::seal::{OpeningKey, SealingKey, seal};
 use tempfile::TempDir;
@@ -22,16 +26,16 @@ use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
 /// How long anything may take before a test gives up. Nothing waits for as long when all is well.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A simulated house and the gate that serves it.
-pub struct Site {
-    pub sim: SimHandle,
-    pub store: Store,
-    pub gate: Gate,
-    pub links: SyncLinks,
-    pub clock: SharedClock,
-    pub config: Config,
+pub(crate) struct Site {
+    pub(crate) sim: SimHandle,
+    pub(crate) store: Store,
+    pub(crate) gate: Gate,
+    pub(crate) links: SyncLinks,
+    pub(crate) clock: SharedClock,
+    pub(crate) config: Config,
     opener: Opener,
     sealing_key: SealingKey,
     revision: u64,
@@ -40,27 +44,23 @@ pub struct Site {
 
 /// How a test wants its site.
 #[derive(Default)]
-pub struct Wish {
+pub(crate) struct Wish {
     /// Added to `[recognition]`'s place: `None` for a site without models.
-    pub recognition: Option<(PathBuf, PathBuf)>,
+    pub(crate) recognition: Option<(PathBuf, PathBuf)>,
     /// Added to the configuration, for example a `[biometrics]` section.
-    pub sections: String,
+    pub(crate) sections: String,
     /// Keys added to the barrier, and to the door.
-    pub barrier: String,
-    pub door: String,
+    pub(crate) barrier: String,
+    pub(crate) door: String,
     /// Whether a person at the door walks in once it is released.
-    pub auto_push: bool,
+    pub(crate) auto_push: bool,
 }
 
 impl Site {
-    pub async fn start(wish: Wish) -> Self {
-        let house = HouseConfig {
-            barrier: BarrierConfig { travel_ms: 300, ..BarrierConfig::default() },
-            door: DoorConfig { auto_push: wish.auto_push, push_ms: 100, walk_ms: 300 },
-        };
-        let sim = Sim::start(SimConfig { house, ..SimConfig::default() }).await.unwrap();
+    pub(crate) async fn start(wish: Wish) -> Self {
+        let sim = house(wish.auto_push).await;
         let folder = tempfile::tempdir().unwrap();
-        let config = config(&sim, folder.path(), &wish);
+        let config = Config::parse(&config(&sim, &wish), &folder.path().join("cardead.toml")).unwrap();
         let clock: SharedClock = Arc::new(SystemClock);
         let options = StoreOptions {
             device_key: DeviceKey::from_bytes([9; 32]),
@@ -77,7 +77,7 @@ impl Site {
     }
 
     /// Waits until `done`.
-    pub async fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
+    pub(crate) async fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
         let waiting = async {
             while !done(self) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -91,16 +91,16 @@ impl Site {
     }
 
     /// What the cloud would be told.
-    pub fn equipment(&self) -> Vec<AccessPoint> {
+    pub(crate) fn equipment(&self) -> Vec<AccessPoint> {
         self.links.equipment.borrow().clone()
     }
 
-    pub fn state_of(&self, id: &str) -> String {
+    pub(crate) fn state_of(&self, id: &str) -> String {
         self.equipment().into_iter().find(|point| point.id.as_str() == id).unwrap().state
     }
 
     /// Everything in the outbox.
-    pub async fn events(&self) -> Vec<Event> {
+    pub(crate) async fn events(&self) -> Vec<Event> {
         let (mut all, mut after) = (Vec::new(), 0);
         loop {
             let next = self.store.events(after).await.unwrap();
@@ -113,18 +113,18 @@ impl Site {
     }
 
     /// The decisions recorded so far, oldest first.
-    pub async fn decisions(&self) -> Vec<AccessDecision> {
+    pub(crate) async fn decisions(&self) -> Vec<AccessDecision> {
         let events = self.events().await.into_iter();
         events.filter_map(|event| if let EventKind::AccessDecision(d) = event.kind { Some(d) } else { None }).collect()
     }
 
     /// Waits until a decision with this reason is recorded.
-    pub async fn decision(&self, reason: &str) -> AccessDecision {
+    pub(crate) async fn decision(&self, reason: &str) -> AccessDecision {
         self.decision_after(0, reason).await
     }
 
     /// Waits until a decision with this reason is recorded after the first `skip` decisions.
-    pub async fn decision_after(&self, skip: usize, reason: &str) -> AccessDecision {
+    pub(crate) async fn decision_after(&self, skip: usize, reason: &str) -> AccessDecision {
         let waiting = async {
             loop {
                 let found = self.decisions().await.into_iter().skip(skip).find(|d| d.reason == reason);
@@ -136,12 +136,14 @@ impl Site {
         };
         match tokio::time::timeout(PATIENCE, waiting).await {
             Ok(found) => found,
-            Err(_) => panic!("no decision {reason}: {:?} {}", self.decisions().await, self.describe()),
+            Err(elapsed) => {
+                panic!("no decision {reason}, {elapsed}: {:?} {}", self.decisions().await, self.describe())
+            }
         }
     }
 
     /// Applies one change of the log and states that it is current; waits until the gate works by it.
-    pub async fn apply(&mut self, change: Change) {
+    pub(crate) async fn apply(&mut self, change: Change) {
         let from = Revision(self.revision);
         self.revision += 1;
         let batch = ChangesBatch { from, to: Revision(self.revision), changes: vec![change] };
@@ -152,24 +154,25 @@ impl Site {
     }
 
     /// The cloud says that what is held is current.
-    pub async fn state_fresh(&self) {
+    pub(crate) async fn state_fresh(&self) {
         let (now, mono) = (self.clock.now(), self.clock.monotonic());
         assert!(self.store.keep_freshness(Revision(self.revision), now, mono).await.unwrap());
     }
 
-    pub async fn admit_plate(&mut self, id: &str, plate: &str) {
+    pub(crate) async fn admit_plate(&mut self, id: &str, plate: &str) {
         let plate_id = PlateId::new(id).unwrap();
-        self.apply(Change::PlateAdmitted(PlateEntry { plate_id, plate: plate.into(), validity: Validity::ALWAYS })).await;
+        self.apply(Change::PlateAdmitted(PlateEntry { plate_id, plate: plate.into(), validity: Validity::ALWAYS }))
+            .await;
     }
 
-    pub async fn add_template(&mut self, id: &str, subject: &SubjectToken, plaintext: &[u8]) {
+    pub(crate) async fn add_template(&mut self, id: &str, subject: &SubjectToken, plaintext: &[u8]) {
         let template_id = TemplateId::new(id).unwrap();
         let sealed = seal(&self.sealing_key, &self.opener.controller, &template_id, plaintext).unwrap();
         self.apply(Change::TemplateAdded(TemplateEntry { template_id, subject: subject.clone(), sealed })).await;
     }
 
     /// An order from the cloud, as sync hands it over.
-    pub fn order(&self, access_point: &str) -> Command {
+    pub(crate) fn order(&self, access_point: &str) -> Command {
         Command {
             command_id: CommandId::random(),
             boot_id: self.links.boot_id.clone(),
@@ -179,7 +182,7 @@ impl Site {
     }
 
     /// Hands an order over and collects all its outcomes.
-    pub async fn outcomes(&self, command: Command, first_seen: bool) -> Vec<CommandOutcome> {
+    pub(crate) async fn outcomes(&self, command: Command, first_seen: bool) -> Vec<CommandOutcome> {
         let (outcome, mut outcomes) = mpsc::channel(4);
         self.links.commands.send(CommandRequest { command, first_seen, outcome }).await.unwrap();
         let mut all = Vec::new();
@@ -193,13 +196,13 @@ impl Site {
     }
 
     /// The rising edges of a relay since the start.
-    pub fn pulses(&self, name: &str) -> usize {
+    pub(crate) fn pulses(&self, name: &str) -> usize {
         let rising = |edge: &&Edge| edge.line == Line::Relay && edge.name == name && edge.on;
         self.sim.history(0).iter().filter(rising).count()
     }
 
     /// Ends the gate, and checks what must hold in every test.
-    pub async fn finish(self) -> SimHandle {
+    pub(crate) async fn finish(self) -> SimHandle {
         self.gate.shutdown().await;
         let state = self.sim.state();
         assert!(!state.barrier.struck, "the boom came down on a car");
@@ -208,14 +211,25 @@ impl Site {
     }
 }
 
-fn config(sim: &SimHandle, folder: &Path, wish: &Wish) -> Config {
+/// A simulated house whose parts move fast.
+pub(crate) async fn house(auto_push: bool) -> SimHandle {
+    let house = HouseConfig {
+        barrier: BarrierConfig { travel_ms: 300, ..BarrierConfig::default() },
+        door: DoorConfig { auto_push, push_ms: 100, walk_ms: 300 },
+    };
+    Sim::start(SimConfig { house, ..SimConfig::default() }).await.unwrap()
+}
+
+/// The text of a configuration for the controller of that house.
+pub(crate) fn config(sim: &SimHandle, wish: &Wish) -> String {
     let (plate, face, recognition) = match &wish.recognition {
         Some((pack, library)) => {
-            (r#""plate", "#, r#""face", "#, format!("[recognition]\npack = {pack:?}\nonnxruntime = {library:?}\n"))
+            let (pack, library) = (pack.display(), library.display());
+            (r#""plate", "#, r#""face", "#, format!("[recognition]\npack = '{pack}'\nonnxruntime = '{library}'\n"))
         }
         None => ("", "", String::new()),
     };
-    let text = format!(
+    format!(
         r#"
 state_dir = "state"
 {sections}
@@ -275,8 +289,7 @@ release_ms = 1000
         lines = lines(),
         plate_cam = sim.snapshot_url("plate-cam"),
         face_cam = sim.snapshot_url("face-cam"),
-    );
-    Config::parse(&text, &folder.join("cardead.toml")).unwrap()
+    )
 }
 
 /// The channels of the simulated house.

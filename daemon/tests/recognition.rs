@@ -1,0 +1,154 @@
+//! Cars and people before the cameras: the whole way from a picture over HTTP to a relay over Modbus, with real models.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use std::time::Duration;
+
+use cardea_hardware::sim::physics::INPUT_LOOP;
+use cardea_protocol::id::{ErasureId, SubjectToken};
+use cardea_protocol::message::Change;
+use support::pictures::{at_the_door, empty_scene, enrol, recognition, sample};
+use support::{Site, Wish};
+
+/// The plates on the two rendered cars.
+const KNOWN: &str = "A123BC77";
+const UNKNOWN: &str = "K777MP199";
+
+fn wish() -> Wish {
+    Wish { recognition: Some(recognition()), auto_push: true, ..Wish::default() }
+}
+
+fn resident() -> SubjectToken {
+    SubjectToken::new("5f0c2f0e-8a1b-4c5e-9d1e-0a1b2c3d4e5f").unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registered_plate_on_the_loop_raises_the_boom_until_the_car_has_gone() {
+    let mut site = Site::start(wish()).await;
+    site.admit_plate("plate-1", KNOWN).await;
+    site.admit_plate("plate-2", "A123BC777").await;
+    site.sim.set_picture("plate-cam", sample("car-known.jpg")).unwrap();
+    site.sim.set_input(INPUT_LOOP, Some(true)).unwrap();
+    let decision = site.decision("plate-admitted").await;
+    assert_eq!(decision.plate_id.unwrap().as_str(), "plate-1");
+    assert!(decision.score > decision.threshold);
+    let t = decision.timings;
+    let stages = [t.capture_ms, t.detect_ms, t.read_ms, t.decide_ms, t.relay_ms];
+    assert!(stages.iter().all(|ms| ms.is_some_and(|ms| ms >= 0.0)), "{stages:?}");
+    site.until("the boom is up", |site| site.state_of("barrier-1") == "open").await;
+    // The car stands there for longer than the boom would wait for one: one decision, one pulse, and no closing.
+    tokio::time::sleep(Duration::from_millis(3_500)).await;
+    assert_eq!((site.pulses("open"), site.pulses("close"), site.decisions().await.len()), (1, 0, 1));
+    site.sim.set_picture("plate-cam", sample("yard.jpg")).unwrap();
+    site.sim.set_input(INPUT_LOOP, Some(false)).unwrap();
+    site.until("the boom is down", |site| site.state_of("barrier-1") == "closed").await;
+    site.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unregistered_plate_is_refused_once_and_admitted_as_soon_as_it_is_registered() {
+    let mut site = Site::start(wish()).await;
+    site.admit_plate("plate-1", KNOWN).await;
+    site.sim.set_picture("plate-cam", sample("car-unknown.jpg")).unwrap();
+    site.sim.set_input(INPUT_LOOP, Some(true)).unwrap();
+    let refusal = site.decision("plate-unknown").await;
+    assert!(!refusal.granted && refusal.plate_id.is_none());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!((site.pulses("open"), site.decisions().await.len()), (0, 1));
+    // Its owner registers it while the car still stands there.
+    site.admit_plate("plate-2", UNKNOWN).await;
+    assert_eq!(site.decision("plate-admitted").await.plate_id.unwrap().as_str(), "plate-2");
+    site.until("the boom is up", |site| site.state_of("barrier-1") == "open").await;
+    site.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plate_without_a_car_on_the_loop_moves_nothing() {
+    let mut site = Site::start(wish()).await;
+    site.admit_plate("plate-1", KNOWN).await;
+    site.sim.set_picture("plate-cam", sample("car-known.jpg")).unwrap();
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!((site.pulses("open"), site.decisions().await.len()), (0, 0));
+    site.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plate_in_the_background_moves_nothing() {
+    // The zone is the left quarter; the car stands in the middle.
+    let zone = "zone = [[0.0, 0.0], [0.25, 0.0], [0.25, 1.0], [0.0, 1.0]]".to_owned();
+    let mut site = Site::start(Wish { barrier: zone, ..wish() }).await;
+    site.admit_plate("plate-1", KNOWN).await;
+    site.sim.set_picture("plate-cam", sample("car-known.jpg")).unwrap();
+    site.sim.set_input(INPUT_LOOP, Some(true)).unwrap();
+    site.until("it was seen outside", |site| {
+        site.gate.status.captures().values().any(|capture| capture.outside_zone >= 3)
+    })
+    .await;
+    assert_eq!((site.pulses("open"), site.decisions().await.len()), (0, 0));
+    site.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resident_walks_in_a_stranger_does_not_and_an_erased_resident_does_not_either() {
+    let mut site = Site::start(wish()).await;
+    site.sim.set_picture("face-cam", empty_scene()).unwrap();
+    site.add_template("template-1", &resident(), &enrol("grace_hopper.jpg")).await;
+
+    site.sim.set_picture("face-cam", at_the_door("astronaut.png")).unwrap();
+    let refusal = site.decision("face-below-threshold").await;
+    assert!(!refusal.granted && refusal.subject.is_none() && refusal.score < refusal.threshold);
+    assert_eq!(site.pulses("lock"), 0);
+
+    site.sim.set_picture("face-cam", empty_scene()).unwrap();
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    site.sim.set_person(true);
+    site.sim.set_picture("face-cam", at_the_door("grace_hopper.jpg")).unwrap();
+    let decision = site.decision("face-admitted").await;
+    assert_eq!(decision.subject, Some(resident()));
+    site.until("the door was opened", |site| site.sim.state().door.open).await;
+    site.sim.set_picture("face-cam", empty_scene()).unwrap();
+    site.until("it is shut and locked", |site| site.state_of("door-1") == "closed" && !site.sim.state().relays[4])
+        .await;
+
+    let before = site.decisions().await.len();
+    site.apply(Change::SubjectErased { erasure: ErasureId::random(), subject: resident() }).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    site.sim.set_picture("face-cam", at_the_door("grace_hopper.jpg")).unwrap();
+    let refusal = site.decision_after(before, "face-unknown").await;
+    assert!(!refusal.granted && refusal.subject.is_none());
+    site.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn past_the_staleness_limit_a_face_is_refused_and_a_plate_still_admitted() {
+    let sections = "[biometrics]\nmax_staleness_s = 1\n".to_owned();
+    let mut site = Site::start(Wish { sections, ..wish() }).await;
+    site.sim.set_picture("face-cam", empty_scene()).unwrap();
+    site.admit_plate("plate-1", KNOWN).await;
+    site.add_template("template-1", &resident(), &enrol("grace_hopper.jpg")).await;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    site.sim.set_picture("face-cam", at_the_door("grace_hopper.jpg")).unwrap();
+    assert!(!site.decision("face-stale").await.granted);
+    assert_eq!(site.pulses("lock"), 0);
+    site.sim.set_picture("plate-cam", sample("car-known.jpg")).unwrap();
+    site.sim.set_input(INPUT_LOOP, Some(true)).unwrap();
+    assert!(site.decision("plate-admitted").await.granted);
+    // The network is back: the same face, still at the door, is admitted.
+    site.state_fresh().await;
+    assert!(site.decision("face-admitted").await.granted);
+    site.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_usable_pack_orders_still_open_and_an_alarm_says_so() {
+    let (_, library) = recognition();
+    let nowhere = std::env::temp_dir().join("no-such-pack");
+    let site = Site::start(Wish { recognition: Some((nowhere, library)), ..Wish::default() }).await;
+    site.outcomes(site.order("barrier-1"), true).await;
+    assert_eq!(site.pulses("open"), 1);
+    let events = serde_json::to_string(&site.events().await).unwrap();
+    assert!(events.contains("recognition-unavailable"));
+    site.finish().await;
+}
