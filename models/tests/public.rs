@@ -4,60 +4,17 @@
 
 mod support;
 
-use std::collections::HashMap;
-use std::fs;
-use std::path::Path;
-
-use cardea_models::{FacePipeline, Frame, Pack, Template, TrackReading};
+use cardea_models::{Frame, Pack, TrackReading};
+use support::pictures::{picture, rows, verify};
 use support::{linked_pack, runtime, shared};
-
-fn picture(path: &Path) -> Frame {
-    Frame::decode(&fs::read(path).unwrap()).unwrap()
-}
-
-fn rows(path: &Path) -> Vec<Vec<String>> {
-    let text = fs::read_to_string(path).unwrap();
-    text.lines().skip(1).map(|line| line.split(',').map(|field| field.trim().to_owned()).collect()).collect()
-}
-
-/// The template of the face nearest to the centre, as LFW means it.
-fn central(pipeline: &mut FacePipeline, frame: &Frame) -> Option<Template> {
-    let centre = cardea_models::Point::new(frame.width() as f32 / 2.0, frame.height() as f32 / 2.0);
-    let distance = |face: &cardea_models::FaceDetection| face.landmarks[2].distance(centre);
-    let faces = pipeline.run(frame).unwrap().faces;
-    let face = faces.into_iter().min_by(|a, b| distance(&a.detection).total_cmp(&distance(&b.detection)))?;
-    face.template
-}
-
-/// Share of the first `count` pairs of LFW View 2 that the pack's threshold decides rightly.
-fn verification_accuracy(pipeline: &mut FacePipeline, folder: &Path, count: usize) -> f64 {
-    let threshold = pipeline.embedder().threshold().value;
-    let mut templates: HashMap<String, Option<Template>> = HashMap::new();
-    let pairs: Vec<_> = rows(&folder.join("pairs.csv")).into_iter().step_by(9).take(count).collect();
-    let mut right = 0;
-    for pair in &pairs {
-        for name in &pair[1..3] {
-            if !templates.contains_key(name) {
-                let template = central(pipeline, &picture(&folder.join("images").join(name)));
-                templates.insert(name.clone(), template);
-            }
-        }
-        let accepted = match (&templates[&pair[1]], &templates[&pair[2]]) {
-            (Some(a), Some(b)) => a.compare(b).unwrap() >= threshold,
-            _ => false,
-        };
-        right += usize::from(accepted == (pair[3] == "1"));
-    }
-    right as f64 / pairs.len() as f64
-}
 
 #[test]
 fn yunet_and_face_reid_tell_people_apart() {
     let Some(shared) = shared() else { return };
     let pack = linked_pack("public.toml", &shared.join("models"));
     let mut pipeline = Pack::load(pack.path(), &runtime(), 2).unwrap().take_face_pipeline().unwrap();
-    let accuracy = verification_accuracy(&mut pipeline, &shared.join("eval/faces/lfw"), 40);
-    assert!(accuracy >= 0.95, "{accuracy}");
+    let verified = verify(&mut pipeline, &shared.join("eval/faces/lfw"), 40);
+    assert!(verified.share_right() >= 0.95, "{verified:?}");
 }
 
 #[test]
@@ -65,8 +22,8 @@ fn the_small_public_pack_tells_people_apart() {
     let Some(shared) = shared() else { return };
     let pack = linked_pack("public_small.toml", &shared.join("models"));
     let mut pipeline = Pack::load(pack.path(), &runtime(), 2).unwrap().take_face_pipeline().unwrap();
-    let accuracy = verification_accuracy(&mut pipeline, &shared.join("eval/faces/lfw"), 40);
-    assert!(accuracy >= 0.95, "{accuracy}");
+    let verified = verify(&mut pipeline, &shared.join("eval/faces/lfw"), 40);
+    assert!(verified.share_right() >= 0.95, "{verified:?}");
 }
 
 #[test]

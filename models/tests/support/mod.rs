@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 pub(crate) mod onnx;
+pub(crate) mod pictures;
 
 use std::path::{Path, PathBuf};
 
