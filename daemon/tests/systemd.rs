@@ -1,6 +1,6 @@
 //! What is installed beside the program fits it: units, users, folders, device rules, the example configuration.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -45,7 +45,7 @@ enum Command {
     /// Say what is wrong here and what to do about it
     Check(check::CheckArgs),
     /// Get this controller's identity with a one-time code from the operator
-    Claim(claim::ClaimArgs),
+    Claim(Box<claim::ClaimArgs>),
     /// Print the effective configuration, or an example
     Config(config::ConfigArgs),
     /// Ask the running controller how it is
@@ -96,7 +96,7 @@ pub async fn execute(cli: Cli) -> Result<ExitCode, CliError> {
     match cli.command {
         Command::Run(args) => run::run(args).await,
         Command::Check(args) => check::run(args).await,
-        Command::Claim(args) => claim::run(args).await,
+        Command::Claim(args) => claim::run(*args).await,
         Command::Config(args) => config::run(&args),
         Command::Status(args) => status::run(args).await,
     }

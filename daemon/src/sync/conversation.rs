@@ -27,9 +27,9 @@ const TICK: Duration = Duration::from_secs(5);
 /// A cloud that says nothing for so many freshness intervals has forgotten this session…
 const SILENT_INTERVALS: u32 = 3;
 /// …but is given this time at least.
-const SILENT_AT_LEAST: Duration = Duration::from_secs(20);
+const SILENT_AT_LEAST: Duration = Duration::from_secs(10);
 /// How often the clock floor is raised, and the certificate's age looked at.
-const UPKEEP: Duration = Duration::from_secs(60);
+const UPKEEP: Duration = Duration::from_mins(1);
 /// Outcomes of one command: accepted, then one more.
 const OUTCOMES: usize = 4;
 /// The access task still works on another order; nothing waits.

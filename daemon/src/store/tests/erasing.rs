@@ -25,7 +25,7 @@ async fn erased_bytes_are_in_no_file() {
     let erasure = ErasureId::new("e-1").unwrap();
     let order = Change::SubjectErased { erasure: erasure.clone(), subject: token(2) };
     let applied = changes(&store, &site, 60, vec![order]).await;
-    assert_eq!(applied.erased, [erasure.clone()]);
+    assert_eq!(applied.erased, std::slice::from_ref(&erasure));
 
     for (bytes, id) in ciphertexts.iter().zip((0..60).filter(|id| id % 6 == 2)) {
         for piece in bytes.chunks_exact(16).chain(biometric(id).chunks_exact(16)) {

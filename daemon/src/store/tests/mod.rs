@@ -50,7 +50,7 @@ fn plate_id(n: usize) -> PlateId {
 }
 
 fn plate(n: usize, text: &str) -> PlateEntry {
-    let validity = Validity { from: None, until: (n % 2 == 0).then_some(Timestamp(1_000)) };
+    let validity = Validity { from: None, until: n.is_multiple_of(2).then_some(Timestamp(1_000)) };
     PlateEntry { plate_id: plate_id(n), plate: text.to_owned(), validity }
 }
 
