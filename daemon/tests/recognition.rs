@@ -6,15 +6,16 @@ mod support;
 
 use std::time::Duration;
 
+use cardea_hardware::sim::Fault;
 use cardea_hardware::sim::physics::INPUT_LOOP;
 use cardea_protocol::id::{ErasureId, SubjectToken};
 use cardea_protocol::message::Change;
 use support::pictures::{at_the_door, empty_scene, enrol, recognition, sample};
 use support::{Site, Wish};
 
-/// The plates on the two rendered cars.
+/// The plate of `car-day.jpg`, `car-night.jpg` and `car-dirt.jpg`, and that of `car-other.jpg`: the first is a part of it.
 const KNOWN: &str = "A123BC77";
-const UNKNOWN: &str = "K777MP199";
+const OTHER: &str = "A123BC777";
 
 fn wish() -> Wish {
     Wish { recognition: Some(recognition()), auto_push: true, ..Wish::default() }
@@ -29,7 +30,7 @@ async fn a_registered_plate_on_the_loop_raises_the_boom_until_the_car_has_gone()
     let mut site = Site::start(wish()).await;
     site.admit_plate("plate-1", KNOWN).await;
     site.admit_plate("plate-2", "A123BC777").await;
-    site.sim.set_picture("plate-cam", sample("car-known.jpg")).unwrap();
+    site.sim.set_picture("plate-cam", sample("car-day.jpg")).unwrap();
     site.sim.set_input(INPUT_LOOP, Some(true)).unwrap();
     let decision = site.decision("plate-admitted").await;
     assert_eq!(decision.plate_id.unwrap().as_str(), "plate-1");
@@ -48,17 +49,33 @@ async fn a_registered_plate_on_the_loop_raises_the_boom_until_the_car_has_gone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unregistered_plate_is_refused_once_and_admitted_as_soon_as_it_is_registered() {
+async fn dirt_and_night_do_not_keep_a_registered_car_out() {
     let mut site = Site::start(wish()).await;
     site.admit_plate("plate-1", KNOWN).await;
-    site.sim.set_picture("plate-cam", sample("car-unknown.jpg")).unwrap();
+    for (i, picture) in ["car-dirt.jpg", "car-night.jpg"].into_iter().enumerate() {
+        site.sim.set_picture("plate-cam", sample(picture)).unwrap();
+        site.sim.set_input(INPUT_LOOP, Some(true)).unwrap();
+        site.decision_after(i, "plate-admitted").await;
+        site.until("the boom is up", |site| site.state_of("barrier-1") == "open").await;
+        site.sim.set_input(INPUT_LOOP, Some(false)).unwrap();
+        site.until("the boom is down", |site| site.state_of("barrier-1") == "closed").await;
+    }
+    assert_eq!(site.pulses("open"), 2);
+    site.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plate_that_contains_a_registered_one_is_refused_once_and_admitted_when_registered_itself() {
+    let mut site = Site::start(wish()).await;
+    site.admit_plate("plate-1", KNOWN).await;
+    site.sim.set_picture("plate-cam", sample("car-other.jpg")).unwrap();
     site.sim.set_input(INPUT_LOOP, Some(true)).unwrap();
     let refusal = site.decision("plate-unknown").await;
     assert!(!refusal.granted && refusal.plate_id.is_none());
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!((site.pulses("open"), site.decisions().await.len()), (0, 1));
     // Its owner registers it while the car still stands there.
-    site.admit_plate("plate-2", UNKNOWN).await;
+    site.admit_plate("plate-2", OTHER).await;
     assert_eq!(site.decision("plate-admitted").await.plate_id.unwrap().as_str(), "plate-2");
     site.until("the boom is up", |site| site.state_of("barrier-1") == "open").await;
     site.finish().await;
@@ -68,7 +85,7 @@ async fn an_unregistered_plate_is_refused_once_and_admitted_as_soon_as_it_is_reg
 async fn a_plate_without_a_car_on_the_loop_moves_nothing() {
     let mut site = Site::start(wish()).await;
     site.admit_plate("plate-1", KNOWN).await;
-    site.sim.set_picture("plate-cam", sample("car-known.jpg")).unwrap();
+    site.sim.set_picture("plate-cam", sample("car-day.jpg")).unwrap();
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_eq!((site.pulses("open"), site.decisions().await.len()), (0, 0));
     site.finish().await;
@@ -80,7 +97,7 @@ async fn a_plate_in_the_background_moves_nothing() {
     let zone = "zone = [[0.0, 0.0], [0.25, 0.0], [0.25, 1.0], [0.0, 1.0]]".to_owned();
     let mut site = Site::start(Wish { barrier: zone, ..wish() }).await;
     site.admit_plate("plate-1", KNOWN).await;
-    site.sim.set_picture("plate-cam", sample("car-known.jpg")).unwrap();
+    site.sim.set_picture("plate-cam", sample("car-day.jpg")).unwrap();
     site.sim.set_input(INPUT_LOOP, Some(true)).unwrap();
     site.until("it was seen outside", |site| {
         site.gate.status.captures().values().any(|capture| capture.outside_zone >= 3)
@@ -132,12 +149,29 @@ async fn past_the_staleness_limit_a_face_is_refused_and_a_plate_still_admitted()
     site.sim.set_picture("face-cam", at_the_door("grace_hopper.jpg")).unwrap();
     assert!(!site.decision("face-stale").await.granted);
     assert_eq!(site.pulses("lock"), 0);
-    site.sim.set_picture("plate-cam", sample("car-known.jpg")).unwrap();
+    site.sim.set_picture("plate-cam", sample("car-day.jpg")).unwrap();
     site.sim.set_input(INPUT_LOOP, Some(true)).unwrap();
     assert!(site.decision("plate-admitted").await.granted);
     // The network is back: the same face, still at the door, is admitted.
     site.state_fresh().await;
     assert!(site.decision("face-admitted").await.granted);
+    site.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_was_unplugged_comes_back_by_itself() {
+    let mut site = Site::start(wish()).await;
+    site.add_template("template-1", &resident(), &enrol("grace_hopper.jpg")).await;
+    site.sim.set_picture("face-cam", at_the_door("grace_hopper.jpg")).unwrap();
+    let door = |site: &Site| site.equipment().into_iter().find(|point| point.id.as_str() == "door-1").unwrap();
+    site.sim.set_fault("face-cam", Fault::Dead).unwrap();
+    site.until("its loss is seen", |site| !door(site).reachable).await;
+    // Without its camera, the door still opens by order.
+    assert!(!site.outcomes(site.order("door-1"), true).await.is_empty());
+    let before = site.decisions().await.len();
+    site.sim.set_fault("face-cam", Fault::None).unwrap();
+    site.until("it is back", |site| door(site).reachable).await;
+    assert!(site.decision_after(before, "face-admitted").await.granted);
     site.finish().await;
 }
 

@@ -98,7 +98,11 @@ impl Watcher {
             Ok(frame) => {
                 let found = self.look(&frame).await;
                 self.take(found, &frame).await;
-                let wait = self.eye.pace.interval(self.setup.clock.monotonic(), self.track_since());
+                let wait = self.eye.pace.interval(
+                    self.setup.clock.monotonic(),
+                    self.track_since(),
+                    self.setup.vehicle_loop.is_some(),
+                );
                 self.rest_until(begun + wait).await;
             }
             Err(error) => {
