@@ -147,6 +147,12 @@ impl Broker {
         end_client(&self.context, controller.as_str()).await;
     }
 
+    /// Ends the cloud's own connection.
+    #[cfg(test)]
+    pub(crate) async fn end_cloud(&self) {
+        end_client(&self.context, crate::pki::CLOUD_CLIENT).await;
+    }
+
     /// Ends every connection but the cloud's own: after that was lost, so that each controller begins again.
     pub async fn end_controllers(&self) {
         let clients: Vec<String> =

@@ -32,6 +32,8 @@ impl Session {
         live.unapplied.retain(|to| *to > revision);
         let repaired = live.repairs > 0;
         let embedder = live.hello.embedder.clone();
+        // Read before the revision: a change that is committed in between must not be declared current unseen.
+        let at = self.now();
         let standing = self.context.storage.standing(&self.site, embedder.as_deref()).await?;
         let in_sync = revision == standing.revision && digest == standing.digest;
         self.context.storage.record_applied(&self.controller, revision, &digest, in_sync, self.now()).await?;
@@ -39,13 +41,13 @@ impl Session {
             if repaired {
                 self.repaired().await?;
             }
-            return self.state_freshness(standing.revision);
+            return self.send(Down::Freshness { revision: standing.revision, at }).await;
         }
         if revision >= standing.revision {
             let alarm = if revision > standing.revision { "controller-ahead" } else { "digest-mismatch" };
             return self.repair(alarm).await;
         }
-        self.state_freshness(standing.revision)?;
+        self.send(Down::Freshness { revision: standing.revision, at }).await?;
         self.catch_up().await
     }
 
@@ -86,7 +88,7 @@ impl Session {
                 break;
             }
             let changes = batch.changes.into_iter().map(|change| self.to_send(change)).collect::<Result<_, _>>()?;
-            self.send(Down::Changes { from, to: batch.to, changes, digest: batch.digest })?;
+            self.send(Down::Changes { from, to: batch.to, changes, digest: batch.digest }).await?;
             self.sent_up_to(batch.to);
         }
         Ok(())
@@ -113,7 +115,8 @@ impl Session {
                 plates,
                 templates,
                 digest: snapshot.digest.clone(),
-            })?;
+            })
+            .await?;
         }
         if let Some(live) = &mut self.live {
             live.unapplied.clear();
@@ -132,8 +135,9 @@ impl Session {
 
     /// At each interval: how things stand, and once more what seems to have been lost.
     pub(super) async fn tick(&mut self) -> Result<(), SessionError> {
+        let at = self.now();
         let revision = self.context.storage.revision(&self.site).await?;
-        self.state_freshness(revision)?;
+        self.send(Down::Freshness { revision, at }).await?;
         let Some(live) = &mut self.live else { return Ok(()) };
         if !live.unapplied.is_empty() && live.progress_at.elapsed() >= RESEND {
             tracing::warn!(controller = %self.controller, "changes were not applied in time: sent again");
@@ -144,11 +148,6 @@ impl Session {
             live.sent = live.applied;
         }
         self.catch_up().await
-    }
-
-    fn state_freshness(&mut self, revision: Revision) -> Result<(), SessionError> {
-        let at = self.now();
-        self.send(Down::Freshness { revision, at })
     }
 
     fn to_send(&self, change: StoredChange) -> Result<Change, SessionError> {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::OpenError;
 use super::session::{Context, Control, Session};
 use crate::broker::{Broker, Presence};
+use crate::storage::controllers::ControllerStatus;
 
 /// Messages of one controller that wait to be handled. A controller that outruns this begins again.
 const MAILBOX: usize = 64;
@@ -155,7 +156,7 @@ impl Hub {
     async fn contact(&mut self, controller: &ControllerId) -> Option<&Contact> {
         if !self.contacts.contains_key(controller) {
             let known = match self.context.storage.controller(controller).await {
-                Ok(known) => known?,
+                Ok(known) => known.filter(|known| known.status == ControllerStatus::Active)?,
                 Err(error) => {
                     tracing::error!(error = &error as &dyn std::error::Error, "a controller could not be looked up");
                     return None;

@@ -116,7 +116,7 @@ pub enum StartError {
 #[derive(Clone)]
 pub struct Sync {
     hub: mpsc::UnboundedSender<hub::Input>,
-    broker_address: Option<SocketAddr>,
+    broker: Option<Arc<Broker>>,
     ready: watch::Receiver<bool>,
     _running: Arc<DropGuard>,
 }
@@ -185,7 +185,6 @@ impl Sync {
                 (Some(Arc::new(broker)), address)
             }
         };
-        let broker_address = broker.as_ref().map(|broker| broker.address());
         let (hub, inputs) = mpsc::unbounded_channel();
         let (outgoing, to_link) = mpsc::channel(OUTGOING);
         let (ready_now, mut ready) = watch::channel(false);
@@ -199,9 +198,9 @@ impl Sync {
             hub: hub.clone(),
         };
         tokio::spawn(link::run(address, to_link, hub.clone(), cancel.clone()));
-        tokio::spawn(hub::Hub::new(context, broker, ready_now).run(inputs, presences, cancel));
+        tokio::spawn(hub::Hub::new(context, broker.clone(), ready_now).run(inputs, presences, cancel));
         ready.wait_for(|stands| *stands).await.map_err(|_| StartError::Link)?;
-        Ok(Self { hub, broker_address, ready, _running: running })
+        Ok(Self { hub, broker, ready, _running: running })
     }
 
     /// A handle with nothing behind it, so that every controller is unreachable: for tests of the API.
@@ -209,12 +208,12 @@ impl Sync {
     pub(crate) fn detached() -> Self {
         let (hub, _) = mpsc::unbounded_channel();
         let (_, ready) = watch::channel(false);
-        Self { hub, broker_address: None, ready, _running: Arc::new(CancellationToken::new().drop_guard()) }
+        Self { hub, broker: None, ready, _running: Arc::new(CancellationToken::new().drop_guard()) }
     }
 
     /// Where the embedded broker listens.
     pub fn broker_address(&self) -> Option<SocketAddr> {
-        self.broker_address
+        self.broker.as_ref().map(|broker| broker.address())
     }
 
     /// Whether the connection to the broker stands.

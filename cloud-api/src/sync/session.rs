@@ -30,6 +30,8 @@ const REMEMBERED: usize = 64;
 const RECONNECT_MS: u64 = 0;
 /// After a failure on our side it waits longer, milliseconds.
 const RECONNECT_AFTER_FAILURE_MS: u64 = 15_000;
+/// A message that finds no room on the way to the broker for so long ends its session.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What every session shares.
 #[derive(Clone)]
@@ -160,7 +162,7 @@ impl Session {
                 self.forget().await;
             }
             Control::Went(_) | Control::End => {}
-            Control::Open(order) => self.open(order)?,
+            Control::Open(order) => self.open(order).await?,
             Control::Restart => self.restart(RECONNECT_MS),
         }
         Ok(())
@@ -180,8 +182,13 @@ impl Session {
 
     /// Asks the controller for a new session and ends this one.
     fn restart(&mut self, retry_ms: u64) {
-        // Best effort: the reason may be that nothing can be sent.
-        let _ = self.send(Down::Reconnect { retry_ms });
+        let now = self.now();
+        if let Some(live) = &mut self.live {
+            // Best effort: the reason may be that nothing can be sent.
+            if let Ok(payload) = live.sender.seal(now, Down::Reconnect { retry_ms }) {
+                let _ = self.context.link.try_send(Outgoing { to: self.controller.clone(), payload });
+            }
+        }
         self.end_session();
     }
 
@@ -189,17 +196,17 @@ impl Session {
         self.context.clock.now()
     }
 
-    /// Signs and sends, if the controller is in session.
-    pub(super) fn send(&mut self, message: Down) -> Result<(), SessionError> {
+    /// Signs and sends, if the controller is in session. Waits for room on the way to the broker, but not for long.
+    pub(super) async fn send(&mut self, message: Down) -> Result<(), SessionError> {
         let now = self.now();
         let Some(live) = &mut self.live else { return Ok(()) };
         let payload = live.sender.seal(now, message)?;
-        self.publish(payload)
+        self.publish(payload).await
     }
 
-    fn publish(&self, payload: Vec<u8>) -> Result<(), SessionError> {
-        let to = self.controller.clone();
-        self.context.link.try_send(Outgoing { to, payload }).map_err(|_| SessionError::Link)
+    async fn publish(&self, payload: Vec<u8>) -> Result<(), SessionError> {
+        let outgoing = Outgoing { to: self.controller.clone(), payload };
+        self.context.link.send_timeout(outgoing, SEND_TIMEOUT).await.map_err(|_| SessionError::Link)
     }
 
     async fn message(&mut self, jws: &[u8]) -> Result<(), SessionError> {
@@ -251,7 +258,7 @@ impl Session {
             let signer = self.context.signer.clone();
             let mut sender = Sender::above(signer, Use::Down, self.controller.clone(), envelope.session, above);
             let payload = sender.seal(self.now(), Down::Reconnect { retry_ms: RECONNECT_MS })?;
-            return self.publish(payload);
+            return self.publish(payload).await;
         };
         let mut receiver = Receiver::new(verifier, Use::Up, self.controller.clone(), envelope.session.clone());
         if receiver.open::<Up>(jws).is_err() {
@@ -293,7 +300,7 @@ impl Session {
                 let stored =
                     self.context.storage.store_events(&self.site, &self.controller, events, self.now()).await?;
                 match stored {
-                    Some(through) => self.send(Down::EventsStored { through }),
+                    Some(through) => self.send(Down::EventsStored { through }).await,
                     None => Ok(()),
                 }
             }
@@ -321,7 +328,7 @@ impl Session {
         match self.context.storage.store_receipt(&receipt, jws, self.now()).await {
             Ok(complete) => {
                 tracing::info!(controller = %self.controller, erasure = %receipt.erasure, complete, "receipt stored");
-                self.send(Down::ReceiptStored { erasure: receipt.erasure })
+                self.send(Down::ReceiptStored { erasure: receipt.erasure }).await
             }
             Err(ReceiptError::Storage(error)) => Err(error.into()),
             Err(error @ ReceiptError::UnknownErasure) => {
@@ -331,13 +338,13 @@ impl Session {
         }
     }
 
-    fn open(&mut self, order: Order) -> Result<(), SessionError> {
+    async fn open(&mut self, order: Order) -> Result<(), SessionError> {
         let Some(live) = &self.live else { return Ok(()) }; // dropped: unreachable
         let wait = Duration::from_millis(self.context.settings.command_wait_ms);
         let boot_id = live.hello.boot_id.clone();
         let command = self.orders.take(order, boot_id, self.now(), wait);
         match command {
-            Some(command) => self.send(Down::Command(command)),
+            Some(command) => self.send(Down::Command(command)).await,
             None => Ok(()),
         }
     }

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use cardea_protocol::message::{Down, Up};
 use cardea_protocol::topic;
-use rumqttc::{ConnectReturnCode, ConnectionError, LastWill, MqttOptions, QoS};
+use rumqttc::v5::mqttbytes::v5::{ConnectProperties, Packet, SubscribeReasonCode};
+use rumqttc::{ConnectReturnCode, ConnectionError, LastWill, MqttOptions, QoS, v5};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use super::cloud::Cloud;
-use super::controller::{Controller, Pipe};
+use super::controller::{Controller, PATIENCE, Pipe};
 
 /// Whether the broker refused the connection by name.
 async fn refused(options: MqttOptions) -> bool {
@@ -43,6 +44,48 @@ async fn a_kept_session_and_a_will_are_refused() {
     let mut options = gate.options(&cloud);
     options.set_last_will(LastWill::new(topic::up(&gate.id), b"bye".to_vec(), QoS::AtMostOnce, false));
     assert!(refused(options).await);
+}
+
+/// The CONNACK and the SUBACK of an MQTT 5 client.
+async fn version_5(
+    gate: &Controller,
+    cloud: &Cloud,
+    session_expiry_s: Option<u32>,
+    filter: &str,
+) -> Result<SubscribeReasonCode, v5::ConnectionError> {
+    let port = cloud.sync.broker_address().unwrap().port();
+    let mut options = v5::MqttOptions::new(gate.id.as_str(), "localhost", port);
+    let mut properties = ConnectProperties::new();
+    properties.session_expiry_interval = session_expiry_s;
+    options.set_transport(gate.transport(cloud)).set_clean_start(true).set_connect_properties(properties);
+    let (client, mut events) = v5::AsyncClient::new(options, 4);
+    loop {
+        match tokio::time::timeout(PATIENCE, events.poll()).await.expect("the broker answers")? {
+            v5::Event::Incoming(Packet::ConnAck(_)) => {
+                client.try_subscribe(filter, v5::mqttbytes::QoS::AtLeastOnce).unwrap();
+            }
+            v5::Event::Incoming(Packet::SubAck(ack)) => return Ok(ack.return_codes[0]),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_same_holds_for_mqtt_5() {
+    let cloud = Cloud::start().await;
+    let gate = Controller::claimed(&cloud, "gate-1").await;
+    let own = topic::down(&gate.id);
+    for expiry in [None, Some(0)] {
+        let granted = version_5(&gate, &cloud, expiry, &own).await.unwrap();
+        assert!(matches!(granted, SubscribeReasonCode::Success(_)), "{granted:?}");
+    }
+    assert!(version_5(&gate, &cloud, Some(60), &own).await.is_err());
+    for filter in ["cardea/v1/+/down", "$share/group/cardea/v1/+/up", "$limit/1/cardea/v1/gate-2/down"] {
+        let refused = version_5(&gate, &cloud, None, filter).await;
+        assert!(!matches!(refused, Ok(SubscribeReasonCode::Success(_))), "{filter}: {refused:?}");
+    }
+    cloud.storage.revoke_controller(&gate.id, cloud.now()).await.unwrap();
+    assert!(version_5(&gate, &cloud, None, &own).await.is_err());
 }
 
 #[tokio::test]

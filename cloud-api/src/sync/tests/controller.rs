@@ -128,19 +128,21 @@ impl Controller {
         }
     }
 
-    pub(super) fn options(&self, cloud: &Cloud) -> MqttOptions {
+    /// TLS to the broker with its own certificate.
+    pub(super) fn transport(&self, cloud: &Cloud) -> Transport {
         let keyed = KeyedCertificate {
             chain_pem: pem(&self.certificate),
             private_key_pem: self.key_pem.clone(),
             serial: String::new(),
         };
         let tls = keyed.tls_client(cloud.authority.certificate_der()).unwrap();
+        Transport::tls_with_config(TlsConfiguration::Rustls(Arc::new(tls)))
+    }
+
+    pub(super) fn options(&self, cloud: &Cloud) -> MqttOptions {
         let port = cloud.sync.broker_address().unwrap().port();
         let mut options = MqttOptions::new(self.id.as_str(), "localhost", port);
-        options
-            .set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::new(tls))))
-            .set_clean_session(true)
-            .set_max_packet_size(8 << 20, 8 << 20);
+        options.set_transport(self.transport(cloud)).set_clean_session(true).set_max_packet_size(8 << 20, 8 << 20);
         options
     }
 

@@ -239,3 +239,18 @@ async fn an_old_hello_and_a_forgotten_session_change_nothing() {
     };
     assert!(matches!(reconnect, Down::Reconnect { .. }));
 }
+
+#[tokio::test]
+async fn after_the_cloud_lost_its_own_connection_everybody_begins_again() {
+    let cloud = Cloud::start().await;
+    cloud.admit("A123BC77").await;
+    let mut gate = Controller::claimed(&cloud, "gate-1").await;
+    let mut talk = gate.begin(&cloud).await;
+    gate.follow(&mut talk, 1).await;
+    cloud.sync.broker.as_ref().unwrap().end_cloud().await;
+    talk.pipe.ended().await;
+    let mut talk = gate.begin(&cloud).await;
+    cloud.admit("A124BC77").await;
+    gate.follow(&mut talk, 2).await;
+    eventually(&cloud, &gate, |known| known.in_sync && known.connected).await;
+}
