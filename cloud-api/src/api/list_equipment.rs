@@ -76,11 +76,12 @@ pub(crate) async fn handle(
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{Api, BARRIER, SITE, as_admin, as_other};
+    use crate::testing::{Api, BARRIER, CONTROLLER, SITE, as_admin, as_other};
 
     #[tokio::test]
     async fn equipment_of_an_absent_controller_is_listed_and_not_reachable() {
         let api = Api::new().await;
+        api.activate(CONTROLLER).await;
         let answer = api.get(&format!("/v1/sites/{SITE}/equipment"), as_admin()).await;
         let point = &answer.json["access_points"][0];
         assert_eq!((point["access_point_id"].as_str(), point["kind"].as_str()), (Some(BARRIER), Some("barrier")));

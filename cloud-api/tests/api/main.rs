@@ -1,0 +1,9 @@
+//! The cloud as it runs: real TLS, real certificates, real database, real models, over the loopback.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod cli;
+mod faces;
+mod support;
+mod tokens;
+mod transport;
+mod work;

@@ -1,0 +1,69 @@
+//! Tokens over real connections: bound to the certificate, short-lived, of this cloud only.
+
+use cardea_cloud::auth::hash_password;
+use cardea_cloud::auth::roles::Role;
+use cardea_cloud::storage::principals::Principal;
+use cardea_protocol::clock::Clock as _;
+use zeroize::Zeroizing;
+
+use super::support::{Cloud, PASSWORD};
+
+#[tokio::test]
+async fn all_three_grants_work_and_a_token_dies_within_the_hour() {
+    let cloud = Cloud::start().await;
+    let login = Principal {
+        principal_id: "login".to_owned(),
+        customer: None,
+        role: Role::Operator,
+        password_hash: Some(hash_password(&Zeroizing::new(PASSWORD.to_owned())).unwrap()),
+        subject_dn: None,
+    };
+    cloud.server.app().storage.register_principal(login, cloud.clock.now()).await.unwrap();
+    let mut client = cloud.client("operator");
+    let by_password = [("grant_type", "password"), ("username", "login"), ("password", PASSWORD)];
+    let first = client.token(&by_password).await;
+    let by_certificate = client.token(&[("grant_type", "client_credentials"), ("client_id", "operator")]).await;
+    let refresh = first.text("refresh_token");
+    let refreshed = client.token(&[("grant_type", "refresh_token"), ("refresh_token", &refresh)]).await;
+    for answer in [&first, &by_certificate, &refreshed] {
+        assert!(answer.json["expires_in"].as_u64().unwrap() <= 3_600);
+        client.token = Some(answer.text("access_token"));
+        assert_eq!(client.get("/v1/sites").await.status, 200);
+    }
+    cloud.clock.advance_ms(3_600_000);
+    assert_eq!(client.get("/v1/sites").await.problem(), (401, "token-invalid"));
+}
+
+#[tokio::test]
+async fn a_token_bound_to_another_certificate_is_refused() {
+    let cloud = Cloud::start().await;
+    let owner = cloud.logged_in("operator").await;
+    assert_eq!(owner.get("/v1/sites").await.status, 200);
+    // Another certificate of the same CA, even with the same name.
+    let mut thief = cloud.client("operator");
+    thief.token.clone_from(&owner.token);
+    assert_eq!(thief.get("/v1/sites").await.problem(), (401, "token-invalid"));
+}
+
+#[tokio::test]
+async fn a_foreign_token_is_refused() {
+    let (cloud, other) = (Cloud::start().await, Cloud::start().await);
+    let mut client = cloud.client("operator");
+    client.token = other.logged_in("operator").await.token;
+    assert_eq!(client.get("/v1/sites").await.problem(), (401, "token-invalid"));
+    client.token = Some("not.a.token".to_owned());
+    assert_eq!(client.get("/v1/sites").await.problem(), (401, "token-invalid"));
+    client.token = None;
+    assert_eq!(client.get("/v1/sites").await.problem(), (401, "token-missing"));
+}
+
+#[tokio::test]
+async fn discovery_leads_to_the_token_endpoint() {
+    let cloud = Cloud::start().await;
+    let client = cloud.client("anyone");
+    let metadata = client.get("/.well-known/openid-configuration").await.json;
+    assert_eq!(metadata["issuer"], client.base);
+    assert_eq!(metadata["token_endpoint"], format!("{}/oauth2/token", client.base));
+    let jwks = client.get("/oauth2/jwks").await.json;
+    assert_eq!((&jwks["keys"][0]["kty"], &jwks["keys"][0]["alg"]), (&"OKP".into(), &"EdDSA".into()));
+}

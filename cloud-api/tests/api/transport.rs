@@ -1,0 +1,126 @@
+//! Who gets a connection at all, and what the connection bears.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Method;
+use rustls::{ClientConfig, HandshakeKind, RootCertStore};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::support::{Ca, Cloud, answer};
+
+#[tokio::test]
+async fn without_a_certificate_there_is_no_api() {
+    let cloud = Cloud::start().await;
+    let url = format!("https://localhost:{}/healthz", cloud.api().port());
+    assert!(cloud.http(None).get(&url).send().await.is_err());
+    assert!(cloud.http(Some(cloud.clients.client("anyone"))).get(&url).send().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_ca_is_refused() {
+    let cloud = Cloud::start().await;
+    let url = format!("https://localhost:{}/healthz", cloud.api().port());
+    for other in [Ca::new("Strangers"), Ca::new("Clients")] {
+        assert!(cloud.http(Some(other.client("operator"))).get(&url).send().await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_served_in_clear_text() {
+    let cloud = Cloud::start().await;
+    let mut stream = TcpStream::connect(cloud.api()).await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP"));
+}
+
+#[tokio::test]
+async fn silent_connections_stall_nobody_and_are_cut_off() {
+    let cloud = Cloud::start().await;
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(TcpStream::connect(cloud.api()).await.unwrap());
+    }
+    let client = cloud.client("anyone");
+    for _ in 0..3 {
+        let answer = tokio::time::timeout(Duration::from_secs(4), client.get("/healthz")).await.expect("not stalled");
+        assert_eq!(answer.status, 204);
+    }
+    let cut_off = async {
+        for stream in &mut silent {
+            let mut byte = [0];
+            assert!(matches!(stream.read(&mut byte).await, Ok(0) | Err(_)));
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), cut_off).await.expect("cut off after the handshake's time");
+}
+
+#[tokio::test]
+async fn sessions_are_never_resumed() {
+    let cloud = Cloud::start().await;
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        let (certificate, key) = cloud.clients.client("anyone");
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(&cloud.server.addresses().ca_file).unwrap()).unwrap();
+        let config = ClientConfig::builder_with_protocol_versions(&[version])
+            .with_root_certificates(roots)
+            .with_client_auth_cert(
+                vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()],
+                PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
+            )
+            .unwrap();
+        let connector = TlsConnector::from(Arc::new(config));
+        for _ in 0..3 {
+            let stream = TcpStream::connect(cloud.api()).await.unwrap();
+            let mut tls = connector.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
+            let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+            tls.write_all(request).await.unwrap();
+            let mut answer = Vec::new();
+            let _ = tls.read_to_end(&mut answer).await;
+            assert!(answer.starts_with(b"HTTP/1.1 204"));
+            assert_ne!(tls.get_ref().1.handshake_kind(), Some(HandshakeKind::Resumed));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_megabytes_are_answered_with_a_problem() {
+    let cloud = Cloud::start().await.with_customer().await;
+    let client = cloud.logged_in("admin").await;
+    let body = vec![b'x'; 100 * 1024 * 1024];
+    for (path, media_type) in [
+        ("/v1/sites/birch-street-12/plates", "application/json"),
+        ("/v1/sites/birch-street-12/subjects/5f0c2f0e-8a1b-4c5e-9d1e-0a1b2c3d4e5f/faces", "image/jpeg"),
+    ] {
+        // The consent comes first for a photo; either way nothing of that size gets in.
+        let request = client.request(Method::POST, path).header("content-type", media_type).body(body.clone());
+        let answer = answer(request).await;
+        assert!(matches!(answer.problem(), (413, "body-too-large") | (403, "consent-missing")), "{answer:?}");
+    }
+    assert_eq!(client.get("/healthz").await.status, 204);
+}
+
+#[tokio::test]
+async fn what_is_for_controllers_is_for_the_cardea_cas_certificates_only() {
+    let cloud = Cloud::start().await;
+    let client = cloud.client("gate-1");
+    let answer = client.get("/v1/controllers/self/configuration").await;
+    assert_eq!(answer.problem(), (403, "certificate-not-controller"));
+}
+
+#[tokio::test]
+async fn the_enrolment_listener_serves_enrolment_only() {
+    let cloud = Cloud::start().await;
+    let http = cloud.http(None);
+    let url = |path: &str| format!("https://localhost:{}{path}", cloud.server.addresses().enrol.port());
+    assert_eq!(http.get(url("/.well-known/est/cacerts")).send().await.unwrap().status(), 200);
+    for path in ["/v1/sites", "/oauth2/token", "/openapi.json", "/healthz"] {
+        assert_eq!(http.get(url(path)).send().await.unwrap().status(), 404, "{path}");
+    }
+}
