@@ -29,8 +29,7 @@ pub struct View {
 
 impl View {
     /// A good day.
-    pub const PLAIN: Self =
-        Self { scale: 1.0, tilt_deg: 0.0, brightness: 0, contrast: 0.0, blur_px: 0.0, quality: 92 };
+    pub const PLAIN: Self = Self { scale: 1.0, tilt_deg: 0.0, brightness: 0, contrast: 0.0, blur_px: 0.0, quality: 92 };
     /// Evening, a little out of focus, head tilted.
     pub const EVENING: Self =
         Self { scale: 0.85, tilt_deg: 5.0, brightness: -28, contrast: -8.0, blur_px: 0.8, quality: 80 };

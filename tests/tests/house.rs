@@ -38,8 +38,12 @@ const CORE_MAY_USE: &[&str] = &["thiserror"];
 
 #[test]
 fn dependencies_point_one_way() {
-    let metadata =
-        MetadataCommand::new().manifest_path(format!("{ROOT}/Cargo.toml")).no_deps().other_options(vec!["--offline".into()]).exec().unwrap();
+    let metadata = MetadataCommand::new()
+        .manifest_path(format!("{ROOT}/Cargo.toml"))
+        .no_deps()
+        .other_options(vec!["--offline".into()])
+        .exec()
+        .unwrap();
     let allowed = allowed();
     let ours: BTreeSet<&str> = metadata.packages.iter().map(|p| p.name.as_str()).collect();
     assert_eq!(ours, allowed.keys().copied().collect(), "a crate came or went: give it its place in this test");
@@ -48,7 +52,10 @@ fn dependencies_point_one_way() {
         for dependency in &package.dependencies {
             let wanted = dependency.name.as_str();
             if ours.contains(wanted) {
-                assert!(allowed[name].contains(wanted), "{name} must not depend on {wanted}: dependencies point one way");
+                assert!(
+                    allowed[name].contains(wanted),
+                    "{name} must not depend on {wanted}: dependencies point one way"
+                );
             } else if name == "cardea-access" && dependency.kind == DependencyKind::Normal {
                 assert!(CORE_MAY_USE.contains(&wanted), "the pure core must not depend on {wanted}");
             }
@@ -85,7 +92,8 @@ fn long_functions(text: &str) -> Vec<(usize, usize)> {
     let mut long = Vec::new();
     for (start, line) in lines.iter().enumerate() {
         let indent = line.len() - line.trim_start().len();
-        let words: Vec<&str> = line.split_whitespace().take_while(|w| !w.contains('(') || w.starts_with("pub(")).collect();
+        let words: Vec<&str> =
+            line.split_whitespace().take_while(|w| !w.contains('(') || w.starts_with("pub(")).collect();
         let is_fn = line.trim_start().starts_with("fn ") || words.contains(&"fn");
         if !is_fn || line.trim_start().starts_with("//") || line.trim_end().ends_with(';') {
             continue;
@@ -110,7 +118,8 @@ fn files_and_functions_stay_readable() {
             complaints.push(format!("{}: {lines} lines, more than {FILE_LINES}", path.display()));
         }
         for (at, length) in long_functions(&text) {
-            complaints.push(format!("{}:{at}: a function of {length} lines, more than {FUNCTION_LINES}", path.display()));
+            complaints
+                .push(format!("{}:{at}: a function of {length} lines, more than {FUNCTION_LINES}", path.display()));
         }
         let is_root = path.ends_with("lib.rs") || path.ends_with("mod.rs") || path.ends_with("main.rs");
         if is_root && !text.starts_with("//!") {

@@ -86,7 +86,9 @@ impl Process {
 
     /// SIGTERM, and the exit status; SIGKILL and an error if it takes longer than ten seconds.
     pub async fn stop(&mut self) -> anyhow::Result<std::process::ExitStatus> {
-        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw) {
+        if let Some(pid) =
+            self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw)
+        {
             rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
         }
         match tokio::time::timeout(Duration::from_secs(10), self.child.wait()).await {

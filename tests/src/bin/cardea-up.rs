@@ -1,0 +1,92 @@
+//! `cardea-up`: the same site as the demo's, left running for a person to play with.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use cardea_tests::site::{self, BARRIER, CLIENT, DOOR, LOGIN, SITE, Site, Tempo};
+use cardea_tests::story::telling::line;
+use cardea_tests::{picture, story};
+use clap::Parser;
+
+/// Starts a cloud, a simulated house and a claimed controller, says how to talk to them, and runs until Ctrl-C.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// The site's scratch folder; it is made anew.
+    #[arg(long, default_value = "target/up")]
+    dir: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    site::prepare()?;
+    if arguments.dir.exists() {
+        std::fs::remove_dir_all(&arguments.dir).with_context(|| format!("removing {}", arguments.dir.display()))?;
+    }
+    line(format_args!("starting a cloud, a simulated house and a controller ..."));
+    let (site, _, _) = Site::start_claimed(&arguments.dir, Tempo::REAL, site::now(), story::PASSWORD).await?;
+    site.house.show("face-cam", picture::nobody()?).await?;
+    instructions(&site);
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminated.recv() => {}
+    }
+    line(format_args!("\nending controller, cloud and house ..."));
+    site.stop().await?;
+    line(format_args!("ended cleanly."));
+    Ok(())
+}
+
+fn instructions(site: &Site) {
+    let dir = site.dir.display();
+    let (api, control) = (&site.api, site.house.control());
+    let samples = picture::sample("");
+    let samples = samples.canonicalize().unwrap_or(samples);
+    let samples = samples.display();
+    line(format_args!(
+        r#"
+The site runs. Everything of it is in {dir}
+  API of the cloud       {api}   (its description: GET /openapi.json)
+  enrolment              {enrolment}
+  control of the house   {control}
+  certificates           {ca}            the cloud's CA
+                         {certificate}   the customer's certificate
+                         {key}           and its key
+  logs                   {dir}/*.log
+
+Paste this once into another terminal:
+
+  cardea() {{ curl -sS --cacert '{ca}' --cert '{certificate}' --key '{key}' "$@"; echo; }}
+  TOKEN=$(cardea {api}/oauth2/token -d grant_type=client_credentials -d client_id={CLIENT} | python3 -c 'import json,sys; print(json.load(sys.stdin)["access_token"])')
+  as() {{ cardea -H "Authorization: Bearer $TOKEN" "$@"; }}
+
+then play:
+
+  as {api}/v1/sites/{SITE}/equipment                                  # what is here
+  as -X POST {api}/v1/access-points/{BARRIER}/open                    # the barrier opens on demand
+  as {api}/v1/sites/{SITE}/plates --json '{{"plate":"{plate}"}}'           # admit a car
+  curl -T {samples}/car-day.jpg {control}/cameras/plate-cam/picture   # the car before the camera
+  curl -X PUT {control}/inputs/0 --json '{{"on":true}}'               # ... and on the loop: the barrier opens
+  curl -X PUT {control}/inputs/0 --json '{{"on":false}}'              # the car is through: it comes down
+
+  as {api}/v1/sites/{SITE}/consents --json '{{"subject":"{subject}","document_version":"2026-03","given_at":"2026-03-01T09:00:00Z","evidence_sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}}'
+  as {api}/v1/sites/{SITE}/subjects/{subject}/faces -H 'Content-Type: image/jpeg' --data-binary @{samples}/grace_hopper.jpg
+  curl -X PUT {control}/door/person --json '{{"present":true}}'
+  curl -T {samples}/grace_hopper.jpg {control}/cameras/face-cam/picture   # the resident before the door: it opens
+  curl -s {control}/state                                             # relays, boom and door
+  as {api}/v1/sites/{SITE}/events                                     # what was decided, and why
+  target/debug/cardead status --config {config}
+
+Door: {DOOR}. Password grant: {LOGIN} / {password}. Ctrl-C ends everything."#,
+        enrolment = site.enrolment,
+        ca = site.cloud_ca.display(),
+        certificate = site.customer.certificate.display(),
+        key = site.customer.key.display(),
+        plate = story::PLATE,
+        subject = story::RESIDENT,
+        config = site.controller_config().display(),
+        password = story::PASSWORD,
+    ));
+}

@@ -1,0 +1,137 @@
+//! The simulated house from outside: what happens around it, and what is seen of it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use cardea_hardware::sim::physics::{Edge, HouseState};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::process::Process;
+
+/// Input channel of the loop under the boom.
+pub const LOOP: usize = 0;
+
+/// A running `cardea-sim` and its control API.
+pub struct House {
+    process: Process,
+    http: reqwest::Client,
+    control: String,
+    /// `host:port` of the Modbus board.
+    pub modbus: String,
+    /// Base URL of the cameras.
+    pub cameras: String,
+}
+
+#[derive(Deserialize)]
+struct Bound {
+    modbus: String,
+    cameras: String,
+    control: String,
+}
+
+#[derive(Deserialize)]
+struct History {
+    edges: Vec<Edge>,
+}
+
+impl House {
+    /// Starts the simulator with a boom that travels for `travel_ms`, on ephemeral ports.
+    pub async fn start(dir: &Path, travel_ms: u64) -> anyhow::Result<Self> {
+        let travel = travel_ms.to_string();
+        let mut process = Process::start("cardea-sim", dir, &["--travel-ms", &travel, "--auto-push", "true"], true)?;
+        let line = process.first_line(Duration::from_secs(20)).await?;
+        let bound: Bound = serde_json::from_str(&line).with_context(|| format!("cardea-sim said {line}"))?;
+        Ok(Self {
+            process,
+            http: reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?,
+            control: bound.control.trim_end_matches('/').to_owned(),
+            modbus: bound.modbus,
+            cameras: bound.cameras.trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// Base URL of the control API.
+    pub fn control(&self) -> &str {
+        &self.control
+    }
+
+    /// Relays, inputs, boom and door.
+    pub async fn state(&self) -> anyhow::Result<HouseState> {
+        let answer = self.http.get(format!("{}/state", self.control)).send().await?.error_for_status()?;
+        Ok(answer.json().await?)
+    }
+
+    /// Every change of a relay or input after sequence number `after`.
+    pub async fn history(&self, after: u64) -> anyhow::Result<Vec<Edge>> {
+        let url = format!("{}/history?after={after}", self.control);
+        Ok(self.http.get(url).send().await?.error_for_status()?.json::<History>().await?.edges)
+    }
+
+    /// The number of the last change so far.
+    pub async fn last_edge(&self) -> anyhow::Result<u64> {
+        Ok(self.history(0).await?.last().map_or(0, |edge| edge.sequence))
+    }
+
+    /// How often the relay `name` was switched on after sequence number `after`.
+    pub async fn pulses(&self, name: &str, after: u64) -> anyhow::Result<usize> {
+        Ok(self.history(after).await?.iter().filter(|edge| edge.name == name && edge.on).count())
+    }
+
+    /// Puts a picture before a camera.
+    pub async fn show(&self, camera: &str, picture: Vec<u8>) -> anyhow::Result<()> {
+        let url = format!("{}/cameras/{camera}/picture", self.control);
+        self.http.put(url).body(picture).send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    /// A vehicle on the loop, or none.
+    pub async fn vehicle(&self, present: bool) -> anyhow::Result<()> {
+        self.put(&format!("/inputs/{LOOP}"), json!({ "on": present })).await
+    }
+
+    /// Somebody at the door who pushes it when it is released, or nobody.
+    pub async fn person(&self, present: bool) -> anyhow::Result<()> {
+        self.put("/door/person", json!({ "present": present })).await
+    }
+
+    /// Breaks a part (`io` or a camera) in one of the simulator's ways, or mends it with `none`.
+    pub async fn fault(&self, part: &str, fault: Value) -> anyhow::Result<()> {
+        self.put(&format!("/faults/{part}"), fault).await
+    }
+
+    /// Waits until the house looks as `wanted`.
+    pub async fn wait(
+        &self,
+        what: &str,
+        within: Duration,
+        wanted: impl Fn(&HouseState) -> bool,
+    ) -> anyhow::Result<HouseState> {
+        let deadline = Instant::now() + within;
+        loop {
+            let state = self.state().await?;
+            if wanted(&state) {
+                return Ok(state);
+            }
+            if Instant::now() > deadline {
+                bail!("{what}: not within {within:?}; the house stands at {state:?}");
+            }
+            sleep(Duration::from_millis(25)).await;
+        }
+    }
+
+    /// Ends the simulator.
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        self.process.stop().await.map(|_| ())
+    }
+
+    async fn put(&self, path: &str, body: Value) -> anyhow::Result<()> {
+        let answer = self.http.put(format!("{}{path}", self.control)).json(&body).send().await?;
+        if !answer.status().is_success() {
+            bail!("the simulator refused {path}: {}", answer.text().await?);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+//! Chapter 7: consent is withdrawn.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{RESIDENT_PHOTO, Tale};
+use crate::site::SITE;
+
+pub(super) async fn play(tale: &mut Tale) -> anyhow::Result<()> {
+    let traces = Traces::of(tale)?;
+    ensure!(traces.ciphertexts.len() >= 2, "the template is not stored encrypted at cloud and controller");
+    for ciphertext in &traces.ciphertexts {
+        ensure!(found(tale, ciphertext)?, "the search does not find what is still there: it proves nothing");
+    }
+    let count = traces.ciphertexts.len();
+    tale.telling.step(
+        "before: the stored template is searched for in the raw files",
+        format!("found, encrypted, {count} times"),
+    );
+
+    let start = Instant::now();
+    let path = format!("/v1/sites/{SITE}/consents/{}/withdrawal", tale.consent);
+    let ordered = tale.customer.post(&path, &json!({})).await?.expect(202)?;
+    tale.telling.timed(
+        "the customer withdraws the consent",
+        "erased in the cloud, ordered everywhere else",
+        ordered.took,
+    );
+    let view = tale.erased(&ordered.text("/erasure_id")?).await?;
+    let took = start.elapsed();
+    let receipts = view["receipts"].as_array().map_or(0, Vec::len);
+    ensure!(receipts == 1, "{receipts} receipts for one controller");
+    tale.telling.timed("the controller's signed receipt arrives", "erasure complete", took);
+    tale.telling.latency("withdrawal: API call to the controller's receipt in the cloud", took.as_secs_f64() * 1e3);
+
+    for needle in traces.all() {
+        ensure!(!found(tale, needle)?, "the template's bytes are still in a file of cloud or controller");
+    }
+    tale.telling
+        .step("after: every file of cloud and controller is searched", "neither template nor its ciphertext is found");
+    tale.stranger(RESIDENT_PHOTO, "the former resident walks up").await?;
+    ensure!(took < Duration::from_secs(10), "the receipt took {took:?}");
+    Ok(())
+}
+
+/// Byte sequences that must be gone.
+struct Traces {
+    /// What cloud and controller store, read from their databases.
+    ciphertexts: Vec<Vec<u8>>,
+    /// The template itself, and parts of it.
+    plain: Vec<Vec<u8>>,
+}
+
+impl Traces {
+    fn of(tale: &Tale) -> anyhow::Result<Self> {
+        let template = tale.resident.as_ref().context("no resident was enrolled")?.to_bytes();
+        let middle = template.len() / 2;
+        let plain = vec![template.to_vec(), template[middle..middle + 32].to_vec()];
+        let mut ciphertexts = Vec::new();
+        for memory in tale.site.memories() {
+            for file in files(&memory)? {
+                if file.extension().is_some_and(|e| e == "db" || e == "sqlite" || e == "sqlite3") {
+                    ciphertexts.extend(stored_templates(&file)?);
+                }
+            }
+        }
+        Ok(Self { ciphertexts, plain })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Vec<u8>> {
+        self.ciphertexts.iter().chain(&self.plain)
+    }
+}
+
+/// The encrypted templates in a database, as they lie there. A copy is read: the controller keeps its own to itself.
+fn stored_templates(file: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
+    let scratch = tempfile::tempdir()?;
+    let copy = scratch.path().join("copy.db");
+    std::fs::copy(file, &copy)?;
+    let log = |path: &Path| std::path::PathBuf::from(format!("{}-wal", path.display()));
+    if log(file).exists() {
+        std::fs::copy(log(file), log(&copy))?;
+    }
+    let connection = rusqlite::Connection::open(&copy)?;
+    let mut query = connection.prepare("SELECT ciphertext FROM templates")?;
+    let rows = query.query_map([], |row| row.get(0))?;
+    rows.collect::<Result<_, _>>().with_context(|| format!("reading {}", file.display()))
+}
+
+/// Whether any file of cloud or controller, database, log, key or otherwise, holds these bytes.
+pub(super) fn found(tale: &Tale, needle: &[u8]) -> anyhow::Result<bool> {
+    for memory in tale.site.memories() {
+        for file in files(&memory)? {
+            // A file may go while it is looked at, such as a journal.
+            let Ok(bytes) = std::fs::read(&file) else { continue };
+            if bytes.windows(needle.len()).any(|window| window == needle) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+fn files(dir: &Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(dir).with_context(|| format!("listing {}", dir.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            all.extend(files(&path)?);
+        } else {
+            all.push(path);
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,111 @@
+//! What the chapters see: access decisions in the customer's event list, pulses in the house's history.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::Tale;
+use crate::site::{SITE, poll};
+
+/// How long a decision may take to be made, reported and stored.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Tale {
+    /// Events that came since the last call, oldest first.
+    pub(super) async fn new_events(&mut self) -> anyhow::Result<Vec<Value>> {
+        let mut all = Vec::new();
+        loop {
+            let after = self.last_event.as_ref().map(|id| format!("&after={id}")).unwrap_or_default();
+            let page = self.customer.get(&format!("/v1/sites/{SITE}/events?limit=100{after}")).await?.expect(200)?.body;
+            let events = page["events"].as_array().cloned().unwrap_or_default();
+            let Some(last) = events.last().and_then(|event| event["event_id"].as_str()) else { return Ok(all) };
+            self.last_event = Some(last.to_owned());
+            all.extend(events);
+        }
+    }
+
+    /// Forgets what has happened so far.
+    pub(super) async fn skip_events(&mut self) -> anyhow::Result<()> {
+        self.new_events().await.map(|_| ())
+    }
+
+    /// Waits for the next access decision by `credential`, and checks that it was granted or not.
+    pub(super) async fn decision(&mut self, credential: &str, granted: bool) -> anyhow::Result<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            for event in self.new_events().await? {
+                if event["type"] == "access-decision" && event["credential"] == credential {
+                    if event["granted"] == granted {
+                        return Ok(event);
+                    }
+                    bail!("the {credential} decision was {} with reason {}", event["granted"], event["reason"]);
+                }
+            }
+            if Instant::now() > deadline {
+                bail!("no {credential} decision within {PATIENCE:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    }
+
+    /// Waits until a decision with this reason code was reported, whatever else was.
+    pub(super) async fn reason(&mut self, credential: &str, reason: &str) -> anyhow::Result<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut others = Vec::new();
+        loop {
+            for event in self.new_events().await? {
+                if event["type"] == "access-decision" && event["credential"] == credential {
+                    if event["reason"] == reason {
+                        return Ok(event);
+                    }
+                    others.push(event["reason"].to_string());
+                }
+            }
+            if Instant::now() > deadline {
+                bail!("no {credential} decision {reason} within {PATIENCE:?}, only {others:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    }
+
+    /// A car on the loop, and back off it and the boom down again: one passage, whatever opened.
+    pub(super) async fn car_leaves(&self) -> anyhow::Result<()> {
+        self.site.house.vehicle(false).await?;
+        let down = |state: &cardea_hardware::sim::physics::HouseState| state.barrier.position <= 0.0;
+        self.site.house.wait("the boom is down", PATIENCE, down).await.map(|_| ())
+    }
+
+    /// Nobody at the door any more, and the door shut and locked.
+    pub(super) async fn person_leaves(&self) -> anyhow::Result<()> {
+        self.site.house.person(false).await?;
+        self.site.house.show("face-cam", crate::picture::nobody()?).await?;
+        let shut = |state: &cardea_hardware::sim::physics::HouseState| !state.door.open && !state.door.released;
+        self.site.house.wait("the door is shut and locked", PATIENCE, shut).await.map(|_| ())
+    }
+
+    /// Waits until the controller holds the newest revision, proven by its digest.
+    pub(super) async fn controller_follows(&self) -> anyhow::Result<()> {
+        self.site.in_sync(&self.operator, PATIENCE).await.map(|_| ())
+    }
+
+    /// Records where the time of a decision went, as the controller measured it.
+    pub(super) fn stages(&mut self, what: &str, event: &Value) {
+        for stage in ["capture", "detect", "read", "decide", "relay"] {
+            if let Some(ms) = event[format!("{stage}_ms")].as_f64() {
+                self.telling.latency(format!("{what}: {stage}"), ms);
+            }
+        }
+    }
+
+    /// Waits until an erasure has every receipt.
+    pub(super) async fn erased(&self, erasure: &str) -> anyhow::Result<Value> {
+        let path = format!("/v1/erasures/{erasure}");
+        poll(PATIENCE, "every controller has sent its receipt", async || {
+            let view = self.customer.get(&path).await?.expect(200)?.body;
+            Ok((view["state"] == "complete").then_some(view))
+        })
+        .await
+    }
+}
