@@ -156,8 +156,8 @@ impl Controller {
     }
 
     async fn until(&mut self, what: &str, wanted: impl FnMut(&SyncStatus) -> bool) {
-        let told = timeout(PATIENCE, self.status.wait_for(wanted)).await;
-        assert!(told.is_ok(), "never {what}: {:?}", *self.status.borrow());
+        let came = timeout(PATIENCE, self.status.wait_for(wanted)).await.is_ok();
+        assert!(came, "never {what}: {:?}", *self.status.borrow());
     }
 
     async fn online(&mut self) {

@@ -142,6 +142,7 @@ impl<'a> Conversation<'a> {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut upkeep = tokio::time::interval(UPKEEP);
         upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        upkeep.reset();
         self.sign_receipts().await?;
         loop {
             tokio::select! {
@@ -192,13 +193,13 @@ impl<'a> Conversation<'a> {
         };
         self.heard_at = Instant::now();
         if !self.heard {
-            self.first_heard()?;
+            self.first_heard().await?;
         }
         let steps = self.session.message(envelope.message, received);
         self.carry_out(steps).await
     }
 
-    fn first_heard(&mut self) -> Result<(), ConversationError> {
+    async fn first_heard(&mut self) -> Result<(), ConversationError> {
         self.heard = true;
         if self.identity.is_candidate {
             renew::promote(&self.task.state)?;
@@ -208,6 +209,7 @@ impl<'a> Conversation<'a> {
         tracing::info!(controller = %self.identity.controller(), "online");
         self.task.outbox.push(None, EventKind::Controller { state: "online".to_owned() });
         self.state_online();
+        self.upkeep().await;
         Ok(())
     }
 

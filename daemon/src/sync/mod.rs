@@ -164,7 +164,7 @@ pub async fn run(mut task: SyncTask, cancel: CancellationToken) {
             task.outbox.push(None, EventKind::Controller { state: "offline".to_owned() });
         }
         let why = explain(&error);
-        tracing::warn!(why, error = &error as &dyn std::error::Error, "offline");
+        tracing::warn!(why, "offline");
         task.tell(SyncStatus::Offline { why });
         let pause = backoff.after(begun.elapsed(), asked_ms, &mut task.rng);
         task.raise_clock_floor().await;
@@ -208,8 +208,12 @@ fn explain(error: &ConversationError) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
+        let inner_text = inner.to_string();
+        // Some errors repeat their source in their own words.
+        if !text.ends_with(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
         source = inner.source();
     }
     text
