@@ -47,10 +47,16 @@ pub(crate) struct Knowledge {
 }
 
 impl Knowledge {
-    /// Nothing but the access points and limits in `rules`.
-    pub(crate) fn new(rules: RuleSet, calibration: Calibration) -> Self {
-        let gallery = calibration.face.as_ref().map(|(model, _)| Gallery::new(model));
-        Self { rules, calibration, gallery }
+    /// Nothing but the access points and limits in `rules`; nothing can be matched.
+    pub(crate) fn new(rules: RuleSet) -> Self {
+        Self { rules, calibration: Calibration::default(), gallery: None }
+    }
+
+    /// Matches with these models from now on. What is held is to be replaced after that.
+    pub(crate) fn calibrate(&mut self, calibration: Calibration) {
+        self.gallery = calibration.face.as_ref().map(|(model, _)| Gallery::new(model));
+        self.rules.faces.clear();
+        self.calibration = calibration;
     }
 
     /// Holds exactly this from now on. What was held before is overwritten when this returns.

@@ -33,7 +33,7 @@ use cardea_access::rules::{AccessPoint, Limits, RuleSet};
 use cardea_hardware::Hardware;
 use cardea_protocol::clock::SharedClock;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::devices::Devices;
@@ -46,8 +46,8 @@ use self::task::{AccessTask, Inlets};
 use crate::capture::Capture;
 use crate::config::{Config, Credential};
 use crate::local::StatusBoard;
-use crate::seam::AccessLinks;
-use crate::store::Store;
+use crate::seam::{AccessLinks, HoldingsVersion};
+use crate::store::{Held, Store};
 use crate::supervisor::Tasks;
 
 pub(crate) use knowledge::Calibration;
@@ -61,24 +61,41 @@ pub(crate) struct Parts {
     pub(crate) status: StatusBoard,
     pub(crate) links: AccessLinks,
     pub(crate) captures: mpsc::Receiver<Capture>,
-    pub(crate) calibration: Calibration,
 }
 
-/// Starts deciding.
+/// The access task runs: buttons and orders work, but nobody is recognised yet.
+pub(crate) struct Blind {
+    store: Store,
+    versions: watch::Receiver<HoldingsVersion>,
+    calibration: mpsc::Sender<Calibration>,
+    loaded: mpsc::Sender<Held>,
+}
+
+impl Blind {
+    /// Gives it the models' thresholds, and then what the store holds.
+    pub(crate) async fn see(self, calibration: Calibration, tasks: &mut Tasks, cancel: &CancellationToken) {
+        // The access task is gone only if it has panicked, which the supervisor sees.
+        let _ = self.calibration.send(calibration).await;
+        tasks.spawn("holdings", holdings::follow(self.store, self.versions, self.loaded, cancel.clone()));
+    }
+}
+
+/// Starts deciding, by buttons and orders only until [`Blind::see`]: someone inside must not wait for models to load.
 pub(crate) fn start(
     config: &Config,
     parts: Parts,
     tasks: &mut Tasks,
     cancel: &CancellationToken,
-) -> Result<(), UnknownDevice> {
-    let Parts { hardware, store, clock, status, links, captures, calibration } = parts;
+) -> Result<Blind, UnknownDevice> {
+    let Parts { hardware, store, clock, status, links, captures } = parts;
     let points = config.access_points.iter().map(|p| Point::new(p, &hardware)).collect::<Result<Vec<_>, _>>()?;
     let signals = Signals::start(&points, &hardware);
     let by_id = points.iter().enumerate().map(|(i, point)| (point.id.clone(), i)).collect();
     let (loaded_sender, loaded) = mpsc::channel(1);
+    let (calibration_sender, calibration) = mpsc::channel(1);
     let task = AccessTask {
         by_id,
-        knowledge: Knowledge::new(rules(config, &links), calibration),
+        knowledge: Knowledge::new(rules(config, &links)),
         memo: Memo::default(),
         grants: Grants::default(),
         clock,
@@ -91,10 +108,10 @@ pub(crate) fn start(
         under_way: FuturesUnordered::new(),
         points,
     };
-    let inlets = Inlets { captures, loaded, signals, commands: links.commands, freshness: links.freshness };
+    let inlets =
+        Inlets { captures, calibration, loaded, signals, commands: links.commands, freshness: links.freshness };
     tasks.spawn_infallible("access", task.run(inlets, cancel.clone()));
-    tasks.spawn("holdings", holdings::follow(store, links.holdings, loaded_sender, cancel.clone()));
-    Ok(())
+    Ok(Blind { store, versions: links.holdings, calibration: calibration_sender, loaded: loaded_sender })
 }
 
 /// The rules before anything is known of plates and faces.

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::devices::Devices;
 use super::grants::Grants;
-use super::knowledge::Knowledge;
+use super::knowledge::{Calibration, Knowledge};
 use super::machine::Happening;
 use super::memo::Memo;
 use super::point::{Actuation, Point};
@@ -70,6 +70,7 @@ pub(super) struct Done {
 /// What comes to the task from outside.
 pub(crate) struct Inlets {
     pub(crate) captures: mpsc::Receiver<Capture>,
+    pub(crate) calibration: mpsc::Receiver<Calibration>,
     pub(crate) loaded: mpsc::Receiver<Held>,
     pub(crate) signals: Signals,
     pub(crate) commands: mpsc::Receiver<CommandRequest>,
@@ -93,6 +94,8 @@ impl AccessTask {
                 Ok(()) = inlets.freshness.changed() => {
                     self.knowledge.rules.freshness = inlets.freshness.borrow_and_update().map(FreshnessState::for_rules);
                 }
+                // Before the holdings, which are sent after it.
+                Some(calibration) = inlets.calibration.recv() => self.knowledge.calibrate(calibration),
                 Some(loaded) = inlets.loaded.recv() => self.on_loaded(loaded),
                 Some(request) = inlets.commands.recv() => self.on_command(request).await,
                 Some(capture) = inlets.captures.recv() => match capture {

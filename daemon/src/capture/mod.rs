@@ -40,17 +40,23 @@ pub(crate) use sighting::{Capture, Seen, Sighting, TrackKey};
 /// Sightings that may wait for the access task; more are dropped, because the next ones say more.
 const WAITING: usize = 8;
 
+/// From the cameras' tasks to the access task.
+pub(crate) fn channel() -> (mpsc::Sender<Capture>, mpsc::Receiver<Capture>) {
+    mpsc::channel(WAITING)
+}
+
 /// Starts a task for each access point that recognises something. Names that no device has were refused before.
+#[expect(clippy::too_many_arguments, reason = "each is another part of the program, and there is one caller")]
 pub(crate) fn start(
     config: &Config,
     hardware: &Arc<Hardware>,
     recognisers: &Recognisers,
     clock: &SharedClock,
     status: &StatusBoard,
+    out: &mpsc::Sender<Capture>,
     tasks: &mut Tasks,
     cancel: &CancellationToken,
-) -> mpsc::Receiver<Capture> {
-    let (sender, receiver) = mpsc::channel(WAITING);
+) {
     for (i, point) in config.access_points.iter().enumerate() {
         let uses = |c: Credential| point.credentials().contains(&c);
         let camera = point.camera().and_then(|name| hardware.cameras.get(name));
@@ -74,9 +80,8 @@ pub(crate) fn start(
             face_frames: config.biometrics.min_frames,
             clock: Arc::clone(clock),
             status: status.clone(),
-            out: sender.clone(),
+            out: out.clone(),
         });
         tasks.spawn_infallible(format!("capture at {}", point.id()), watcher.run(cancel.clone()));
     }
-    receiver
 }

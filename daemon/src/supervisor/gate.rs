@@ -52,8 +52,9 @@ impl Gate {
         Self::start_on(hardware, config, clock, store, boot_id).await
     }
 
-    /// Starts everything that decides and acts on `hardware`, whose boards put their outputs into the safe states while the
-    /// models load. Where recognition cannot be had, buttons and orders still work, and an alarm says so.
+    /// Starts everything that decides and acts on `hardware`, whose boards put their outputs into the safe states first.
+    /// Buttons work while the models load. Where recognition cannot be had, buttons and orders go on working, and an alarm
+    /// says so.
     pub(super) async fn start_on(
         hardware: Arc<Hardware>,
         config: &Config,
@@ -62,10 +63,9 @@ impl Gate {
         boot_id: &BootId,
     ) -> Result<(Self, SyncLinks), GateError> {
         let (links, sync_links) = seam::links(store, clock, boot_id, first_equipment(config));
-        let recognisers = load_recognisers(config, &links.outbox).await;
         let (status, cancel) = (StatusBoard::default(), CancellationToken::new());
-        let mut tasks = Tasks::default();
-        let captures = capture::start(config, &hardware, &recognisers, clock, &status, &mut tasks, &cancel);
+        let (mut tasks, outbox) = (Tasks::default(), links.outbox.clone());
+        let (sightings, captures) = capture::channel();
         let parts = access::Parts {
             hardware: Arc::clone(&hardware),
             store: store.clone(),
@@ -73,12 +73,17 @@ impl Gate {
             status: status.clone(),
             links,
             captures,
-            calibration: recognisers.calibration.clone(),
         };
-        if let Err(error) = access::start(config, parts, &mut tasks, &cancel) {
-            hardware.shutdown().await;
-            return Err(error.into());
-        }
+        let blind = match access::start(config, parts, &mut tasks, &cancel) {
+            Ok(blind) => blind,
+            Err(error) => {
+                hardware.shutdown().await;
+                return Err(error.into());
+            }
+        };
+        let recognisers = load_recognisers(config, &outbox).await;
+        blind.see(recognisers.calibration.clone(), &mut tasks, &cancel).await;
+        capture::start(config, &hardware, &recognisers, clock, &status, &sightings, &mut tasks, &cancel);
         let embedder = recognisers.embedder().map(str::to_owned);
         Ok((Self { hardware, tasks, status, embedder, cancel }, sync_links))
     }

@@ -1,7 +1,8 @@
 //! Starts the tasks in order, watches them, and leaves the outputs safe however the program ends.
 //!
 //! ```text
-//! status socket (one cardead per machine) -> hardware (outputs safe) -> store -> models -> capture, access -> sync
+//! status socket bound (one cardead per machine) -> hardware (outputs safe) -> store -> access (buttons work)
+//!     -> models -> capture -> sync -> status socket answers
 //! ```
 //!
 //! A task that ends, in order or by a panic, ends the program: the outputs are made safe, the database is closed, and
