@@ -50,6 +50,9 @@ pub struct Server {
     pub broker_listen: SocketAddr,
     /// DNS names and IP addresses others reach it by: in its certificate, the first one in its URLs.
     pub public_names: Vec<String>,
+    /// What controllers are told to connect to, `mqtts://name:port`, where a forwarder stands before the broker; by default
+    /// the first public name and the broker's port. The name must be one of `public_names`.
+    pub broker_url: Option<url::Url>,
     /// PEM chain of its certificate; without it, the Cardea CA issues one.
     pub certificate: Option<PathBuf>,
     /// PEM key of that certificate.

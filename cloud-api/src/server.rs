@@ -185,7 +185,10 @@ impl Server {
             broker,
             api_url: url("https", name, api.port()),
             enrol_url: url("https", name, enrol.port()),
-            broker_url: url("mqtts", name, broker.map_or(config.server.broker_listen.port(), |broker| broker.port())),
+            broker_url: config.server.broker_url.as_ref().map_or_else(
+                || url("mqtts", name, broker.map_or(config.server.broker_listen.port(), |broker| broker.port())),
+                |configured| configured.as_str().trim_end_matches('/').to_owned(),
+            ),
             ca_file: data.authority.certificate_file().to_owned(),
         };
         let controllers = ControllerEnroller::new(

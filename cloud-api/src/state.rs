@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::FromRef;
 use cardea_access::grammar::Grammars;
 use cardea_access::time::Timestamp;
 use cardea_protocol::clock::SharedClock;
@@ -59,11 +58,5 @@ impl std::ops::Deref for Shared {
     type Target = App;
     fn deref(&self) -> &App {
         &self.0
-    }
-}
-
-impl FromRef<Shared> for Storage {
-    fn from_ref(shared: &Shared) -> Self {
-        shared.storage.clone()
     }
 }

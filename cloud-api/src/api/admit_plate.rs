@@ -91,7 +91,7 @@ pub(crate) async fn handle(
     if new {
         app.sync.changed(&site);
     }
-    Ok(created(&format!("/v1/sites/{site}/plates/{plate_id}"), PlateAdmitted { plate_id }))
+    Ok(created(&plate_id.clone(), PlateAdmitted { plate_id }))
 }
 
 // === tests ===

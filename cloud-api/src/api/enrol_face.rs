@@ -121,9 +121,7 @@ pub(crate) async fn handle(
     app.storage.add_template(&scope, template, app.now()).await?;
     app.sync.changed(&site);
     let quality = PhotoQuality { eye_distance_px: enrolled.eye_distance_px, detection_score: enrolled.detection_score };
-    // The subject is no part of the location: locations end up in logs.
-    let location = format!("/v1/sites/{site}/templates/{template_id}");
-    Ok(created(&location, FaceEnrolled { template_id: template_id.to_string(), quality }))
+    Ok(created(&template_id, FaceEnrolled { template_id: template_id.to_string(), quality }))
 }
 
 // === tests ===

@@ -69,6 +69,7 @@ pub(super) const ROWS: &[Row] = &[
     row("ControllerView.connected", "controllers", "shows whether it is reachable", SITE_LIFE),
     row("ControllerView.in_sync", "controllers", "shows whether revocations are enforced", SITE_LIFE),
     row("ControllerView.cursor", "controllers", "shows whether revocations are enforced", SITE_LIFE),
+    row("ControllerView.digest", "controllers", "shows whether revocations are enforced", SITE_LIFE),
     row("ControllerView.site_revision", "sites", "shows whether revocations are enforced", SITE_LIFE),
     row("ControllerView.applied_at", "controllers", "shows whether revocations are enforced", SITE_LIFE),
     row("ControllerView.last_seen", "controllers", "shows whether it is reachable", SITE_LIFE),

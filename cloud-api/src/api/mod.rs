@@ -46,7 +46,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use serde::Serialize;
 
 use crate::auth::roles::Operation;
-use crate::auth::{Access, discovery, guard, jwks, token};
+use crate::auth::{Access, Target, discovery, guard, jwks, token};
 use crate::listener::Peer;
 use crate::problem::Problem;
 use crate::state::Shared;
@@ -124,7 +124,7 @@ pub fn router(app: Shared, controllers: Router) -> Router {
     let mut router = Router::new();
     for endpoint in endpoints() {
         let guarded = middleware::from_fn_with_state((app.clone(), endpoint.access), guard);
-        router = router.route(endpoint.path, endpoint.handler.layer(guarded));
+        router = router.route(endpoint.path, endpoint.handler.route_layer(guarded));
     }
     router
         .with_state(app)
@@ -148,9 +148,19 @@ async fn no_store(request: Request, next: Next) -> Response {
     response
 }
 
-/// `201 Created`, with where the new thing is.
-fn created<T: Serialize>(location: &str, body: T) -> Response {
-    (StatusCode::CREATED, [(header::LOCATION, location.to_owned())], axum::Json(body)).into_response()
+/// `201 Created`; `target` is the new thing's id, for the audit.
+fn created<T: Serialize>(target: &impl ToString, body: T) -> Response {
+    let mut response = (StatusCode::CREATED, axum::Json(body)).into_response();
+    response.extensions_mut().insert(Target(target.to_string()));
+    response
+}
+
+/// Adds where to look at it from now on.
+fn at(location: String, mut response: Response) -> Response {
+    if let Ok(location) = HeaderValue::try_from(location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
 }
 
 /// A text for people: something, on one line, not a book.

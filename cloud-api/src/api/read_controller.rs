@@ -27,6 +27,8 @@ pub(crate) struct ControllerView {
     in_sync: bool,
     /// The revision it last acknowledged.
     cursor: u64,
+    /// The digest it last reported, over what it really held at `cursor`.
+    digest: Option<String>,
     /// The newest revision of its site.
     site_revision: u64,
     /// When it last acknowledged (RFC 3339).
@@ -60,6 +62,7 @@ pub(crate) async fn handle(
         connected: controller.connected,
         in_sync: controller.in_sync,
         cursor: controller.cursor.0,
+        digest: controller.digest,
         site_revision: controller.site_revision.0,
         applied_at: controller.applied_at.map(rfc3339::format),
         last_seen: controller.last_seen.map(rfc3339::format),

@@ -95,7 +95,7 @@ pub(crate) async fn handle(
     };
     let consent_id = consent.consent_id.clone();
     app.storage.record_consent(&caller.scope(), consent, app.now()).await?;
-    Ok(created(&format!("/v1/sites/{site}/consents/{consent_id}"), ConsentRecorded { consent_id }))
+    Ok(created(&consent_id.clone(), ConsentRecorded { consent_id }))
 }
 
 // === tests ===

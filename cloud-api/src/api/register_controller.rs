@@ -7,8 +7,8 @@ use cardea_protocol::rfc3339;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::created;
 use super::extract::{Json, Params};
+use super::{at, created};
 use crate::enrolment::claim_code::ClaimCode;
 use crate::problem::{Problem, ProblemDetails};
 use crate::state::Shared;
@@ -77,7 +77,7 @@ pub(crate) async fn handle(
         claim_code: code.reveal().to_string(),
         claim_expires_at: rfc3339::format(expires),
     };
-    Ok(created(&format!("/v1/controllers/{controller_id}"), body))
+    Ok(at(format!("/v1/controllers/{controller_id}"), created(&controller_id, body)))
 }
 
 // === tests ===

@@ -63,7 +63,7 @@ pub(crate) async fn handle(
     let name = short_text("name", request.name)?;
     let customer_id = request.customer_id.unwrap_or_else(CustomerId::random);
     app.storage.register_customer(&customer_id, name, request.sites, app.now()).await?;
-    Ok(created(&format!("/v1/customers/{customer_id}"), CustomerRegistered { customer_id }))
+    Ok(created(&customer_id.clone(), CustomerRegistered { customer_id }))
 }
 
 // === tests ===

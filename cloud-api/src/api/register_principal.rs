@@ -88,7 +88,7 @@ pub(crate) async fn handle(
     let principal =
         Principal { principal_id: principal_id.to_string(), customer: customer_id, role, password_hash, subject_dn };
     app.storage.register_principal(principal, app.now()).await?;
-    Ok(created(&format!("/v1/principals/{principal_id}"), PrincipalRegistered { principal_id }))
+    Ok(created(&principal_id.clone(), PrincipalRegistered { principal_id }))
 }
 
 // === tests ===

@@ -55,7 +55,7 @@ pub(crate) async fn handle(State(app): State<Shared>, Json(request): Json<Regist
     let address = short_text("address", request.address)?;
     let site_id = request.site_id.unwrap_or_else(SiteId::random);
     app.storage.register_site(&site_id, address, app.now()).await?;
-    Ok(created(&format!("/v1/sites/{site_id}"), SiteRegistered { site_id }))
+    Ok(created(&site_id.clone(), SiteRegistered { site_id }))
 }
 
 // === tests ===
@@ -71,7 +71,11 @@ mod tests {
         let body = json!({"site_id": "house-9", "address": "9 Birch Street"});
         let answer = api.post("/v1/sites", &body, as_operator()).await;
         assert_eq!((answer.status, answer.json["site_id"].as_str()), (201, Some("house-9")));
-        assert_eq!(answer.header("location"), "/v1/sites/house-9");
+        let (_, principal, target, outcome) = api.app.storage.recent_actions(1).await.unwrap().remove(0);
+        assert_eq!(
+            (principal.as_deref(), target.as_deref(), outcome.as_str()),
+            (Some("operator"), Some("house-9"), "done")
+        );
         assert_eq!(api.post("/v1/sites", &body, as_operator()).await.problem(), (409, "exists"));
     }
 

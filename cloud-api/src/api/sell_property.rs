@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::extract::{Json, Params};
-use super::{created, fingerprint};
+use super::{at, created, fingerprint};
 use crate::auth::Caller;
 use crate::problem::{Problem, ProblemDetails};
 use crate::state::{App, Shared};
@@ -112,7 +112,7 @@ pub(crate) async fn handle(
     app.sync.changed(&site);
     app.storage.scrub().await?;
     let location = format!("/v1/property-sales/{}", sale.sale_id);
-    Ok(created(&location, SaleView::of(&app, sale).await?))
+    Ok(at(location, created(&sale.sale_id.clone(), SaleView::of(&app, sale).await?)))
 }
 
 // === tests ===

@@ -1,12 +1,13 @@
 //! `POST /v1/sites/{site}/consents/{consent}/withdrawal`: withdrawn at any time, by one call; it erases (S9, S11).
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use cardea_protocol::id::{ConsentId, SiteId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::at;
 use super::extract::Params;
 use crate::auth::Caller;
 use crate::problem::{Problem, ProblemDetails};
@@ -42,8 +43,8 @@ pub(crate) async fn handle(
     let erasure = app.storage.erasure(&erasure_id).await?.ok_or(Problem::Internal)?;
     let body =
         ErasureOrdered { erasure_id: erasure_id.to_string(), state: super::read_erasure::state(&erasure).to_owned() };
-    let location = [(header::LOCATION, format!("/v1/erasures/{erasure_id}"))];
-    Ok((StatusCode::ACCEPTED, location, axum::Json(body)).into_response())
+    let answer = (StatusCode::ACCEPTED, axum::Json(body)).into_response();
+    Ok(at(format!("/v1/erasures/{erasure_id}"), answer))
 }
 
 // === tests ===

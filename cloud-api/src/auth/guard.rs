@@ -132,7 +132,8 @@ pub(crate) async fn guard(
         Err(problem) => problem.into_response(),
     };
     let outcome = response.extensions().get::<Slug>().map_or("done", |slug| slug.0);
-    if let Err(error) = app.storage.audit_end(audit, outcome, created(&response)).await {
+    let target = response.extensions().get::<Target>().map(|target| target.0.clone());
+    if let Err(error) = app.storage.audit_end(audit, outcome, target).await {
         tracing::error!(%error, operation = operation.id(), "the outcome of a call could not be audited");
     }
     response
@@ -144,8 +145,6 @@ fn target_of(params: &RawPathParams) -> Option<String> {
     (name != "site" && name != "subject" && SiteId::new(value).is_ok()).then(|| value.to_owned())
 }
 
-/// The id of what the call has created: the end of the `Location` header.
-fn created(response: &Response) -> Option<String> {
-    let location = response.headers().get(header::LOCATION)?.to_str().ok()?;
-    location.rsplit('/').next().map(str::to_owned)
-}
+/// The id of what a call has created, for the audit: an extension of its answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Target(pub(crate) String);

@@ -15,7 +15,7 @@ pub mod token;
 
 pub use access_token::{AccessTokens, Claims};
 pub use guard::Caller;
-pub(crate) use guard::{Access, guard};
+pub(crate) use guard::{Access, Target, guard};
 pub(crate) use password::verify_password;
 pub use password::{PasswordError, hash_password};
 pub use throttle::Throttle;

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use cardea_access::time::Monotonic;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Tries without a wait.
 const FREE_TRIES: u32 = 4;
@@ -36,10 +37,19 @@ impl Counter {
     }
 }
 
-/// The counters of wrong tries.
-#[derive(Default)]
+/// Password hashes computed at once; each takes 19 MiB and a processor.
+const HASHES_AT_ONCE: usize = 2;
+
+/// The counters of wrong tries, and a bound on the work of checking.
 pub struct Throttle {
     counters: Mutex<HashMap<[u8; 32], Counter>>,
+    hashes: Semaphore,
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self { counters: Mutex::default(), hashes: Semaphore::new(HASHES_AT_ONCE) }
+    }
 }
 
 impl std::fmt::Debug for Throttle {
@@ -72,6 +82,11 @@ impl Throttle {
         counter.failures = counter.failures.saturating_add(1);
         counter.last = now;
         Ok(())
+    }
+
+    /// Waits for a turn to compute a password hash, so that a flood of logins leaves memory and processors to the rest.
+    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.hashes.acquire().await.ok()
     }
 
     /// Forgets the wrong tries.

@@ -225,9 +225,11 @@ async fn by_password(
         .map_err(|wait_ms| TokenError::Wait(wait_ms.div_ceil(1_000)))?;
     *known = app.storage.principal(username).await?;
     let phc = known.as_ref().and_then(|principal| principal.password_hash.clone());
+    let turn = app.throttle.turn().await;
     let right = tokio::task::spawn_blocking(move || verify_password(phc.as_deref(), &password))
         .await
         .map_err(|error| Problem::internal(&error))?;
+    drop(turn);
     let principal = known.clone().filter(|_| right).ok_or(TokenError::InvalidGrant)?;
     app.throttle.succeeded(username, &peer.thumbprint);
     Ok(principal)

@@ -26,12 +26,13 @@ impl Run {
         let config = Config::load(&self.config)?;
         let runtime = tokio::runtime::Runtime::new().context("the async runtime could not be started")?;
         runtime.block_on(async {
+            // Before anyone can know that it runs, and end it.
+            let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
             let server = Server::start(config, Arc::new(SystemClock)).await?;
             if let Some(path) = &self.ready_file {
                 let written = write_ready_file(path, server.addresses());
                 written.with_context(|| format!("the ready file {} cannot be written", path.display()))?;
             }
-            let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}

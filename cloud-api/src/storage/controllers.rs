@@ -73,6 +73,8 @@ pub struct Controller {
     pub last_seen: Option<Timestamp>,
     /// When it was registered.
     pub created_at: Timestamp,
+    /// The digest it last reported, over what it really held at `cursor`.
+    pub digest: Option<String>,
 }
 
 /// Why a controller was not registered.
@@ -101,7 +103,7 @@ pub enum StandingError {
 }
 
 const COLUMNS: &str = "c.controller_id, c.site_id, c.status, c.claim_expires, c.software, c.embedder, c.cursor,
-    s.revision, c.in_sync, c.applied_at, c.connected, c.last_seen, c.created_at, c.claim_hash IS NOT NULL";
+    s.revision, c.in_sync, c.applied_at, c.connected, c.last_seen, c.created_at, c.claim_hash IS NOT NULL, c.digest";
 
 fn controller(row: &Row<'_>) -> Result<Controller, StorageError> {
     let (cursor, site_revision): (i64, i64) = (row.get(6)?, row.get(7)?);
@@ -120,6 +122,7 @@ fn controller(row: &Row<'_>) -> Result<Controller, StorageError> {
         connected: row.get(10)?,
         last_seen: row.get::<_, Option<i64>>(11)?.map(Timestamp),
         created_at: Timestamp(row.get(12)?),
+        digest: row.get(14)?,
     })
 }
 

@@ -12,6 +12,25 @@ use std::path::Path;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
+pub mod audit;
+pub mod certificates;
+pub(crate) mod changes;
+pub mod commands;
+pub mod consents;
+pub mod controllers;
+pub mod customers;
+pub mod equipment;
+pub mod erasures;
+pub mod events;
+mod holdings;
+mod inbox;
+pub mod plates;
+pub mod principals;
+pub mod sales;
+pub mod sites;
+pub mod templates;
+pub mod tokens;
+
 const SCHEMA: &str = include_str!("schema.sql");
 const SCHEMA_VERSION: i64 = 1;
 
@@ -25,7 +44,9 @@ pub enum StorageError {
     #[error("the database holds an unreadable {0}")]
     Corrupt(&'static str),
     /// The file was written by a later version.
-    #[error("the database has schema version {found}, this program knows {SCHEMA_VERSION}: install a newer cardea-cloud")]
+    #[error(
+        "the database has schema version {found}, this program knows {SCHEMA_VERSION}: install a newer cardea-cloud"
+    )]
     TooNew {
         /// Version in the file.
         found: i64,
@@ -90,7 +111,8 @@ impl Storage {
         E: From<StorageError> + Send + 'static,
     {
         self.on_thread(move |connection| {
-            let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StorageError::from)?;
+            let tx =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StorageError::from)?;
             let value = work(&tx)?;
             tx.commit().map_err(StorageError::from)?;
             Ok(value)
