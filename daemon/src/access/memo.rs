@@ -62,7 +62,8 @@ impl Memo {
 
     /// Whether this refusal is news. `settled`: enough frames were seen for it to stand.
     pub(crate) fn refused(&mut self, key: TrackKey, reason: Reason, settled: bool) -> bool {
-        let passing = matches!(reason, Reason::PlateTooFewFrames | Reason::FaceTooFewFrames);
+        // More frames turn the first two; the third is a car that has just driven off, of which all was said before.
+        let passing = matches!(reason, Reason::PlateTooFewFrames | Reason::FaceTooFewFrames | Reason::LoopClear);
         settled && !passing && self.about(key).refused.insert(reason)
     }
 
@@ -101,6 +102,7 @@ mod tests {
         let mut memo = Memo::default();
         assert!(!memo.refused(CAR, Reason::PlateUncertain, false));
         assert!(!memo.refused(CAR, Reason::PlateTooFewFrames, true));
+        assert!(!memo.refused(CAR, Reason::LoopClear, true));
         assert!(memo.refused(CAR, Reason::PlateUncertain, true), "it still stands with enough frames");
     }
 
