@@ -9,7 +9,7 @@
 use cardea_protocol::id::{ErasureId, Revision, SubjectToken};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
-use super::holdings::stored;
+use super::held::stored;
 use super::traces::{MARK_LEN, Marks};
 use super::vault::DeviceKey;
 use super::{Db, Store, StoreError, truncate_log};

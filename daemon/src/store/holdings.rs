@@ -4,17 +4,18 @@
 //! with this controller's key is left out, because refusing its whole batch would also hold back the revocations in it;
 //! the digest then differs from the cloud's, and the cloud sends a snapshot.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use cardea_access::time::Timestamp;
-use cardea_protocol::digest::{Digest, Holdings, template_hash};
-use cardea_protocol::id::{ControllerId, ErasureId, IdError, PlateId, Revision, SubjectToken, TemplateId};
-use cardea_protocol::message::{Change, PlateEntry, TemplateEntry, Validity};
+use cardea_protocol::digest::Digest;
+use cardea_protocol::id::{ControllerId, ErasureId, PlateId, Revision, SubjectToken, TemplateId};
+use cardea_protocol::message::{Change, PlateEntry, TemplateEntry};
 use cardea_protocol::seal::OpeningKey;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::{OptionalExtension as _, Transaction, params};
 use zeroize::Zeroizing;
 
 use super::erasure::{check_traces, erase};
+use super::held::{cursor, digest, read_all};
 use super::traces::Marks;
 use super::vault::{DeviceKey, Unreadable};
 use super::{Db, Store, StoreError, StoreOptions, truncate_log};
@@ -115,55 +116,19 @@ impl From<Unreadable> for ApplyError {
     }
 }
 
-/// Where the controller stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// The last revision applied.
-    pub cursor: Revision,
-    /// Over what is held.
-    pub digest: Digest,
-    /// How many plates are held.
-    pub plates: usize,
-    /// How many templates are held and readable.
-    pub templates: usize,
-}
-
-/// Everything the rules and the gallery are built from.
-#[derive(Debug)]
-pub struct Held {
-    /// To be reported through `gallery_at` once built.
-    pub version: HoldingsVersion,
-    /// Admitted plates.
-    pub plates: Vec<PlateEntry>,
-    /// Biometric references, decrypted.
-    pub templates: Vec<HeldTemplate>,
-}
-
-/// A decrypted template. `Debug` prints `…`; memory is wiped on drop.
-pub struct HeldTemplate {
-    /// Its id.
-    pub template_id: TemplateId,
-    /// Whose.
-    pub subject: SubjectToken,
-    /// The bytes as the cloud made them.
-    pub plaintext: Zeroizing<Vec<u8>>,
-}
-
-impl std::fmt::Debug for HeldTemplate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "HeldTemplate({}, …)", self.template_id)
-    }
-}
-
 impl Store {
     /// Applies the next part of the change log, in one transaction, and erases what it orders to erase.
     pub async fn apply_changes(&self, opener: Opener, batch: ChangesBatch) -> Result<Applied, ApplyError> {
-        self.on_thread(move |db| {
-            if batch.to.0.checked_sub(batch.from.0) != Some(batch.changes.len() as u64) {
-                let (from, to, count) = (batch.from, batch.to, batch.changes.len());
-                return Err(ApplyError::Miscounted { from, to, count });
-            }
+        if batch.to.0.checked_sub(batch.from.0) != Some(batch.changes.len() as u64) {
+            let (from, to, count) = (batch.from, batch.to, batch.changes.len());
+            return Err(ApplyError::Miscounted { from, to, count });
+        }
+        let (batch, opened) = aside(move || {
             let opened = open_all(&opener, batch.changes.iter().filter_map(added));
+            (batch, opened)
+        })
+        .await?;
+        self.on_thread(move |db| {
             let effects = db.write(|tx, options| apply_batch(tx, options, &batch, &opened))?;
             conclude(db, batch.to, effects)
         })
@@ -172,33 +137,17 @@ impl Store {
 
     /// Replaces everything held by a snapshot, in one transaction.
     pub async fn apply_snapshot(&self, opener: Opener, snapshot: SnapshotBatch) -> Result<Applied, ApplyError> {
-        self.on_thread(move |db| {
+        let (snapshot, opened) = aside(move || {
             let opened = open_all(&opener, &snapshot.templates);
+            (snapshot, opened)
+        })
+        .await?;
+        self.on_thread(move |db| {
             let effects = db.write(|tx, options| replace_all(tx, options, &snapshot, &opened))?;
             conclude(db, snapshot.revision, effects)
         })
         .await
     }
-
-    /// Where the controller stands, from what it can really read.
-    pub async fn standing(&self) -> Result<Standing, StoreError> {
-        self.on_thread(|db| {
-            let held = read_all(db)?;
-            let (plates, templates) = (held.plates.len(), held.templates.len());
-            Ok(Standing { cursor: cursor(&db.connection)?, digest: digest(&held), plates, templates })
-        })
-        .await
-    }
-
-    /// Everything rules and gallery are built from.
-    pub async fn held(&self) -> Result<Held, StoreError> {
-        self.on_thread(|db| read_all(db)).await
-    }
-}
-
-/// Checks a stored id.
-pub(super) fn stored<T>(id: Result<T, IdError>, what: &'static str) -> Result<T, StoreError> {
-    id.map_err(|_| StoreError::Corrupt(what))
 }
 
 #[derive(Default)]
@@ -210,13 +159,18 @@ struct Effects {
 }
 
 /// The plaintext of each template that opens, by id.
-type Opened = std::collections::HashMap<TemplateId, Zeroizing<Vec<u8>>>;
+type Opened = HashMap<TemplateId, Zeroizing<Vec<u8>>>;
 
 fn added(change: &Change) -> Option<&TemplateEntry> {
     match change {
         Change::TemplateAdded(entry) => Some(entry),
         _ => None,
     }
+}
+
+/// Opening thousands of boxes takes a while, in which the storage thread still serves the gate.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Closed)
 }
 
 fn open_all<'a>(opener: &Opener, entries: impl IntoIterator<Item = &'a TemplateEntry>) -> Opened {
@@ -358,11 +312,6 @@ fn conclude(db: &mut Db, revision: Revision, effects: Effects) -> Result<Applied
     })
 }
 
-fn cursor(connection: &Connection) -> Result<Revision, StoreError> {
-    let cursor: i64 = connection.query_row("SELECT cursor FROM standing", [], |row| row.get(0))?;
-    Ok(Revision(cursor as u64))
-}
-
 fn move_cursor(tx: &Transaction<'_>, to: Revision) -> Result<(), StoreError> {
     tx.execute("UPDATE standing SET cursor = ?1, revision_floor = max(revision_floor, ?1)", [to.0 as i64])?;
     Ok(())
@@ -384,61 +333,4 @@ fn put_plate(tx: &Transaction<'_>, entry: &PlateEntry) -> Result<(), StoreError>
 fn remove_plate(tx: &Transaction<'_>, plate_id: &PlateId) -> Result<(), StoreError> {
     tx.execute("DELETE FROM plates WHERE plate_id = ?1", [plate_id.as_str()])?;
     Ok(())
-}
-
-fn read_all(db: &Db) -> Result<Held, StoreError> {
-    let version = *db.news.holdings.borrow();
-    let mut rows = db.connection.prepare("SELECT plate_id, plate, valid_from, valid_until FROM plates")?;
-    let plates = rows
-        .query_map([], |row| {
-            let validity = Validity {
-                from: row.get::<_, Option<i64>>(2)?.map(Timestamp),
-                until: row.get::<_, Option<i64>>(3)?.map(Timestamp),
-            };
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, validity))
-        })?
-        .map(|row| {
-            let (plate_id, plate, validity) = row?;
-            Ok(PlateEntry { plate_id: stored(PlateId::new(plate_id), "plate id")?, plate, validity })
-        })
-        .collect::<Result<_, StoreError>>()?;
-    Ok(Held { version, plates, templates: read_templates(db)? })
-}
-
-/// Every template that can be decrypted. One that cannot is as good as not held: the digest shows it.
-fn read_templates(db: &Db) -> Result<Vec<HeldTemplate>, StoreError> {
-    let mut rows = db.connection.prepare(
-        "SELECT template_id, subject, ciphertext, wrapped_key FROM templates JOIN subject_keys USING (subject)",
-    )?;
-    let mut rows = rows.query([])?;
-    let mut templates = Vec::new();
-    let mut unreadable = 0usize;
-    while let Some(row) = rows.next()? {
-        let (id, subject): (String, String) = (row.get(0)?, row.get(1)?);
-        let (ciphertext, wrapped): (Vec<u8>, Vec<u8>) = (row.get(2)?, row.get(3)?);
-        let opened = db.options.device_key.unwrap(&subject, &wrapped).and_then(|key| key.decrypt(&id, &ciphertext));
-        match opened {
-            Ok(plaintext) => templates.push(HeldTemplate {
-                template_id: stored(TemplateId::new(id), "template id")?,
-                subject: stored(SubjectToken::new(&subject), "subject token")?,
-                plaintext,
-            }),
-            Err(Unreadable) => unreadable += 1,
-        }
-    }
-    if unreadable > 0 {
-        tracing::error!(unreadable, "stored templates do not open with this device key and are left out");
-    }
-    Ok(templates)
-}
-
-fn digest(held: &Held) -> Digest {
-    let mut holdings = Holdings::new();
-    for plate in &held.plates {
-        holdings.plate(&plate.plate_id, &plate.plate, plate.validity);
-    }
-    for template in &held.templates {
-        holdings.template(&template.template_id, &template.subject, &template_hash(&template.plaintext));
-    }
-    holdings.digest()
 }

@@ -13,6 +13,7 @@
 mod commands;
 mod erasure;
 mod freshness;
+mod held;
 mod holdings;
 mod outbox;
 mod traces;
@@ -27,7 +28,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use erasure::PendingErasure;
 pub use freshness::machine_boot;
-pub use holdings::{Applied, ApplyError, ChangesBatch, Held, HeldTemplate, Opener, SnapshotBatch, Standing};
+pub use held::{Held, HeldTemplate, Standing};
+pub use holdings::{Applied, ApplyError, ChangesBatch, Opener, SnapshotBatch};
 pub use vault::{DeviceKey, DeviceKeyError};
 
 use crate::config::EventsConfig;

@@ -7,7 +7,7 @@ use cardea_protocol::event::{Event, EventKind};
 use cardea_protocol::id::{AccessPointId, EventId};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
-use super::holdings::stored;
+use super::held::stored;
 use super::{Store, StoreError};
 use crate::config::EventsConfig;
 

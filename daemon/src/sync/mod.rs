@@ -37,6 +37,9 @@ use session::End;
 /// How often an unclaimed controller looks whether it has been claimed.
 const CLAIM_POLL: Duration = Duration::from_secs(2);
 
+/// The clock floor is not written more finely: it wears the flash.
+const FLOOR_STEP_MS: i64 = 30_000;
+
 /// How things stand with the cloud, for people at the controller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum SyncStatus {
@@ -107,6 +110,9 @@ impl SyncTask {
     async fn raise_clock_floor(&self) {
         let freshness = *self.store.freshness().borrow();
         let floor = proven_time(self.floor_at_start, self.started, freshness, self.clock.monotonic());
+        if floor.since_ms(self.store.clock_floor()) < FLOOR_STEP_MS {
+            return;
+        }
         if let Err(error) = self.store.raise_clock_floor(floor).await {
             tracing::error!(error = &error as &dyn std::error::Error, "the clock floor was not kept");
         }
@@ -145,8 +151,7 @@ pub async fn run(mut task: SyncTask, cancel: CancellationToken) {
             }
         };
         let Some(identity) = identity else {
-            let upkeep = task.raise_clock_floor();
-            upkeep.await;
+            task.raise_clock_floor().await;
             wait(CLAIM_POLL, &cancel).await;
             continue;
         };

@@ -1,0 +1,136 @@
+//! Reading what is held: for the rules, for the gallery, for the digest.
+
+use cardea_access::time::Timestamp;
+use cardea_protocol::digest::{Digest, Holdings, template_hash};
+use cardea_protocol::id::{IdError, PlateId, Revision, SubjectToken, TemplateId};
+use cardea_protocol::message::{PlateEntry, Validity};
+use rusqlite::Connection;
+use zeroize::Zeroizing;
+
+use super::vault::Unreadable;
+use super::{Db, Store, StoreError};
+use crate::seam::HoldingsVersion;
+
+/// Where the controller stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The last revision applied.
+    pub cursor: Revision,
+    /// Over what is held.
+    pub digest: Digest,
+    /// How many plates are held.
+    pub plates: usize,
+    /// How many templates are held and readable.
+    pub templates: usize,
+}
+
+/// Everything the rules and the gallery are built from.
+#[derive(Debug)]
+pub struct Held {
+    /// To be reported through `gallery_at` once built.
+    pub version: HoldingsVersion,
+    /// Admitted plates.
+    pub plates: Vec<PlateEntry>,
+    /// Biometric references, decrypted.
+    pub templates: Vec<HeldTemplate>,
+}
+
+/// A decrypted template. `Debug` prints `…`; memory is wiped on drop.
+pub struct HeldTemplate {
+    /// Its id.
+    pub template_id: TemplateId,
+    /// Whose.
+    pub subject: SubjectToken,
+    /// The bytes as the cloud made them.
+    pub plaintext: Zeroizing<Vec<u8>>,
+}
+
+impl std::fmt::Debug for HeldTemplate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "HeldTemplate({}, …)", self.template_id)
+    }
+}
+
+impl Store {
+    /// Where the controller stands, from what it can really read.
+    pub async fn standing(&self) -> Result<Standing, StoreError> {
+        self.on_thread(|db| {
+            let held = read_all(db)?;
+            let (plates, templates) = (held.plates.len(), held.templates.len());
+            Ok(Standing { cursor: cursor(&db.connection)?, digest: digest(&held), plates, templates })
+        })
+        .await
+    }
+
+    /// Everything rules and gallery are built from.
+    pub async fn held(&self) -> Result<Held, StoreError> {
+        self.on_thread(|db| read_all(db)).await
+    }
+}
+
+/// Checks a stored id.
+pub(super) fn stored<T>(id: Result<T, IdError>, what: &'static str) -> Result<T, StoreError> {
+    id.map_err(|_| StoreError::Corrupt(what))
+}
+
+pub(super) fn cursor(connection: &Connection) -> Result<Revision, StoreError> {
+    let cursor: i64 = connection.query_row("SELECT cursor FROM standing", [], |row| row.get(0))?;
+    Ok(Revision(cursor as u64))
+}
+
+pub(super) fn read_all(db: &Db) -> Result<Held, StoreError> {
+    let version = *db.news.holdings.borrow();
+    let mut rows = db.connection.prepare("SELECT plate_id, plate, valid_from, valid_until FROM plates")?;
+    let plates = rows
+        .query_map([], |row| {
+            let validity = Validity {
+                from: row.get::<_, Option<i64>>(2)?.map(Timestamp),
+                until: row.get::<_, Option<i64>>(3)?.map(Timestamp),
+            };
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, validity))
+        })?
+        .map(|row| {
+            let (plate_id, plate, validity) = row?;
+            Ok(PlateEntry { plate_id: stored(PlateId::new(plate_id), "plate id")?, plate, validity })
+        })
+        .collect::<Result<_, StoreError>>()?;
+    Ok(Held { version, plates, templates: read_templates(db)? })
+}
+
+/// Every template that can be decrypted. One that cannot is as good as not held: the digest shows it.
+fn read_templates(db: &Db) -> Result<Vec<HeldTemplate>, StoreError> {
+    let mut rows = db.connection.prepare(
+        "SELECT template_id, subject, ciphertext, wrapped_key FROM templates JOIN subject_keys USING (subject)",
+    )?;
+    let mut rows = rows.query([])?;
+    let mut templates = Vec::new();
+    let mut unreadable = 0usize;
+    while let Some(row) = rows.next()? {
+        let (id, subject): (String, String) = (row.get(0)?, row.get(1)?);
+        let (ciphertext, wrapped): (Vec<u8>, Vec<u8>) = (row.get(2)?, row.get(3)?);
+        let opened = db.options.device_key.unwrap(&subject, &wrapped).and_then(|key| key.decrypt(&id, &ciphertext));
+        match opened {
+            Ok(plaintext) => templates.push(HeldTemplate {
+                template_id: stored(TemplateId::new(id), "template id")?,
+                subject: stored(SubjectToken::new(&subject), "subject token")?,
+                plaintext,
+            }),
+            Err(Unreadable) => unreadable += 1,
+        }
+    }
+    if unreadable > 0 {
+        tracing::error!(unreadable, "stored templates do not open with this device key and are left out");
+    }
+    Ok(templates)
+}
+
+pub(super) fn digest(held: &Held) -> Digest {
+    let mut holdings = Holdings::new();
+    for plate in &held.plates {
+        holdings.plate(&plate.plate_id, &plate.plate, plate.validity);
+    }
+    for template in &held.templates {
+        holdings.template(&template.template_id, &template.subject, &template_hash(&template.plaintext));
+    }
+    holdings.digest()
+}
