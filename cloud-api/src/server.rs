@@ -139,7 +139,8 @@ pub struct Server {
     tasks: Vec<JoinHandle<std::io::Result<()>>>,
 }
 
-fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
+/// Takes an address, and says which one it has become (port 0: any free one).
+pub fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
     let failed = |source| ServerError::Listen { address, source };
     let socket = TcpListener::bind(address).map_err(failed)?;
     let bound = socket.local_addr().map_err(failed)?;

@@ -130,7 +130,8 @@ pub(crate) fn require_media_type(headers: &HeaderMap, types: &[&str], wanted: &'
     if known { Ok(()) } else { Err(Problem::UnsupportedMediaType(wanted)) }
 }
 
-/// The whole body, if it is within the limit and arrives in time. What was read is overwritten if it does not.
+/// The whole body, if it is within the limit and arrives in time. What was read is overwritten if it does not; the
+/// buffers it passed through on its way (TLS, HTTP) are reused, not overwritten.
 pub(crate) async fn read_body(headers: &HeaderMap, body: Body, limit_bytes: usize) -> Result<Vec<u8>, Problem> {
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
@@ -139,7 +140,8 @@ pub(crate) async fn read_body(headers: &HeaderMap, body: Body, limit_bytes: usiz
         return Err(Problem::BodyTooLarge { limit_bytes });
     }
     let mut stream = body.into_data_stream();
-    let mut bytes = Zeroizing::new(Vec::with_capacity(declared.unwrap_or(0)));
+    // Room for all of it: a vector that grows leaves copies behind that nobody overwrites.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(declared.unwrap_or(limit_bytes)));
     let read = async {
         while let Some(chunk) = next(&mut stream).await {
             let chunk = chunk.map_err(|_| Problem::Malformed("body"))?;
@@ -168,7 +170,7 @@ async fn next(chunks: &mut Chunks) -> Option<Result<Bytes, axum::Error>> {
 }
 
 /// Lets a client finish sending what nobody wants; otherwise it would see a broken connection and not the answer.
-async fn drain(body: Body) {
+pub(crate) async fn drain(body: Body) {
     let mut chunks = body.into_data_stream();
     let all = async { while matches!(next(&mut chunks).await, Some(Ok(_))) {} };
     // A client slower than this loses the answer; the connection is closed either way.

@@ -4,7 +4,9 @@ use serde_json::json;
 
 use super::*;
 use crate::auth::roles::Role;
-use crate::testing::{Api, BARRIER, CONTROLLER, SITE, SUBJECT, as_admin, as_nobody, as_role};
+use crate::testing::{
+    Api, BARRIER, CONTROLLER, FACE_PHOTO, SITE, SUBJECT, as_admin, as_nobody, as_other, as_role, consent,
+};
 
 /// The path with ids in it: such that a caller who may passes the guard, whatever the handler then says.
 fn concrete(path: &str) -> String {
@@ -61,6 +63,35 @@ async fn every_change_is_audited_refused_or_not() {
             assert_eq!(outcome, expected, "{}", endpoint.path);
         }
     }
+}
+
+#[tokio::test]
+async fn to_another_customer_nothing_of_a_site_exists() {
+    let api = Api::new().await;
+    let recorded = api.post(&format!("/v1/sites/{SITE}/consents"), &consent(SUBJECT), as_admin()).await;
+    let consent_id = recorded.json["consent_id"].as_str().unwrap().to_owned();
+    let period = json!({"from": "2026-11-01T00:00:00Z", "to": "2026-12-01T00:00:00Z"});
+    let sale = json!({"plates": ["A123BC77"], "subjects": []});
+    let before = api.revision().await;
+    for endpoint in endpoints() {
+        // The operator's routes and the lists of one's own are no way to another's site.
+        let Access::Role(operation) = endpoint.access else { continue };
+        if !Role::CustomerAdmin.may(operation) || endpoint.path == "/v1/sites" {
+            continue;
+        }
+        let path = concrete(&endpoint.path.replace("{consent}", &consent_id));
+        let answer = match operation {
+            Operation::AdmitPlate => api.post(&path, &json!({"plate": "A123BC77"}), as_other()).await,
+            Operation::RecordConsent => api.post(&path, &consent(SUBJECT), as_other()).await,
+            Operation::EnrolFace => api.post_photo(&path, FACE_PHOTO, as_other()).await,
+            Operation::SellProperty => api.post(&path, &sale, as_other()).await,
+            Operation::ExportIncident => api.post(&path, &period, as_other()).await,
+            Operation::Open => api.post_keyed(&path, "key-1", as_other()).await,
+            _ => api.send(&endpoint.method, &path, as_other()).await,
+        };
+        assert_eq!(answer.problem(), (404, "not-found"), "{} {path}", endpoint.method);
+    }
+    assert_eq!(api.revision().await, before, "and nothing was changed");
 }
 
 #[tokio::test]

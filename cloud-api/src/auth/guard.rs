@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use cardea_protocol::id::{CustomerId, SiteId};
 
+use crate::api::extract::drain;
 use crate::auth::roles::{Operation, Role};
 use crate::listener::Peer;
 use crate::problem::{Problem, Slug};
@@ -109,7 +110,7 @@ pub(crate) async fn guard(
     if request.method().is_safe() {
         return match verdict {
             Ok(()) => next.run(request).await,
-            Err(problem) => problem.into_response(),
+            Err(problem) => refuse(request, problem).await,
         };
     }
     let action = NewAction {
@@ -129,7 +130,7 @@ pub(crate) async fn guard(
             Ok(response) => response,
             Err(error) => Problem::internal(&error).into_response(),
         },
-        Err(problem) => problem.into_response(),
+        Err(problem) => refuse(request, problem).await,
     };
     let outcome = response.extensions().get::<Slug>().map_or("done", |slug| slug.0);
     let target = response.extensions().get::<Target>().map(|target| target.0.clone());
@@ -137,6 +138,12 @@ pub(crate) async fn guard(
         tracing::error!(%error, operation = operation.id(), "the outcome of a call could not be audited");
     }
     response
+}
+
+/// Answers without the handler; the client gets to finish sending its photo, and so to read why it was refused.
+async fn refuse(request: Request, problem: Problem) -> Response {
+    drain(request.into_body()).await;
+    problem.into_response()
 }
 
 /// The id in the path that the call acts on, if it is one: never a subject token.

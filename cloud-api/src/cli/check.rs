@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use cardea_cloud::config::Config;
 use cardea_cloud::recognition::PackEnroller;
-use cardea_cloud::server::{Data, client_authorities};
+use cardea_cloud::server::{Data, bind, client_authorities};
 use cardea_protocol::clock::{Clock as _, SharedClock, SystemClock};
 
 use super::say;
@@ -35,7 +35,7 @@ impl Check {
                 ("enrolment address", config.server.enrol_listen),
                 ("broker address", config.server.broker_listen),
             ] {
-                report.add(name, std::net::TcpListener::bind(address));
+                report.add(name, bind(address));
             }
             match &config.recognition {
                 Some(recognition) => drop(report.add("model pack", PackEnroller::load(recognition))),

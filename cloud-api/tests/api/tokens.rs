@@ -58,6 +58,16 @@ async fn a_foreign_token_is_refused() {
 }
 
 #[tokio::test]
+async fn a_refused_upload_still_learns_why() {
+    let cloud = Cloud::start().await;
+    let client = cloud.client("operator");
+    let path = "/v1/sites/birch-street-12/subjects/5f0c2f0e-8a1b-4c5e-9d1e-0a1b2c3d4e5f/faces";
+    for _ in 0..5 {
+        assert_eq!(client.photo(path, vec![0xff; 7 * 1024 * 1024]).await.problem(), (401, "token-missing"));
+    }
+}
+
+#[tokio::test]
 async fn discovery_leads_to_the_token_endpoint() {
     let cloud = Cloud::start().await;
     let client = cloud.client("anyone");
