@@ -1,6 +1,6 @@
 //! The REST API. One endpoint, one file, always in the order error, doc, handler, tests.
 //!
-//! [`endpoints`] is the whole of it: method, path, who may call, handler. The router, the check of roles and the audit
+//! `endpoints` is the whole of it: method, path, who may call, handler. The router, the check of roles and the audit
 //! are made from that table, and the tests walk it. Bodies refuse unknown fields (requirement S5), answers are never
 //! cached, and whatever goes wrong is a problem document.
 

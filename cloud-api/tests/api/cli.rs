@@ -99,6 +99,8 @@ async fn a_bundle_is_verified_with_the_published_key_and_a_change_is_found() {
     let verify = || program().arg("verify-export").arg(&file).arg("--key").arg(&key).output().unwrap();
     let good = verify();
     assert!(good.status.success() && text(&good).contains("sound: 0 entries"), "{}", text(&good));
+    std::fs::write(&key, cloud.server.app().signing.public_pem()).unwrap();
+    assert!(verify().status.success(), "the same key as PEM");
     std::fs::write(&file, [&bundle[..20], b"X", &bundle[21..]].concat()).unwrap();
     let bad = verify();
     assert_eq!(bad.status.code(), Some(2), "{}", text(&bad));
