@@ -3,14 +3,19 @@
 use std::path::Path;
 
 use anyhow::ensure;
+use cardea_protocol::clock::{Clock as _, SystemClock};
+use cardea_protocol::rfc3339;
 use serde_json::json;
 
 use super::Tale;
 use crate::site::SITE;
 use crate::site::process::programs;
 
+const DAY_MS: i64 = 24 * 3_600 * 1_000;
+
 pub(super) async fn play(tale: &mut Tale) -> anyhow::Result<()> {
-    let body = json!({ "from": "2020-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z" });
+    let now = SystemClock.now();
+    let body = json!({ "from": rfc3339::format(now.plus_ms(-DAY_MS)), "to": rfc3339::format(now.plus_ms(DAY_MS)) });
     let bundle = tale.customer.post(&format!("/v1/sites/{SITE}/incident-exports"), &body).await?.expect(200)?;
     let keys = tale.customer.get("/v1/signing-keys").await?.expect(200)?;
     let (file, key) = (tale.site.dir.join("incident.jsonl"), tale.site.dir.join("signing-keys.json"));
