@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use crate::story::telling::{Chapter, Telling};
+use crate::story::telling::{Chapter, STAGES, Telling};
 
 const STYLE: &str = "
 :root{color-scheme:light dark;--ink:#1d2733;--dim:#667;--line:#d8dde3;--ok:#18794e;--bad:#b42318;--bar:#3b7dd8;--page:#fff}
@@ -43,18 +43,36 @@ pub fn html(telling: &Telling) -> String {
 }
 
 fn latencies(page: &mut String, telling: &Telling) {
+    page.push_str("<h2>Where the time goes, milliseconds</h2><table><tr><th>passage");
+    for stage in STAGES {
+        let _ = write!(page, "<th class=\"n\">{stage}");
+    }
+    page.push_str("<th class=\"n\">seen from outside<th>");
+    let longest = telling.passages.iter().map(|p| p.seen_ms).fold(1.0, f64::max);
+    for passage in &telling.passages {
+        let _ = write!(page, "<tr><td>{}", escape(&passage.what));
+        for ms in passage.stages_ms {
+            let _ = write!(page, "<td class=\"n\">{}", ms.map(|ms| format!("{ms:.1}")).unwrap_or_default());
+        }
+        bar(page, passage.seen_ms, longest);
+    }
+    page.push_str(
+        "</table><p class=\"dim\">Seen from outside: from the car on the loop, or the face before the camera, to the relay, \
+         with the two frames that a decision needs and the polling of the loop.</p>\
+         <h2>Other latencies, milliseconds</h2><table>",
+    );
     let longest = telling.latencies.iter().map(|l| l.ms).fold(1.0, f64::max);
-    page.push_str("<h2>Latencies</h2><table><tr><th>of what<th class=\"n\">ms<th style=\"width:45%\">");
     for latency in &telling.latencies {
-        let _ = write!(
-            page,
-            "<tr><td>{}<td class=\"n\">{:.1}<td><div class=\"bar\" style=\"width:{:.1}%\"></div>",
-            escape(&latency.what),
-            latency.ms,
-            latency.ms / longest * 100.0
-        );
+        let _ = write!(page, "<tr><td>{}", escape(&latency.what));
+        bar(page, latency.ms, longest);
     }
     page.push_str("</table>");
+}
+
+fn bar(page: &mut String, ms: f64, longest: f64) {
+    let share = ms / longest * 100.0;
+    let bar = format!("<div class=\"bar\" style=\"width:{share:.1}%\"></div>");
+    let _ = write!(page, "<td class=\"n\">{ms:.1}<td style=\"width:25%\">{bar}");
 }
 
 fn write_chapter(page: &mut String, chapter: &Chapter) {
@@ -89,7 +107,7 @@ fn write_chapter(page: &mut String, chapter: &Chapter) {
 }
 
 /// Text as HTML text or attribute value.
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Certificate, Client, Identity, Method, RequestBuilder};
+use reqwest::{Body, Certificate, Client, Identity, Method, RequestBuilder};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -98,8 +98,8 @@ impl BackEnd {
         self.send(self.request(Method::POST, path).header(header.0, header.1)).await
     }
 
-    /// POST of a picture or other bytes.
-    pub async fn post_bytes(&self, path: &str, kind: &str, bytes: Vec<u8>) -> anyhow::Result<Reply> {
+    /// POST of a picture or other bytes, or a stream of them.
+    pub async fn post_bytes(&self, path: &str, kind: &str, bytes: impl Into<Body>) -> anyhow::Result<Reply> {
         self.send(self.request(Method::POST, path).header(CONTENT_TYPE, kind).body(bytes)).await
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use cardea_hardware::sim::physics::{Edge, HouseState};
+use cardea_hardware::sim::physics::{Edge, HouseState, INPUT_EXIT_BUTTON};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -95,6 +95,11 @@ impl House {
     /// Somebody at the door who pushes it when it is released, or nobody.
     pub async fn person(&self, present: bool) -> anyhow::Result<()> {
         self.put("/door/person", json!({ "present": present })).await
+    }
+
+    /// Somebody inside holds the exit button, or lets go of it.
+    pub async fn exit_button(&self, pressed: bool) -> anyhow::Result<()> {
+        self.put(&format!("/inputs/{INPUT_EXIT_BUTTON}"), json!({ "on": pressed })).await
     }
 
     /// Breaks a part (`io` or a camera) in one of the simulator's ways, or mends it with `none`.

@@ -119,7 +119,7 @@ impl Site {
         init_operator(&config, &operator).await?;
         let ready_file = dir.join("cloud-ready.json");
         let mut cloud = start_cloud(&dir, &config, &ready_file)?;
-        let ready = cloud.ready_file(&ready_file, Duration::from_secs(60)).await?;
+        let ready = cloud.ready_file(&ready_file, Duration::from_mins(1)).await?;
         let ready: Ready = serde_json::from_str(&ready).with_context(|| format!("cardea-cloud wrote {ready}"))?;
         link.lead_to(ready.broker);
         Ok(Self {
@@ -254,7 +254,7 @@ impl Site {
         }
         site.start_controller()?;
         let operator = site.operator().await?;
-        if let Err(error) = site.in_sync(&operator, Duration::from_secs(60)).await {
+        if let Err(error) = site.in_sync(&operator, Duration::from_mins(1)).await {
             bail!("{error:#}; the controller's log:\n{}", site.controller()?.tail());
         }
         let customer = site.customer().await?;

@@ -23,7 +23,7 @@ pub(super) async fn play(tale: &mut Tale) -> anyhow::Result<()> {
 
     let start = Instant::now();
     tale.site.start_controller()?;
-    if let Err(error) = tale.site.in_sync(&tale.operator, Duration::from_secs(60)).await {
+    if let Err(error) = tale.site.in_sync(&tale.operator, Duration::from_mins(1)).await {
         anyhow::bail!("{error:#}; the controller's log:\n{}", tale.site.controller()?.tail());
     }
     tale.telling.timed("controller starts and connects", "online, in sync", start.elapsed());

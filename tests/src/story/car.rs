@@ -46,9 +46,7 @@ async fn returns(tale: &mut Tale, scene: &str) -> anyhow::Result<()> {
     let opened = start.elapsed();
     let event = tale.decision("plate", true).await?;
     tale.telling.timed(format!("the car returns ({scene})"), format!("barrier opens: {}", event["reason"]), opened);
-    tale.stages(&format!("plate, {scene}"), &event);
-    tale.telling
-        .latency(format!("plate, {scene}: car on the loop to relay, seen from the house"), opened.as_secs_f64() * 1e3);
+    tale.passage(format!("plate, {scene}"), &event, opened);
 
     let full = |state: &cardea_hardware::sim::physics::HouseState| state.barrier.position >= 1.0;
     tale.site.house.wait("the boom is up", Duration::from_secs(10), full).await?;

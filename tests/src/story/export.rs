@@ -21,7 +21,7 @@ pub(super) async fn play(tale: &mut Tale) -> anyhow::Result<()> {
     let (file, key) = (tale.site.dir.join("incident.jsonl"), tale.site.dir.join("signing-keys.json"));
     std::fs::write(&file, &bundle.bytes)?;
     std::fs::write(&key, &keys.bytes)?;
-    let lines = bundle.bytes.iter().filter(|&&byte| byte == b'\n').count();
+    let lines = bundle.bytes.split_inclusive(|&byte| byte == b'\n').count();
     tale.telling.timed("the customer exports the incident log", format!("{lines} lines"), bundle.took);
 
     let (ok, said) = verify(&file, &key).await?;

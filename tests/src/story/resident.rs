@@ -61,9 +61,7 @@ impl Tale {
         let score = event["score"].as_f64().unwrap_or_default();
         let needed = event["threshold"].as_f64().unwrap_or_default();
         self.telling.timed(who, format!("door opens: {} (score {score:.2}, needs {needed:.2})", event["reason"]), took);
-        self.stages(&format!("face, {who}"), &event);
-        self.telling
-            .latency(format!("face, {who}: before the camera to lock, seen from the house"), took.as_secs_f64() * 1e3);
+        self.passage(who, &event, took);
         self.person_leaves().await
     }
 

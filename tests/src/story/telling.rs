@@ -1,7 +1,6 @@
 //! Telling: live lines on the terminal, and the record that becomes the summary table and the report.
 
 use std::fmt::Display;
-use std::io::Write as _;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -45,6 +44,20 @@ pub struct Chapter {
     pub took: Duration,
 }
 
+/// One passage: where its time went as the controller measured it, and all of it as seen from the house.
+#[derive(Clone, Debug)]
+pub struct Passage {
+    /// Which.
+    pub what: String,
+    /// Milliseconds of the stages in [`STAGES`].
+    pub stages_ms: [Option<f64>; 5],
+    /// Milliseconds from the car on the loop, or the face before the camera, to the relay.
+    pub seen_ms: f64,
+}
+
+/// The stages of a passage.
+pub const STAGES: [&str; 5] = ["capture", "detect", "read", "decide", "relay"];
+
 /// Named milliseconds, for the table of latencies.
 #[derive(Clone, Debug)]
 pub struct Latency {
@@ -60,7 +73,9 @@ pub struct Telling {
     chapter_start: Instant,
     /// The chapters so far.
     pub chapters: Vec<Chapter>,
-    /// The latencies so far.
+    /// The passages so far.
+    pub passages: Vec<Passage>,
+    /// Other latencies so far.
     pub latencies: Vec<Latency>,
 }
 
@@ -74,7 +89,7 @@ impl Telling {
     /// Nothing told yet.
     pub fn new() -> Self {
         let now = Instant::now();
-        Self { start: now, chapter_start: now, chapters: Vec::new(), latencies: Vec::new() }
+        Self { start: now, chapter_start: now, chapters: Vec::new(), passages: Vec::new(), latencies: Vec::new() }
     }
 
     /// Opens a chapter.
@@ -133,20 +148,23 @@ impl Telling {
 
     /// The summary table.
     pub fn summary(&self) {
-        line(format_args!(
-            "\n   chapter                                                                                    seconds  steps"
-        ));
+        line(format_args!("\n   {:<90}{:>7}{:>7}", "chapter", "seconds", "steps"));
         for chapter in &self.chapters {
             let mark = if chapter.failure.is_none() { '✓' } else { '✗' };
             let title = format!("{}. {}", chapter.number, chapter.title);
             let (seconds, steps) = (chapter.took.as_secs_f64(), chapter.steps.len());
             line(format_args!(" {mark} {title:<90}{seconds:>7.1}{steps:>7}"));
         }
-        line(format_args!(
-            "\n   latency                                                                                 milliseconds"
-        ));
+        let cell = |text: &str| format!("{text:>9}");
+        let heads: String = STAGES.map(cell).concat();
+        line(format_args!("\n   {:<46}{heads}{:>14}", "passage, milliseconds", "seen outside"));
+        for passage in &self.passages {
+            let stages = passage.stages_ms.map(|ms| cell(&ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}"))));
+            line(format_args!("   {:<46}{}{:>14.1}", passage.what, stages.concat(), passage.seen_ms));
+        }
+        line(format_args!("\n   {:<92}{:>12}", "other latencies", "milliseconds"));
         for latency in &self.latencies {
-            line(format_args!("   {:<92}{:>10.1}", latency.what, latency.ms));
+            line(format_args!("   {:<92}{:>12.1}", latency.what, latency.ms));
         }
     }
 
@@ -165,5 +183,5 @@ impl Telling {
 /// One line for the person who watches.
 pub fn line(text: std::fmt::Arguments<'_>) {
     // A closed pipe is the reader's choice; the story goes on.
-    let _ = writeln!(std::io::stdout(), "{text}");
+    let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{text}\n"));
 }

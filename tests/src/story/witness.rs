@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Tale;
+use super::telling::{Passage, STAGES};
 use crate::site::{SITE, poll};
 
 /// How long a decision may take to be made, reported and stored.
@@ -73,8 +74,12 @@ impl Tale {
     /// A car on the loop, and back off it and the boom down again: one passage, whatever opened.
     pub(super) async fn car_leaves(&self) -> anyhow::Result<()> {
         self.site.house.vehicle(false).await?;
+        self.site.house.show("plate-cam", crate::picture::sample_bytes("yard.jpg")?).await?;
         let down = |state: &cardea_hardware::sim::physics::HouseState| state.barrier.position <= 0.0;
-        self.site.house.wait("the boom is down", PATIENCE, down).await.map(|_| ())
+        self.site.house.wait("the boom is down", PATIENCE, down).await?;
+        // No car turns round in less: the house needs this long to be seen as empty.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        Ok(())
     }
 
     /// Nobody at the door any more, and the door shut and locked.
@@ -90,13 +95,10 @@ impl Tale {
         self.site.in_sync(&self.operator, PATIENCE).await.map(|_| ())
     }
 
-    /// Records where the time of a decision went, as the controller measured it.
-    pub(super) fn stages(&mut self, what: &str, event: &Value) {
-        for stage in ["capture", "detect", "read", "decide", "relay"] {
-            if let Some(ms) = event[format!("{stage}_ms")].as_f64() {
-                self.telling.latency(format!("{what}: {stage}"), ms);
-            }
-        }
+    /// Records where the time of a decision went: as the controller measured it, and as seen from the house.
+    pub(super) fn passage(&mut self, what: impl Into<String>, event: &Value, seen: Duration) {
+        let stages_ms = STAGES.map(|stage| event[format!("{stage}_ms")].as_f64());
+        self.telling.passages.push(Passage { what: what.into(), stages_ms, seen_ms: seen.as_secs_f64() * 1e3 });
     }
 
     /// Waits until an erasure has every receipt.
