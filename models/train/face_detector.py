@@ -22,6 +22,7 @@ from training import fit, half_precision, seed_everything
 
 SIZE, SPARE = 256, 32
 MAX_SIDE = 640
+NARROWEST = 24  # pixels; smaller faces are too coarse to compare, and small skin-coloured things abound
 
 
 class Portraits:
@@ -35,7 +36,7 @@ class Portraits:
                 objects = [
                     (points, np.concatenate([box[:2], box[:2] + box[2:]]))
                     for box, points, score in faces[name]
-                    if score > 0.6
+                    if score > 0.8
                 ]
                 if objects:
                     self.all.append((picture, objects))
@@ -62,7 +63,7 @@ def place(rng, picture, portrait, taken):
     full = picture.shape[0]
     biggest = max(objects, key=lambda o: np.ptp(o[1][[0, 2]]))
     box = biggest[1]
-    width = float(np.exp(rng.uniform(np.log(15), np.log(230))))
+    width = float(np.exp(rng.uniform(np.log(NARROWEST), np.log(260))))
     flip = source.shape[1] if rng.random() < 0.5 else None
     middle = (box[:2] + box[2:]) / 2
     if flip:
@@ -100,7 +101,28 @@ def place(rng, picture, portrait, taken):
     laid = cv2.warpAffine(source.astype(np.float32), matrix, (full, full), borderMode=cv2.BORDER_REPLICATE)
     picture *= 1 - cover
     picture += laid * cover
-    return result
+    return [one for one in result if one[1][2] - one[1][0] > 0.75 * NARROWEST]
+
+
+def skin_blobs(rng, picture, count):
+    """Hands, badges, wood: skin-coloured patches without a face. In place."""
+    size = picture.shape[0]
+    for _ in range(count):
+        x, y = (int(v) for v in rng.uniform(0, 1, 2) * size)
+        w = int(np.exp(rng.uniform(np.log(6), np.log(70))))
+        tone = np.array([0.55, 0.7, 1.0]) * rng.uniform(60, 250) * rng.uniform(0.9, 1.1, 3)
+        for part in range(int(rng.integers(1, 6))):
+            at = (x + int(rng.normal(0, w * 0.4)) * (part > 0), y + int(rng.normal(0, w * 0.4)) * (part > 0))
+            shade = (
+                tuple(float(v) for v in np.clip(tone * rng.uniform(0.25, 1.15), 0, 255))
+                if part
+                else tuple(float(v) for v in tone)
+            )
+            reach = (
+                max(1, int(w * (0.5 if part == 0 else rng.uniform(0.05, 0.35)))),
+                max(1, int(w * (0.65 if part == 0 else rng.uniform(0.05, 0.3)))),
+            )
+            cv2.ellipse(picture, at, reach, float(rng.uniform(0, 180)), 0, 360, shade, -1, cv2.LINE_AA)
 
 
 def sample_from(portraits):
@@ -108,6 +130,8 @@ def sample_from(portraits):
 
     def sample(rng):
         picture, objects = background(rng, SIZE + SPARE), []
+        if rng.random() < 0.5:
+            skin_blobs(rng, picture, int(rng.integers(1, 7)))
         for _ in range(int(rng.choice([0, 1, 1, 1, 1, 2, 3]))):
             objects += place(rng, picture, portraits[int(rng.integers(0, len(portraits)))], objects)
         if rng.random() < 0.15:
