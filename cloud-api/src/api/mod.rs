@@ -28,6 +28,7 @@ mod register_customer;
 mod register_principal;
 mod register_site;
 mod remove_plate;
+mod renew_claim;
 mod revoke_controller;
 mod sell_property;
 mod signing_keys;
@@ -99,6 +100,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         post("/v1/principals", O::RegisterPrincipal) => register_principal::handle,
         post("/v1/sites/{site}/controllers", O::RegisterController) => register_controller::handle,
         get("/v1/controllers/{controller}", O::ReadController) => read_controller::handle,
+        post("/v1/controllers/{controller}/claim-codes", O::RenewClaim) => renew_claim::handle,
         post("/v1/controllers/{controller}/revocation", O::RevokeController) => revoke_controller::handle,
         post("/v1/controllers/{controller}/decommissioning", O::DecommissionController) => decommission_controller::handle,
         // the customer

@@ -26,6 +26,7 @@ use utoipa::{Modify, OpenApi};
         super::register_principal::handle,
         super::register_controller::handle,
         super::read_controller::handle,
+        super::renew_claim::handle,
         super::revoke_controller::handle,
         super::decommission_controller::handle,
         super::list_equipment::handle,

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use cardea_access::time::Timestamp;
 use cardea_protocol::id::{ControllerId, SiteId};
 use cardea_protocol::rfc3339;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use super::extract::{Json, Params};
 use super::{at, created};
 use crate::enrolment::claim_code::ClaimCode;
 use crate::problem::{Problem, ProblemDetails};
-use crate::state::Shared;
+use crate::state::{App, Shared};
 use crate::storage::controllers::RegisterError;
 
 // === error ===
@@ -63,21 +64,44 @@ pub(crate) async fn handle(
     Json(request): Json<RegisterController>,
 ) -> Result<Response, Problem> {
     let controller_id = request.controller_id;
-    let made = tokio::task::spawn_blocking(|| {
-        let code = ClaimCode::generate()?;
-        let hash = code.hash()?;
-        Ok::<_, crate::keys::KeyError>((code, hash))
-    });
-    let made = made.await.map_err(|error| Problem::internal(&error))?;
-    let (code, hash) = made.map_err(|error| Problem::internal(&error))?;
-    let expires = app.now().plus_ms(i64::from(app.config.enrolment.claim_code_lifetime_s) * 1_000);
+    let fresh = FreshCode::make(&app).await?;
+    let (hash, expires) = (fresh.hash.clone(), fresh.expires);
     app.storage.register_controller(&controller_id, &site, hash, expires, app.now()).await?;
-    let body = ControllerRegistered {
-        controller_id: controller_id.clone(),
-        claim_code: code.reveal().to_string(),
-        claim_expires_at: rfc3339::format(expires),
-    };
-    Ok(at(format!("/v1/controllers/{controller_id}"), created(&controller_id, body)))
+    let location = format!("/v1/controllers/{controller_id}");
+    Ok(at(location, created(&controller_id.clone(), fresh.for_controller(controller_id))))
+}
+
+/// A claim code that nobody has seen yet.
+pub(super) struct FreshCode {
+    code: ClaimCode,
+    /// What is stored of it.
+    pub(super) hash: String,
+    /// Until when it is good.
+    pub(super) expires: Timestamp,
+}
+
+impl FreshCode {
+    /// Makes one, good for as long as the configuration says.
+    pub(super) async fn make(app: &App) -> Result<Self, Problem> {
+        let made = tokio::task::spawn_blocking(|| {
+            let code = ClaimCode::generate()?;
+            let hash = code.hash()?;
+            Ok::<_, crate::keys::KeyError>((code, hash))
+        });
+        let made = made.await.map_err(|error| Problem::internal(&error))?;
+        let (code, hash) = made.map_err(|error| Problem::internal(&error))?;
+        let expires = app.now().plus_ms(i64::from(app.config.enrolment.claim_code_lifetime_s) * 1_000);
+        Ok(Self { code, hash, expires })
+    }
+
+    /// Shows it, this once.
+    pub(super) fn for_controller(self, controller_id: ControllerId) -> ControllerRegistered {
+        ControllerRegistered {
+            controller_id,
+            claim_code: self.code.reveal().to_string(),
+            claim_expires_at: rfc3339::format(self.expires),
+        }
+    }
 }
 
 // === tests ===

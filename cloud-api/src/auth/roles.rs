@@ -30,6 +30,8 @@ operations! {
     RegisterPrincipal = "register_principal",
     /// Register a controller and get its claim code.
     RegisterController = "register_controller",
+    /// Make another claim code for a controller that has not been claimed.
+    RenewClaim = "renew_claim",
     /// See a controller.
     ReadController = "read_controller",
     /// Revoke a controller.
@@ -114,6 +116,7 @@ impl Role {
                     | O::RegisterCustomer
                     | O::RegisterPrincipal
                     | O::RegisterController
+                    | O::RenewClaim
                     | O::ReadController
                     | O::RevokeController
                     | O::DecommissionController
