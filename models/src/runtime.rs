@@ -88,7 +88,8 @@ impl Runtime {
         &self.library
     }
 
-    pub(crate) fn environment(&self) -> &Environment {
+    /// ONNX Runtime's environment, for a caller with a model of its own.
+    pub fn environment(&self) -> &Environment {
         &self.environment
     }
 }

@@ -4,6 +4,7 @@
 //! with a certification authority of its own; [`picture`] makes what the cameras see; [`story`] plays the main job
 //! chapter by chapter; [`report`] turns what happened into a page for someone who would rather look than read.
 
+pub mod bench;
 pub mod look;
 pub mod picture;
 pub mod report;

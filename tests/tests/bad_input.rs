@@ -335,5 +335,12 @@ async fn certificates_and_claim_codes_are_tried_in_vain() -> anyhow::Result<()> 
     let operator = site.operator().await?;
     let view = operator.get(&format!("/v1/controllers/{CONTROLLER}")).await?.expect(200)?.body;
     assert_eq!(view["status"], "registered", "{view}");
+
+    // The operator makes another; the old one stays void, also beside it.
+    let path = format!("/v1/controllers/{CONTROLLER}/claim-codes");
+    let another = operator.post(&path, &json!({})).await?.expect(201)?.text("/claim_code")?;
+    assert_eq!(site.enrolment_with(&code).await?, 401);
+    let output = site.claim(&another).await?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     site.stop().await
 }

@@ -218,6 +218,19 @@ impl Site {
         Ok(())
     }
 
+    /// Stops the controller and starts it again with remote orders only, so that it loads no model.
+    pub async fn restart_controller_without_models(&mut self) -> anyhow::Result<()> {
+        self.controller()?.stop().await?;
+        std::fs::write(self.controller_config(), configs::without_models(&configs::controller(&self.dir, self)?))?;
+        self.start_controller()?;
+        let socket = self.dir.join("local.sock");
+        poll(Duration::from_secs(20), "the controller has its boards", async || {
+            let Ok(status) = cardea_daemon::local::ask(&socket).await else { return Ok(None) };
+            Ok(status.access_points.iter().all(|point| point.reachable).then_some(()))
+        })
+        .await
+    }
+
     /// The running controller.
     pub fn controller(&mut self) -> anyhow::Result<&mut Process> {
         self.controller.as_mut().context("the controller is not running")
