@@ -22,7 +22,7 @@ pub fn run(summary: &mut Summary) -> anyhow::Result<()> {
     let ours = median(time_ms(RUNS, || Ok(gallery.search(&probe).map(|_| ())?))?);
     match numpy() {
         Ok(peer) => {
-            summary.beside("face: 1:N search, 10,000 x 256", ours, "ms", "NumPy matrix product, one thread", peer)
+            summary.beside("face: 1:N search, 10,000 x 256", ours, "ms", "NumPy matrix product, one thread", peer);
         }
         Err(_) => summary.alone("face: 1:N search, 10,000 x 256", ours, "ms"),
     }
