@@ -33,7 +33,7 @@ fn validity(who: &str, now: Timestamp, from: Timestamp, until: Timestamp) -> Fin
         let found = format!("{who}; the certificate is not good before {}", rfc3339::format(from));
         Finding::failure(NAME, found, "set the clock: timedatectl set-ntp true")
     } else if left <= 0 {
-        let todo = "connect it: within the grace period it renews itself; after that, claim it anew";
+        let todo = "ask the operator to register it under a new id, and claim it with that: an expired certificate cannot be renewed";
         Finding::failure(NAME, format!("{who}; the certificate ended on {}", rfc3339::format(until)), todo)
     } else if left < life / 6 {
         Finding::warning(

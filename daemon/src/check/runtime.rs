@@ -13,7 +13,7 @@ pub(super) async fn check(context: &Context) -> Vec<Finding> {
     vec![match tokio::task::spawn_blocking(move || Runtime::load(&path)).await {
         Ok(Ok(_)) => Finding::ok(NAME, format!("{shown} loads")),
         Ok(Err(error)) => {
-            let todo = "install the package cardea-onnxruntime, or correct onnxruntime in [recognition]";
+            let todo = "put libonnxruntime.so there (setup/onnxruntime.py fetches it), or correct onnxruntime in [recognition]";
             Finding::failure(NAME, chain(&error), todo)
         }
         Err(_) => Finding::failure(NAME, format!("{shown} crashed while loading"), "install it again"),

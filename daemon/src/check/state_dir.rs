@@ -16,7 +16,9 @@ pub(super) fn check(context: &Context) -> Vec<Finding> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => vec![Finding::failure(
             NAME,
             format!("{shown} does not exist"),
-            format!("install -d -m 0700 -o cardea -g cardea {shown}, or let the package's tmpfiles do it"),
+            format!(
+                "install -d -m 0700 -o cardea -g cardea {shown}, or systemd-tmpfiles --create with systemd/cardea.tmpfiles.conf"
+            ),
         )],
         Err(error) => {
             vec![Finding::failure(NAME, format!("{shown} cannot be looked at: {error}"), "run this as the user cardea")]

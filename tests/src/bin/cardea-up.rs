@@ -60,23 +60,23 @@ Paste this once into another terminal:
 
   cardea() {{ curl -sS --cacert '{ca}' --cert '{certificate}' --key '{key}' "$@"; echo; }}
   TOKEN=$(cardea {api}/oauth2/token -d grant_type=client_credentials -d client_id={CLIENT} | python3 -c 'import json,sys; print(json.load(sys.stdin)["access_token"])')
-  as() {{ cardea -H "Authorization: Bearer $TOKEN" "$@"; }}
+  api() {{ cardea -H "Authorization: Bearer $TOKEN" "$@"; }}
 
 then play:
 
-  as {api}/v1/sites/{SITE}/equipment                                  # what is here
-  as -X POST {api}/v1/access-points/{BARRIER}/open                    # the barrier opens on demand
-  as {api}/v1/sites/{SITE}/plates --json '{{"plate":"{plate}"}}'           # admit a car
+  api {api}/v1/sites/{SITE}/equipment                                  # what is here
+  api -X POST {api}/v1/access-points/{BARRIER}/open -H "Idempotency-Key: $(cat /proc/sys/kernel/random/uuid)"   # the barrier opens on demand
+  api {api}/v1/sites/{SITE}/plates --json '{{"plate":"{plate}"}}'           # admit a car
   curl -T {samples}/car-day.jpg {control}/cameras/plate-cam/picture   # the car before the camera
   curl -X PUT {control}/inputs/0 --json '{{"on":true}}'               # ... and on the loop: the barrier opens
   curl -X PUT {control}/inputs/0 --json '{{"on":false}}'              # the car is through: it comes down
 
-  as {api}/v1/sites/{SITE}/consents --json '{{"subject":"{subject}","document_version":"2026-03","given_at":"2026-03-01T09:00:00Z","evidence_sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}}'
-  as {api}/v1/sites/{SITE}/subjects/{subject}/faces -H 'Content-Type: image/jpeg' --data-binary @{samples}/grace_hopper.jpg
+  api {api}/v1/sites/{SITE}/consents --json '{{"subject":"{subject}","document_version":"2026-03","given_at":"2026-03-01T09:00:00Z","evidence_sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}}'
+  api {api}/v1/sites/{SITE}/subjects/{subject}/faces -H 'Content-Type: image/jpeg' --data-binary @{samples}/grace_hopper.jpg
   curl -X PUT {control}/door/person --json '{{"present":true}}'
   curl -T {samples}/grace_hopper.jpg {control}/cameras/face-cam/picture   # the resident before the door: it opens
   curl -s {control}/state                                             # relays, boom and door
-  as {api}/v1/sites/{SITE}/events                                     # what was decided, and why
+  api {api}/v1/sites/{SITE}/events                                     # what was decided, and why
   target/debug/cardead status --config {config}
 
 Door: {DOOR}. Password grant: {LOGIN} / {password}. Ctrl-C ends everything."#,
