@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{OTHER_PHOTO, RESIDENT, RESIDENT_PHOTO, Tale};
 use crate::picture::{self, View};
-use crate::site::SITE;
+use crate::site::{DOOR, SITE};
 
 pub(super) async fn play(tale: &mut Tale) -> anyhow::Result<()> {
     let photo = picture::photograph(RESIDENT_PHOTO, View::PLAIN)?;
@@ -76,6 +76,8 @@ impl Tale {
         self.site.house.person(true).await?;
         self.site.house.show("face-cam", probe).await?;
         let event = self.decision("face", false).await?;
+        // The refusal may be of a badge; that of the face stands once more frames were looked at than a decision needs.
+        self.looks_again(DOOR).await?;
         ensure!(self.site.house.pulses("lock", before).await? == 0, "the lock was released");
         let state = self.site.house.state().await?;
         ensure!(!state.door.open, "the door is open");

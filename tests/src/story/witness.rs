@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
+use cardea_daemon::local;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -12,6 +13,8 @@ use crate::site::{SITE, poll};
 
 /// How long a decision may take to be made, reported and stored.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// More frames than a decision needs.
+const MORE_LOOKS: u64 = 4;
 
 impl Tale {
     /// Events that came since the last call, oldest first.
@@ -68,6 +71,18 @@ impl Tale {
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
+    }
+
+    /// Waits until the camera of `access_point` has looked several times more, with the models.
+    pub(super) async fn looks_again(&self, access_point: &str) -> anyhow::Result<()> {
+        let socket = self.site.dir.join("local.sock");
+        let looks = async || -> anyhow::Result<u64> {
+            let captures = local::ask(&socket).await?.captures;
+            Ok(captures.iter().find(|(id, _)| id.as_str() == access_point).map_or(0, |(_, count)| count.recognised))
+        };
+        let before = looks().await?;
+        poll(PATIENCE, "the camera looks again", async || Ok((looks().await? >= before + MORE_LOOKS).then_some(())))
+            .await
     }
 
     /// A car on the loop, and back off it and the boom down again: one passage, whatever opened.
