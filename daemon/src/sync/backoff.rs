@@ -5,7 +5,8 @@ use std::time::Duration;
 use rand::Rng;
 
 const FIRST_MS: u64 = 250;
-const LONGEST_MS: u64 = 30_000;
+/// A revocation that waits for the network waits at most this much longer than it must.
+const LONGEST_MS: u64 = 10_000;
 /// A session that held this long was a good one.
 pub(super) const GOOD_SESSION: Duration = Duration::from_secs(10);
 
@@ -17,7 +18,7 @@ pub(super) struct Backoff {
 
 impl Backoff {
     /// A session ended that held for `lasted`; how long to wait now. Between half of and the whole of 250 ms, doubled for
-    /// each failure in a row, at most 30 s; never less than the cloud asked for.
+    /// each failure in a row, at most 10 s; never less than the cloud asked for.
     pub(super) fn after(&mut self, lasted: Duration, asked_ms: u64, rng: &mut impl Rng) -> Duration {
         if lasted >= GOOD_SESSION {
             self.failures = 0;
@@ -25,7 +26,7 @@ impl Backoff {
         let longest = FIRST_MS.saturating_mul(1 << self.failures.min(10)).min(LONGEST_MS);
         self.failures = self.failures.saturating_add(1);
         let wait = rng.random_range(longest / 2..=longest);
-        Duration::from_millis(wait.max(asked_ms.min(10 * LONGEST_MS)))
+        Duration::from_millis(wait.max(asked_ms.min(30 * LONGEST_MS)))
     }
 }
 
@@ -41,7 +42,7 @@ mod tests {
         let mut backoff = Backoff::default();
         let waits: Vec<u64> = (0..12).map(|_| backoff.after(Duration::ZERO, 0, &mut rng).as_millis() as u64).collect();
         for (i, wait) in waits.iter().enumerate() {
-            let longest = (250u64 << i.min(10)).min(30_000);
+            let longest = (250u64 << i.min(10)).min(LONGEST_MS);
             assert!((longest / 2..=longest).contains(wait), "{i}: {wait}");
         }
         assert!(backoff.after(GOOD_SESSION, 0, &mut rng) <= Duration::from_millis(250));
