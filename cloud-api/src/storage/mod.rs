@@ -88,6 +88,8 @@ impl Storage {
         connection.pragma_update(None, "foreign_keys", "ON")?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         migrate(&mut connection)?;
+        // What a crash between an erasure and its scrub has left behind.
+        truncate_log(&connection)?;
         let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
         // The thread ends when the last handle is dropped.
         std::thread::Builder::new()
@@ -134,11 +136,7 @@ impl Storage {
 
     /// Makes deleted bytes unreadable: checkpoints and truncates the write-ahead log.
     pub async fn scrub(&self) -> Result<(), StorageError> {
-        self.on_thread(|connection| {
-            let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-            if busy == 0 { Ok(()) } else { Err(StorageError::Corrupt("write-ahead log (a reader holds it)")) }
-        })
-        .await
+        self.on_thread(|connection| truncate_log(connection)).await
     }
 
     async fn on_thread<T, E>(&self, work: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static) -> Result<T, E>
@@ -156,6 +154,11 @@ impl Storage {
     }
 }
 
+fn truncate_log(connection: &Connection) -> Result<(), StorageError> {
+    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy == 0 { Ok(()) } else { Err(StorageError::Corrupt("write-ahead log (a reader holds it)")) }
+}
+
 fn migrate(connection: &mut Connection) -> Result<(), StorageError> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match found {
@@ -168,5 +171,46 @@ fn migrate(connection: &mut Connection) -> Result<(), StorageError> {
         }
         SCHEMA_VERSION => Ok(()),
         found => Err(StorageError::TooNew { found }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_crash_left_in_the_log_is_gone_after_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("cloud.db");
+        let storage = Storage::open(&database).unwrap();
+        let address = "an address nobody may read any more";
+        storage
+            .write(move |tx| {
+                tx.execute("INSERT INTO sites VALUES ('house-1', ?1, 0, 0)", [address])?;
+                Ok::<_, StorageError>(())
+            })
+            .await
+            .unwrap();
+        storage
+            .write(|tx| {
+                tx.execute("DELETE FROM sites", [])?;
+                Ok::<_, StorageError>(())
+            })
+            .await
+            .unwrap();
+        // The files as they lie when the power goes: deleted, not scrubbed.
+        let crashed = folder.path().join("crashed.db");
+        let log = |database: &Path| database.with_extension("db-wal");
+        std::fs::copy(&database, &crashed).unwrap();
+        std::fs::copy(log(&database), log(&crashed)).unwrap();
+        let readable = || {
+            [crashed.clone(), log(&crashed)]
+                .iter()
+                .filter_map(|file| std::fs::read(file).ok())
+                .any(|bytes| bytes.windows(address.len()).any(|window| window == address.as_bytes()))
+        };
+        assert!(readable(), "the search itself must work");
+        let _storage = Storage::open(&crashed).unwrap();
+        assert!(!readable());
     }
 }
