@@ -44,7 +44,7 @@ const EQUIPMENT: &str =
     FROM access_points a JOIN controllers c USING (controller_id) WHERE c.site_id = ?1 AND c.status = 'active'";
 
 /// Replaces what is known of a controller's equipment. An access point belongs to the controller that first named it:
-/// another controller cannot take it over.
+/// another controller takes it over only once that one is revoked or decommissioned.
 pub(super) fn replace_equipment(
     tx: &Transaction<'_>,
     controller: &ControllerId,
@@ -60,7 +60,11 @@ pub(super) fn replace_equipment(
             serde_json::to_string(&point.credentials).map_err(|_| StorageError::Corrupt("list of credentials"))?;
         let stored = tx.execute(
             "INSERT INTO access_points (access_point_id, controller_id, kind, credentials, reachable, state)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO UPDATE SET controller_id = excluded.controller_id, kind = excluded.kind,
+                 credentials = excluded.credentials, reachable = excluded.reachable, state = excluded.state
+             WHERE EXISTS (SELECT 1 FROM controllers c WHERE c.controller_id = access_points.controller_id
+                 AND c.status IN ('revoked', 'decommissioned'))",
             params![point.id.as_str(), controller.as_str(), kind, credentials, point.reachable, point.state],
         )?;
         if stored == 0 {
@@ -154,5 +158,12 @@ mod tests {
         assert_eq!((&known[0].controller, &known[0].access_point), (&first, &door("opening")));
         let elsewhere = SiteId::new("house-2").unwrap();
         assert!(storage.access_point(&elsewhere, &door("").id).await.unwrap().is_none());
+
+        storage.revoke_controller(&first, Timestamp(4)).await.unwrap();
+        assert!(storage.equipment(&site).await.unwrap().is_empty());
+        storage.record_equipment(&second, vec![door("open")], Timestamp(5)).await.unwrap();
+        let known = storage.equipment(&site).await.unwrap();
+        assert_eq!(known.len(), 1, "the replacement of a revoked controller has its doors");
+        assert_eq!((&known[0].controller, &known[0].access_point), (&second, &door("open")));
     }
 }
