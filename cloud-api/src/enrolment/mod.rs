@@ -23,6 +23,7 @@ use cardea_protocol::clock::SharedClock;
 use cardea_protocol::controller::{CONFIGURATION_PATH, Configuration};
 use cardea_protocol::est::{self, EstError};
 use cardea_protocol::id::ControllerId;
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use crate::listener::Peer as TlsPeer;
@@ -37,6 +38,8 @@ use claim_code::ClaimCode;
 
 /// A PKCS#10 request for a P-256 key is well below 1 KiB.
 const MAX_BODY_BYTES: usize = 16 * 1024;
+/// Claim codes compared at once; each takes 19 MiB and a processor, and anyone may ask.
+const HASHES_AT_ONCE: usize = 2;
 const CHALLENGE: &str = "Basic realm=\"cardea enrolment\", charset=\"UTF-8\"";
 
 /// What controllers are told, and how long things last.
@@ -119,6 +122,7 @@ struct Inner {
     settings: EnrolmentSettings,
     /// Compared with where there is nothing to compare with, so that an unknown id takes as long as a wrong code.
     decoy_hash: String,
+    hashes: Semaphore,
 }
 
 impl std::fmt::Debug for Enroller {
@@ -136,7 +140,8 @@ impl Enroller {
         settings: EnrolmentSettings,
     ) -> Result<Self, EnrolmentError> {
         let decoy = ClaimCode::generate().and_then(|code| code.hash()).map_err(|_| EnrolmentError::Internal)?;
-        Ok(Self { inner: Arc::new(Inner { storage, authority, clock, settings, decoy_hash: decoy }) })
+        let hashes = Semaphore::new(HASHES_AT_ONCE);
+        Ok(Self { inner: Arc::new(Inner { storage, authority, clock, settings, decoy_hash: decoy, hashes }) })
     }
 
     /// The routes of the enrolment listener, which asks for no client certificate.
@@ -159,16 +164,18 @@ impl Enroller {
 
     /// A first certificate for a claim code: a certs-only message.
     async fn claim(&self, controller: ControllerId, code: ClaimCode, body: &str) -> Result<String, EnrolmentError> {
-        let Inner { storage, authority, clock, settings, decoy_hash } = &*self.inner;
+        let Inner { storage, authority, clock, settings, decoy_hash, hashes } = &*self.inner;
         let request = est::decode_body(body)?;
         let now = clock.now();
         // Before the code is looked at, so that a malformed request costs no try.
         let (certificate, issued) =
             authority.issue_controller(&request, &controller, settings.certificate_days, now)?;
+        let turn = hashes.acquire().await.map_err(|_| EnrolmentError::Internal)?;
         let stored = storage.begin_claim(&controller, settings.claim_tries, now).await?;
         let hash = stored.clone().unwrap_or_else(|| decoy_hash.clone());
         let right =
             tokio::task::spawn_blocking(move || code.matches(&hash)).await.map_err(|_| EnrolmentError::Internal)?;
+        drop(turn);
         let Some(hash) = stored.filter(|_| right) else {
             tracing::warn!(%controller, "a claim was refused");
             return Err(EnrolmentError::Claim);
@@ -256,4 +263,43 @@ async fn configuration(
         cloud_key_pem: settings.cloud_key_pem.clone(),
         freshness_interval_ms: settings.freshness_interval_ms,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use cardea_protocol::Timestamp;
+    use cardea_protocol::clock::ManualClock;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_flood_of_claims_waits_for_its_turn_before_it_costs_memory() {
+        let now = Timestamp(1_800_000_000_000);
+        let folder = tempfile::tempdir().unwrap();
+        let settings = EnrolmentSettings {
+            certificate_days: 90,
+            claim_tries: 5,
+            broker_url: String::new(),
+            cloud_key_pem: String::new(),
+            freshness_interval_ms: 1_000,
+        };
+        let authority = Arc::new(Authority::open_or_create(folder.path(), now).unwrap());
+        let storage = Storage::in_memory().unwrap();
+        let enroller = Enroller::new(storage, authority, ManualClock::at(now), settings).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let request = rcgen::CertificateParams::default().serialize_request(&key).unwrap();
+        let body = est::encode_body(request.der());
+        let claim = || {
+            let code = ClaimCode::parse("0000-0000-0000-0000").unwrap();
+            enroller.claim(ControllerId::new("gate-1").unwrap(), code, &body)
+        };
+        let busy = enroller.inner.hashes.acquire_many(HASHES_AT_ONCE as u32).await.unwrap();
+        let mut waiting = std::pin::pin!(claim());
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        tokio::task::yield_now().await;
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending(), "no comparison while others are under way");
+        drop(busy);
+        assert!(matches!(waiting.await, Err(EnrolmentError::Claim)));
+        assert_eq!(enroller.inner.hashes.available_permits(), HASHES_AT_ONCE);
+    }
 }
