@@ -77,8 +77,9 @@ impl PackEnroller {
 
 impl Enroller for PackEnroller {
     fn enrol(&self, photo: &[u8]) -> Result<Enrolled, EnrolFailure> {
-        let frame = Frame::decode_photo(photo)?;
+        // Locked before the photo is decoded: 8 MiB of it may become 120 MB of pixels, and many may come at once.
         let mut pipeline = self.pipeline.lock().unwrap_or_else(PoisonError::into_inner);
+        let frame = Frame::decode_photo(photo)?;
         let template = pipeline.enrol(&frame)?;
         let faces = pipeline.run(&frame)?.faces;
         let largest = faces.iter().map(|face| &face.detection);
