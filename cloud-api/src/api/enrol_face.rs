@@ -87,11 +87,11 @@ pub(crate) async fn handle(
     let subject = extract::subject(&subject)?;
     let scope = caller.scope();
     // Before the photo is so much as looked at; and again in the transaction that stores the template.
-    match app.storage.consent_is_active(&scope, &site, &subject).await? {
+    let consent = match app.storage.active_consent(&scope, &site, &subject).await? {
         None => return Err(Problem::NotFound),
-        Some(false) => return Err(Problem::ConsentMissing),
-        Some(true) => {}
-    }
+        Some(None) => return Err(Problem::ConsentMissing),
+        Some(Some(consent)) => consent,
+    };
     let Photo(photo) = photo?;
     let enroller = app.enroller.clone();
     let enrolled = tokio::task::spawn_blocking(move || enroller.enrol(&photo)).await;
@@ -103,6 +103,7 @@ pub(crate) async fn handle(
         template_id: template_id.clone(),
         site: site.clone(),
         subject,
+        consent,
         model: enrolled.model,
         content_hash: template_hash(&plaintext),
         encrypt: move |wrapped: Option<Vec<u8>>| {

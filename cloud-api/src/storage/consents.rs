@@ -51,17 +51,18 @@ pub enum ConsentError {
     Storage(#[from] StorageError),
 }
 
-/// Whether the subject has an active consent at the site.
-pub(super) fn consent_is_active(
+/// The subject's active consent at the site.
+pub(super) fn active_consent(
     connection: &Connection,
     site: &SiteId,
     subject: &SubjectToken,
-) -> Result<bool, StorageError> {
-    Ok(connection
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM consents WHERE site_id = ?1 AND subject = ?2 AND ended_at IS NULL)",
-        )?
-        .query_row([site.as_str(), subject.as_str()], |row| row.get(0))?)
+) -> Result<Option<ConsentId>, StorageError> {
+    connection
+        .prepare_cached("SELECT consent_id FROM consents WHERE site_id = ?1 AND subject = ?2 AND ended_at IS NULL")?
+        .query_row([site.as_str(), subject.as_str()], |row| row.get::<_, String>(0))
+        .optional()?
+        .map(|consent| super::changes::id(consent, ConsentId::new))
+        .transpose()
 }
 
 impl Storage {
@@ -72,7 +73,7 @@ impl Storage {
             if !site_visible(tx, &scope, &consent.site)? {
                 return Err(ConsentError::NotFound);
             }
-            if consent_is_active(tx, &consent.site, &consent.subject)? {
+            if active_consent(tx, &consent.site, &consent.subject)?.is_some() {
                 return Err(ConsentError::Active);
             }
             if let Some(sale) = lift_block(tx, &consent.site, &consent.fingerprint, consent.lifts_sale.as_ref())? {

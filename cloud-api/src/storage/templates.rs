@@ -1,11 +1,11 @@
 //! Biometric references at rest: encrypted under their subject's key, with the consent checked in the same transaction.
 
 use cardea_protocol::Timestamp;
-use cardea_protocol::id::{SiteId, SubjectToken, TemplateId};
+use cardea_protocol::id::{ConsentId, SiteId, SubjectToken, TemplateId};
 use rusqlite::{OptionalExtension as _, params};
 
 use super::changes::{ChangeKind, append_change};
-use super::consents::consent_is_active;
+use super::consents::active_consent;
 use super::sites::{Scope, site_visible};
 use super::{Storage, StorageError};
 use crate::keys::KeyError;
@@ -38,6 +38,8 @@ pub(crate) struct NewTemplate<E> {
     pub template_id: TemplateId,
     pub site: SiteId,
     pub subject: SubjectToken,
+    /// The consent its photo was taken in under.
+    pub consent: ConsentId,
     /// The embedder it came from.
     pub model: String,
     pub content_hash: [u8; 32],
@@ -46,24 +48,25 @@ pub(crate) struct NewTemplate<E> {
 }
 
 impl Storage {
-    /// Whether the subject has an active consent at the site; `None` if the site is not within the scope.
-    pub async fn consent_is_active(
+    /// The subject's active consent at the site, if there is one; `None` if the site is not within the scope.
+    pub async fn active_consent(
         &self,
         scope: &Scope,
         site: &SiteId,
         subject: &SubjectToken,
-    ) -> Result<Option<bool>, StorageError> {
+    ) -> Result<Option<Option<ConsentId>>, StorageError> {
         let (scope, site, subject) = (scope.clone(), site.clone(), subject.clone());
         self.read(move |connection| {
             if !site_visible(connection, &scope, &site)? {
                 return Ok(None);
             }
-            consent_is_active(connection, &site, &subject).map(Some)
+            active_consent(connection, &site, &subject).map(Some)
         })
         .await
     }
 
-    /// Stores a template, if the consent is still active: it may have been withdrawn while the photo was looked at.
+    /// Stores a template, if the consent it came in under is still active: it may have been withdrawn while the photo was
+    /// looked at, and one that was given since covers no photo sent before it.
     pub(crate) async fn add_template<E>(
         &self,
         scope: &Scope,
@@ -75,11 +78,11 @@ impl Storage {
     {
         let scope = scope.clone();
         self.write(move |tx| {
-            let NewTemplate { template_id, site, subject, model, content_hash, encrypt } = template;
+            let NewTemplate { template_id, site, subject, consent, model, content_hash, encrypt } = template;
             if !site_visible(tx, &scope, &site)? {
                 return Err(TemplateError::NotFound);
             }
-            if !consent_is_active(tx, &site, &subject)? {
+            if active_consent(tx, &site, &subject)?.as_ref() != Some(&consent) {
                 return Err(TemplateError::ConsentMissing);
             }
             let whose = [site.as_str(), subject.as_str()];
@@ -113,5 +116,54 @@ impl Storage {
             Ok(())
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::consents::NewConsent;
+
+    #[tokio::test]
+    async fn a_photo_sent_under_one_consent_is_not_kept_under_the_next() {
+        let storage = Storage::in_memory().unwrap();
+        let (scope, at) = (Scope::Operator, Timestamp(1));
+        let site = SiteId::new("house-1").unwrap();
+        let subject = SubjectToken::new("5f0c2f0e-8a1b-4c5e-9d1e-0a1b2c3d4e5f").unwrap();
+        storage.register_site(&site, "Test street 1".to_owned(), at).await.unwrap();
+        let give = || async {
+            let consent_id = ConsentId::random();
+            let consent = NewConsent {
+                consent_id: consent_id.clone(),
+                site: site.clone(),
+                subject: subject.clone(),
+                document_version: "1".to_owned(),
+                given_at: at,
+                evidence_sha256: "ab".repeat(32),
+                fingerprint: [0; 32],
+                lifts_sale: None,
+            };
+            storage.record_consent(&scope, consent, at).await.unwrap();
+            consent_id
+        };
+        let keep = |consent: &ConsentId| {
+            let template = NewTemplate {
+                template_id: TemplateId::random(),
+                site: site.clone(),
+                subject: subject.clone(),
+                consent: consent.clone(),
+                model: "embedder".to_owned(),
+                content_hash: [0; 32],
+                encrypt: |_| Ok((b"key".to_vec(), b"template".to_vec())),
+            };
+            storage.add_template(&scope, template, at)
+        };
+        let first = give().await;
+        // The photo is being looked at; meanwhile the resident withdraws, and consents anew.
+        storage.withdraw_consent(&scope, &site, &first, Timestamp(2)).await.unwrap();
+        assert!(matches!(keep(&first).await, Err(TemplateError::ConsentMissing)));
+        let second = give().await;
+        assert!(matches!(keep(&first).await, Err(TemplateError::ConsentMissing)));
+        keep(&second).await.unwrap();
     }
 }
