@@ -147,6 +147,8 @@ pub async fn run(mut task: SyncTask, cancel: CancellationToken) {
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the identity cannot be used");
                 task.tell(SyncStatus::Offline { why: error.to_string() });
+                // If it is the renewed pair that is damaged, the old one still works.
+                try_candidate = false;
                 None
             }
         };
