@@ -12,6 +12,8 @@ use crate::stopwatch::Stopwatch;
 const MAX_PER_FRAME: usize = 6;
 /// A photo's face may be enlarged by this much at most to fill the embedder's crop.
 const MAX_ENROL_ENLARGEMENT: f32 = 1.5;
+/// A probe's face may be enlarged by this much at most: what is smaller is far away, or no face but a badge.
+const MAX_PROBE_ENLARGEMENT: f32 = 2.5;
 /// A second face counts when its eye distance is at least this share of the first one's.
 const SECOND_FACE_SHARE: f32 = 0.4;
 /// Least [`sharpness`] of an enrolled face. Of 42 LFW portraits all lie above 0.009 as they are; a 9-pixel box blur, which
@@ -104,7 +106,7 @@ pub struct FaceFrame {
 pub struct FaceEvidence {
     /// Where.
     pub detection: FaceDetection,
-    /// The probe; `None` beyond the first few faces of a frame or when the landmarks make no face.
+    /// The probe; `None` for a face too far away, beyond the first few of a frame, or when the landmarks make no face.
     pub template: Option<Template>,
 }
 
@@ -160,7 +162,8 @@ impl FacePipeline {
         let mut timings = FaceTimings { detect_ms: watch.lap_ms(), ..FaceTimings::default() };
         let mut faces = Vec::with_capacity(detections.len());
         for (i, detection) in detections.into_iter().enumerate() {
-            let crop = if i < MAX_PER_FRAME { self.embedder.align(frame, &detection) } else { None };
+            let near = detection.eye_distance_px() * MAX_PROBE_ENLARGEMENT >= self.embedder.eye_distance_px();
+            let crop = if near && i < MAX_PER_FRAME { self.embedder.align(frame, &detection) } else { None };
             timings.align_ms += watch.lap_ms();
             let template = crop.map(|crop| self.embedder.embed(&crop)).transpose()?;
             timings.embed_ms += watch.lap_ms();

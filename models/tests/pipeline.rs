@@ -123,6 +123,18 @@ fn a_person_is_enrolled_found_again_and_erased() {
 }
 
 #[test]
+fn a_face_of_a_few_pixels_is_found_but_makes_no_probe() {
+    let mut pipeline = faces();
+    // as in enrolment: the eyes are 50.8 / 8 pixels apart, and 32 / 2.5 are needed
+    let mut far = Frame::filled(40, 20, [0; 3]);
+    paint(&mut far, 20, 10, 1, 1, |_, _| 255);
+    let seen = pipeline.run(&far).unwrap();
+    assert_eq!(seen.faces.len(), 1);
+    assert!(seen.faces[0].template.is_none());
+    assert!(pipeline.run(&face_frame(1, 120)).unwrap().faces[0].template.is_some());
+}
+
+#[test]
 fn a_photo_that_cannot_serve_is_refused_with_the_reason() {
     let mut pipeline = faces();
     assert!(matches!(pipeline.enrol(&Frame::filled(320, 160, [0; 3])), Err(EnrolError::NoFace)));
