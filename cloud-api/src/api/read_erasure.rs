@@ -44,7 +44,7 @@ pub(crate) struct ErasureView {
 pub(crate) struct ReceiptView {
     /// Which.
     controller_id: String,
-    /// `owed`, `received` or `decommissioned`.
+    /// `owed`, `received`, `traces-remain` (erased bytes were found in its files: wipe and decommission it) or `decommissioned`.
     state: String,
     /// When its receipt arrived (RFC 3339).
     #[schema(format = DateTime)]
@@ -60,10 +60,11 @@ pub(super) fn state(erasure: &Erasure) -> &'static str {
 
 impl From<ErasureController> for ReceiptView {
     fn from(part: ErasureController) -> Self {
-        let state = match (&part.receipt_jws, part.decommissioned) {
-            (Some(_), _) => "received",
-            (None, true) => "decommissioned",
-            (None, false) => "owed",
+        let state = match (&part.receipt_jws, part.verified, part.decommissioned) {
+            (Some(_), true, _) => "received",
+            (_, _, true) => "decommissioned",
+            (Some(_), false, false) => "traces-remain",
+            (None, _, false) => "owed",
         };
         Self {
             controller_id: part.controller.to_string(),

@@ -57,6 +57,8 @@ pub struct ErasureController {
     pub controller: ControllerId,
     /// Its signed receipt (JWS), once it has answered.
     pub receipt_jws: Option<String>,
+    /// Whether that says that no trace was found in its files; only then has it erased.
+    pub verified: bool,
     /// When that arrived.
     pub received_at: Option<Timestamp>,
     /// Decommissioned: it will not answer, and need not.
@@ -122,7 +124,7 @@ pub(super) fn settle_erasures(tx: &Transaction<'_>, at: Timestamp) -> Result<(),
     tx.execute(
         "UPDATE erasures SET completed_at = ?1 WHERE completed_at IS NULL AND NOT EXISTS (
              SELECT 1 FROM erasure_controllers e JOIN controllers c USING (controller_id)
-             WHERE e.erasure_id = erasures.erasure_id AND e.receipt_jws IS NULL AND c.status <> 'decommissioned')",
+             WHERE e.erasure_id = erasures.erasure_id AND e.verified IS NOT 1 AND c.status <> 'decommissioned')",
         [at.0],
     )?;
     Ok(())
@@ -141,18 +143,19 @@ fn read_erasure(connection: &Connection, erasure: &ErasureId) -> Result<Option<E
     let Some((site, subject, reason, sale, ordered_at, cloud_erased, completed_at)) = head else { return Ok(None) };
     let controllers = connection
         .prepare_cached(
-            "SELECT e.controller_id, e.receipt_jws, e.received_at, c.status = 'decommissioned'
+            "SELECT e.controller_id, e.receipt_jws, e.received_at, c.status = 'decommissioned', e.verified IS 1
              FROM erasure_controllers e JOIN controllers c USING (controller_id)
              WHERE e.erasure_id = ?1 ORDER BY e.controller_id",
         )?
         .query_map([erasure.as_str()], |row| {
-            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, Option<i64>>(2)?, row.get(3)?))
+            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, Option<i64>>(2)?, row.get(3)?, row.get(4)?))
         })?
         .map(|row| {
-            let (controller, receipt_jws, received_at, decommissioned) = row?;
+            let (controller, receipt_jws, received_at, decommissioned, verified) = row?;
             Ok(ErasureController {
                 controller: id(controller, ControllerId::new)?,
                 receipt_jws,
+                verified,
                 received_at: received_at.map(Timestamp),
                 decommissioned,
             })
@@ -200,7 +203,8 @@ impl Storage {
     }
 
     /// Stores a controller's receipt, whose signature and fields the caller has verified, as the answer to its
-    /// erasure. The first receipt stays; a repeated one changes nothing. Returns whether the erasure is complete.
+    /// erasure. The first receipt stays; a repeated one changes nothing. One that tells of traces left behind is kept, and
+    /// does not settle what is owed. Returns whether the erasure is complete.
     pub async fn store_receipt(&self, receipt: &Receipt, jws: &str, at: Timestamp) -> Result<bool, ReceiptError> {
         let (receipt, jws) = (receipt.clone(), jws.to_owned());
         self.write(move |tx| {
@@ -218,11 +222,12 @@ impl Storage {
             }
             // A controller that was claimed after the order owes no answer; the one it gives is kept all the same.
             tx.execute(
-                "INSERT INTO erasure_controllers (erasure_id, controller_id, receipt_jws, received_at)
-                 VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT DO UPDATE SET receipt_jws = excluded.receipt_jws, received_at = excluded.received_at
-                 WHERE receipt_jws IS NULL",
-                params![erasure, controller, jws, at.0],
+                "INSERT INTO erasure_controllers (erasure_id, controller_id, receipt_jws, received_at, verified)
+                 VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO UPDATE SET receipt_jws = excluded.receipt_jws, received_at = excluded.received_at,
+                     verified = excluded.verified
+                 WHERE verified IS NOT 1",
+                params![erasure, controller, jws, at.0, receipt.verified],
             )
             .map_err(StorageError::from)?;
             settle_erasures(tx, at)?;
@@ -245,7 +250,7 @@ impl Storage {
             let owed = tx
                 .prepare(
                     "SELECT e.erasure_id, e.site_id FROM erasures e JOIN erasure_controllers o USING (erasure_id)
-                     WHERE o.controller_id = ?1 AND o.receipt_jws IS NULL AND NOT EXISTS (
+                     WHERE o.controller_id = ?1 AND o.verified IS NOT 1 AND NOT EXISTS (
                          SELECT 1 FROM subject_keys k WHERE k.site_id = e.site_id AND k.subject = e.subject)
                      ORDER BY e.ordered_at",
                 )?
@@ -257,5 +262,40 @@ impl Storage {
             Ok(!owed.is_empty())
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::controllers::tests::{AT, LATER, certificate, registered};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_receipt_that_tells_of_traces_completes_nothing() {
+        let (storage, controller) = registered().await;
+        storage.finish_claim(&controller, "hash".to_owned(), certificate("a1", 1)).await.unwrap();
+        let site = SiteId::new("house-1").unwrap();
+        let subject = SubjectToken::new("5f0c2f0e-8a1b-4c5e-9d1e-0a1b2c3d4e5f").unwrap();
+        let erasure = storage
+            .write(move |tx| erase_subject(tx, &site, &subject, ErasureReason::ConsentWithdrawn, None, AT))
+            .await
+            .unwrap();
+        let receipt = |verified| Receipt {
+            erasure: erasure.clone(),
+            controller: controller.clone(),
+            revision: cardea_protocol::id::Revision(1),
+            templates_erased: 1,
+            verified,
+            at: AT,
+        };
+        assert!(!storage.store_receipt(&receipt(false), "traces", AT).await.unwrap());
+        let seen = storage.erasure(&erasure).await.unwrap().unwrap();
+        assert_eq!(seen.completed_at, None);
+        assert_eq!((seen.controllers[0].receipt_jws.as_deref(), seen.controllers[0].verified), (Some("traces"), false));
+
+        assert!(storage.store_receipt(&receipt(true), "clean", LATER).await.unwrap());
+        assert!(storage.store_receipt(&receipt(false), "late", LATER).await.unwrap());
+        let seen = storage.erasure(&erasure).await.unwrap().unwrap();
+        assert_eq!((seen.controllers[0].receipt_jws.as_deref(), seen.controllers[0].verified), (Some("clean"), true));
     }
 }

@@ -130,6 +130,7 @@ CREATE TABLE erasure_controllers (
     erasure_id    TEXT NOT NULL REFERENCES erasures,
     controller_id TEXT NOT NULL REFERENCES controllers,
     receipt_jws   TEXT,                             -- the controller's signed receipt
+    verified      INTEGER,                          -- 1: it found no trace in its files; 0: it did, and still owes an answer
     received_at   INTEGER,
     PRIMARY KEY (erasure_id, controller_id)
 ) STRICT, WITHOUT ROWID;

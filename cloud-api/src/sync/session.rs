@@ -325,6 +325,10 @@ impl Session {
             tracing::warn!(controller = %self.controller, "a receipt that does not verify was refused");
             return Ok(());
         };
+        if !receipt.verified {
+            tracing::error!(controller = %self.controller, erasure = %receipt.erasure, "erased bytes remain in its files");
+            self.context.storage.raise_alarm(&self.site, &self.controller, "erasure-traces-remain", self.now()).await?;
+        }
         match self.context.storage.store_receipt(&receipt, jws, self.now()).await {
             Ok(complete) => {
                 tracing::info!(controller = %self.controller, erasure = %receipt.erasure, complete, "receipt stored");
