@@ -242,19 +242,26 @@ impl Storage {
     }
 
     /// Orders again what a controller still owes an answer to, after it had to be given a snapshot (which carries no
-    /// orders). Subjects enrolled anew in the meantime are left alone: their order would erase the new template.
-    /// Returns whether anything was appended to the change log.
-    pub async fn reissue_erasures(&self, controller: &ControllerId, at: Timestamp) -> Result<bool, StorageError> {
+    /// orders). What was ordered at `since` or later is left alone: its answer may be on its way. Subjects enrolled anew in
+    /// the meantime are too: their order would erase the new template. Returns whether anything was appended to the log.
+    pub async fn reissue_erasures(
+        &self,
+        controller: &ControllerId,
+        since: Timestamp,
+        at: Timestamp,
+    ) -> Result<bool, StorageError> {
         let controller = controller.clone();
         self.write(move |tx| {
             let owed = tx
                 .prepare(
                     "SELECT e.erasure_id, e.site_id FROM erasures e JOIN erasure_controllers o USING (erasure_id)
-                     WHERE o.controller_id = ?1 AND o.verified IS NOT 1 AND NOT EXISTS (
+                     WHERE o.controller_id = ?1 AND o.verified IS NOT 1 AND e.ordered_at < ?2 AND NOT EXISTS (
                          SELECT 1 FROM subject_keys k WHERE k.site_id = e.site_id AND k.subject = e.subject)
                      ORDER BY e.ordered_at",
                 )?
-                .query_map([controller.as_str()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?
+                .query_map(params![controller.as_str(), since.0], |row| {
+                    Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+                })?
                 .collect::<Result<Vec<_>, _>>()?;
             for (erasure, site) in &owed {
                 append_change(tx, &id(site.clone(), SiteId::new)?, ChangeKind::SubjectErased, erasure, at)?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cardea_protocol::Timestamp;
 use cardea_protocol::digest::Digest;
 use cardea_protocol::id::Revision;
 use cardea_protocol::message::{Change, Down, TemplateEntry};
@@ -20,6 +21,8 @@ const WINDOW: usize = 8;
 const PAGE: usize = 100;
 /// Snapshots in a row that may fail to repair a digest before the cloud stops trying until the next change.
 const MAX_REPAIRS: u32 = 3;
+/// A receipt that is owed for longer than this when a session begins is not on its way, milliseconds.
+const RECEIPT_LATE_MS: i64 = 60_000;
 /// Something sent and not applied for this long is sent again.
 const RESEND: Duration = Duration::from_secs(15);
 
@@ -30,7 +33,7 @@ impl Session {
         live.applied = revision;
         live.progress_at = Instant::now();
         live.unapplied.retain(|to| *to > revision);
-        let repaired = live.repairs > 0;
+        let (repaired, begins) = (live.repairs > 0, live.begins());
         let embedder = live.hello.embedder.clone();
         // Read before the revision: a change that is committed in between must not be declared current unseen.
         let at = self.now();
@@ -40,6 +43,9 @@ impl Session {
         if in_sync {
             if repaired {
                 self.repaired().await?;
+            } else if begins {
+                // The session that gave it a snapshot may have broken off before it said that it has it.
+                self.order_again(at.plus_ms(-RECEIPT_LATE_MS)).await?;
             }
             return self.send(Down::Freshness { revision: standing.revision, at }).await;
         }
@@ -58,7 +64,12 @@ impl Session {
         }
         let (storage, now) = (&self.context.storage, self.now());
         storage.raise_alarm(&self.site, &self.controller, "digest-repaired", now).await?;
-        if storage.reissue_erasures(&self.controller, now).await? {
+        self.order_again(Timestamp(i64::MAX)).await
+    }
+
+    /// Orders again every erasure from before `since` that it owes an answer to.
+    async fn order_again(&mut self, since: Timestamp) -> Result<(), SessionError> {
+        if self.context.storage.reissue_erasures(&self.controller, since, self.now()).await? {
             // The hub is there as long as its sessions are.
             let _ = self.context.hub.send(Input::Changed(self.site.clone()));
         }

@@ -95,6 +95,13 @@ pub(super) struct Live {
     pub(super) repairs: u32,
 }
 
+impl Live {
+    /// Nothing was applied in it yet.
+    pub(super) fn begins(&self) -> bool {
+        self.unproved.is_some()
+    }
+}
+
 /// One controller's task.
 pub(super) struct Session {
     pub(super) context: Context,

@@ -175,7 +175,11 @@ impl Cloud {
     }
 
     pub(super) async fn withdraw(&self) -> ErasureId {
-        let (site, at) = (self.site.clone(), self.now());
+        self.withdraw_at(self.now()).await
+    }
+
+    pub(super) async fn withdraw_at(&self, at: Timestamp) -> ErasureId {
+        let site = self.site.clone();
         let erasure = self
             .storage
             .write(move |tx| {

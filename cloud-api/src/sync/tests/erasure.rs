@@ -126,3 +126,24 @@ async fn an_order_survives_a_snapshot() {
     acknowledged(&mut talk, &erasure).await;
     assert!(state(&cloud, &erasure).await.completed_at.is_some());
 }
+
+#[tokio::test]
+async fn an_order_survives_a_session_that_broke_off_after_the_snapshot() {
+    let cloud = Cloud::start().await;
+    cloud.enrol(EMBEDDER, b"vector").await;
+    let mut gate = Controller::claimed(&cloud, "gate-1").await;
+    let mut talk = gate.begin(&cloud).await;
+    gate.follow(&mut talk, 1).await;
+    talk.pipe.leave();
+    let erasure = cloud.withdraw_at(cloud.now().plus_ms(-120_000)).await;
+
+    // It has applied a snapshot, which carried no order, and lost the connection before it could say so.
+    gate.held.cursor = Revision(2);
+    gate.held.templates.clear();
+    let mut talk = gate.begin(&cloud).await;
+    gate.follow(&mut talk, 3).await;
+    assert_eq!(gate.held.ordered, std::slice::from_ref(&erasure));
+    talk.say(receipt(&cloud, &gate, &erasure, &gate.signer())).await;
+    acknowledged(&mut talk, &erasure).await;
+    assert!(state(&cloud, &erasure).await.completed_at.is_some());
+}
