@@ -110,8 +110,10 @@ fn repeated(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Api, BARRIER, as_admin, as_other};
+    use crate::storage::sites::Scope;
+    use crate::testing::{Api, BARRIER, SITE, as_admin, as_other};
     use cardea_access::time::Timestamp;
+    use cardea_protocol::id::SiteId;
 
     fn path() -> String {
         format!("/v1/access-points/{BARRIER}/open")
@@ -130,6 +132,23 @@ mod tests {
         let api = Api::new().await;
         assert_eq!(api.post_empty(&path(), as_admin()).await.problem(), (400, "idempotency-key-missing"));
         assert_eq!(api.post_keyed(&path(), "key-1", as_other()).await.problem(), (404, "not-found"));
+    }
+
+    #[tokio::test]
+    async fn who_asked_to_open_is_in_the_export_of_the_site() {
+        let api = Api::new().await;
+        api.post_keyed(&path(), "key-1", as_admin()).await;
+        api.post_keyed(&path(), "key-1", as_other()).await;
+        let site = SiteId::new(SITE).unwrap();
+        let ever = (Timestamp(0), Timestamp(i64::MAX));
+        let found = api.app.storage.incident(&Scope::Operator, &site, ever.0, ever.1).await.unwrap();
+        let (_, actions) = found.unwrap();
+        let opens: Vec<_> = actions.iter().filter(|action| action.action == "open_access_point").collect();
+        assert_eq!(opens.len(), 1, "the site's own customer, and nobody else's");
+        assert_eq!(
+            (opens[0].principal_id.as_deref(), opens[0].outcome.as_str()),
+            (Some("admin"), "controller-unreachable")
+        );
     }
 
     fn record(state: &str) -> CommandRecord {

@@ -7,7 +7,7 @@ use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::{HeaderMap, header, request::Parts};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use cardea_protocol::id::{CustomerId, SiteId};
+use cardea_protocol::id::{AccessPointId, CustomerId, SiteId};
 
 use crate::api::extract::drain;
 use crate::auth::roles::{Operation, Role};
@@ -115,7 +115,7 @@ pub(crate) async fn guard(
     }
     let action = NewAction {
         customer: caller.as_ref().and_then(|caller| caller.customer.clone()),
-        site: params.iter().find(|(name, _)| *name == "site").and_then(|(_, id)| SiteId::new(id).ok()),
+        site: site_of(&app, &params, caller.as_ref()).await,
         principal_id: caller.map(|caller| caller.principal_id),
         action: operation.id(),
         target: target_of(&params),
@@ -144,6 +144,22 @@ pub(crate) async fn guard(
 async fn refuse(request: Request, problem: Problem) -> Response {
     drain(request.into_body()).await;
     problem.into_response()
+}
+
+/// The site in the path, or the one the access point in the path stands at: an export of the site tells of both.
+async fn site_of(app: &App, params: &RawPathParams, caller: Option<&Caller>) -> Option<SiteId> {
+    let named = |wanted: &str| params.iter().find(|(name, _)| *name == wanted).map(|(_, id)| id.to_owned());
+    if let Some(site) = named("site") {
+        return SiteId::new(site).ok();
+    }
+    let point = AccessPointId::new(named("access_point")?).ok()?;
+    match app.storage.site_of_access_point(&caller?.scope(), &point).await {
+        Ok(site) => site,
+        Err(error) => {
+            tracing::error!(%error, "the site of an access point could not be looked up for the audit");
+            None
+        }
+    }
 }
 
 /// The id in the path that the call acts on, if it is one: never a subject token.
