@@ -282,14 +282,12 @@ impl Barrier {
         self.phase = Phase::Forced;
     }
 
+    /// Known to be up. Time alone does not tell: the drive may have brought the boom down by itself meanwhile.
     fn is_up(&self) -> bool {
-        if self.config.limits_fitted {
-            self.open_limit == Some(true)
-                && self.closed_limit != Some(true)
-                && !matches!(self.phase, Phase::Closing { .. })
-        } else {
-            matches!(self.phase, Phase::Open { .. })
-        }
+        self.config.limits_fitted
+            && self.open_limit == Some(true)
+            && self.closed_limit != Some(true)
+            && !matches!(self.phase, Phase::Closing { .. })
     }
 
     fn arrive_up(&mut self, now: Monotonic, out: &mut Vec<Command>) {

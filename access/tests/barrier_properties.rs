@@ -111,7 +111,7 @@ impl Observer {
                 Command::Report(Report::Accepted { grant }) => *self.unanswered.entry(*grant).or_default() += 1,
                 Command::Report(Report::Refused { .. }) => prop_assert!(opening),
                 Command::Report(Report::Confirmed { grant }) => {
-                    prop_assert!(!config.limits_fitted || self.open_limit, "confirmed without the limit switch");
+                    prop_assert!(config.limits_fitted && self.open_limit, "confirmed without the limit switch");
                     self.answered(*grant)?;
                 }
                 Command::Report(Report::NotConfirmed { grant, .. }) => self.answered(*grant)?,

@@ -395,3 +395,27 @@ fn without_limit_switches_positions_follow_time_and_nothing_is_confirmed() {
     site.until(State::Closing);
     assert_eq!(site.until(State::Closed), [state(State::Closed)]);
 }
+
+#[test]
+fn a_boom_that_nothing_watches_is_pulsed_for_every_car() {
+    let bare = BarrierConfig { loop_fitted: false, limits_fitted: false, ..BarrierConfig::default() };
+    let mut site = Site::new(bare);
+    for car in 1..=3 {
+        let out = site.on(Event::OpenGranted { grant: GrantId(car) });
+        assert!(out.contains(&pulse_open()), "its own drive has brought it down meanwhile: {out:?}");
+        let out = site.until(State::Open);
+        assert!(out.contains(&report(Report::NotConfirmed { grant: GrantId(car), why: NotDone::NoSensor })), "{out:?}");
+        site.wait(60_000);
+    }
+}
+
+#[test]
+fn without_limit_switches_an_opening_is_never_confirmed_nor_taken_as_done() {
+    let mut site = Site::new(BarrierConfig { limits_fitted: false, ..BarrierConfig::default() });
+    site.all([Event::LoopOccupied, Event::OpenGranted { grant: GrantId(1) }]);
+    site.until(State::Open);
+    let out = site.on(Event::OpenGranted { grant: GrantId(2) });
+    assert!(out.contains(&pulse_open()), "up by time is not up: {out:?}");
+    let out = site.until(State::Open);
+    assert!(out.contains(&report(Report::NotConfirmed { grant: GrantId(2), why: NotDone::NoSensor })), "{out:?}");
+}
