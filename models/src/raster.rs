@@ -56,6 +56,7 @@ pub(crate) struct Letterbox {
     columns: Axis,
     rows: Axis,
     line: Vec<f32>,
+    pixels: Vec<[f32; 3]>,
 }
 
 impl Letterbox {
@@ -74,25 +75,48 @@ impl Letterbox {
         self.rows.prepare(frame.height() as usize, height);
         self.line.resize(stride, 0.0);
         for y in 0..height {
-            self.line.fill(0.0);
-            let (first, weights) = self.rows.taps(y);
-            for (row, weight) in frame.rgb()[first * stride..].chunks_exact(stride).zip(weights) {
-                for (sum, value) in self.line.iter_mut().zip(row) {
-                    *sum += weight * f32::from(*value);
+            self.blend_rows(frame, y);
+            self.blend_columns(width);
+            for p in 0..planes.count {
+                let row = &mut tensor[p * plane + y * canvas_width..][..width];
+                for (value, rgb) in row.iter_mut().zip(&self.pixels) {
+                    *value = planes.value(p, *rgb);
                 }
             }
-            for x in 0..width {
-                let (first, weights) = self.columns.taps(x);
-                let mut rgb = [0.0_f32; 3];
-                for (pixel, weight) in self.line[first * 3..].chunks_exact(3).zip(weights) {
-                    rgb[0] += weight * pixel[0];
-                    rgb[1] += weight * pixel[1];
-                    rgb[2] += weight * pixel[2];
-                }
-                for p in 0..planes.count {
-                    tensor[p * plane + y * canvas_width + x] = planes.value(p, rgb);
-                }
+        }
+    }
+
+    /// The frame's rows behind row `y` of the target, as one line. Two rows, the common case, are blended in one pass.
+    fn blend_rows(&mut self, frame: &Frame, y: usize) {
+        let stride = self.line.len();
+        let (first, weights) = self.rows.taps(y);
+        let mut rows = frame.rgb()[first * stride..].chunks_exact(stride);
+        if let ([a, b], (Some(upper), Some(lower))) = (weights, (rows.next(), rows.next())) {
+            for ((value, upper), lower) in self.line.iter_mut().zip(upper).zip(lower) {
+                *value = a * f32::from(*upper) + b * f32::from(*lower);
             }
+            return;
+        }
+        self.line.fill(0.0);
+        for (row, weight) in frame.rgb()[first * stride..].chunks_exact(stride).zip(weights) {
+            for (sum, value) in self.line.iter_mut().zip(row) {
+                *sum += weight * f32::from(*value);
+            }
+        }
+    }
+
+    /// The line as `width` pixels of the target.
+    fn blend_columns(&mut self, width: usize) {
+        self.pixels.clear();
+        for x in 0..width {
+            let (first, weights) = self.columns.taps(x);
+            let line = &self.line[first * 3..];
+            self.pixels.push(match (weights, line.first_chunk::<6>()) {
+                ([a, b], Some(p)) => [a * p[0] + b * p[3], a * p[1] + b * p[4], a * p[2] + b * p[5]],
+                _ => line.chunks_exact(3).zip(weights).fold([0.0; 3], |sum, (pixel, weight)| {
+                    [sum[0] + weight * pixel[0], sum[1] + weight * pixel[1], sum[2] + weight * pixel[2]]
+                }),
+            });
         }
     }
 }
