@@ -9,6 +9,7 @@ pub mod house;
 pub mod link;
 pub mod pki;
 pub mod process;
+pub mod wiretap;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -91,6 +92,8 @@ pub struct Site {
     pub house: House,
     /// The cable between controller and broker.
     pub link: Link,
+    /// Where the broker really listens.
+    pub broker: SocketAddr,
     /// Base URL of the API.
     pub api: String,
     /// Base URL of the enrolment listener.
@@ -129,6 +132,7 @@ impl Site {
             operator,
             house,
             link,
+            broker: ready.broker,
             api: ready.api_url,
             enrolment: ready.enrol_url,
             cloud_ca: ready.ca_file,

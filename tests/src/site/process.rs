@@ -105,6 +105,11 @@ impl Process {
         self.child.kill().await.with_context(|| format!("killing {}", self.name))
     }
 
+    /// How often a text stands in its log.
+    pub fn said(&self, text: &str) -> usize {
+        std::fs::read_to_string(&self.log).unwrap_or_default().matches(text).count()
+    }
+
     /// The last lines of its log.
     pub fn tail(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
