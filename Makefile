@@ -21,19 +21,19 @@ setup: ## Debian packages, ONNX Runtime, sample pictures: about a minute the fir
 	@python3 setup/onnxruntime.py
 	@python3 setup/samples.py
 
-build: setup ## every program and test, without running it
-	$(say) "Building the programs (about 12 minutes the first time on two cores, then seconds)"
+build: setup ## every program, without running it
+	$(say) "Building the programs (about 15 minutes the first time on two cores, then seconds)"
 	@cargo build --workspace --bins
 
-demo: build ## the whole story, played on this machine: about two minutes after the build
-	$(say) "The demo: a cloud, a controller and a simulated house, all real programs, on ephemeral ports (about two minutes)"
+demo: build ## the whole story, played on this machine: about a minute after the build
+	$(say) "The demo: a cloud, a controller and a simulated house, all real programs, on ephemeral ports (about a minute)"
 	@target/debug/cardea-demo
 
 up: build ## the same site, left running for you to play with; Ctrl-C ends it
 	@target/debug/cardea-up
 
 lint: ## formatting and clippy
-	$(say) "Formatting and clippy (about 5 minutes the first time)"
+	$(say) "Formatting and clippy (about 2 minutes the first time)"
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets -- -D warnings
 
@@ -41,7 +41,7 @@ test: build ## formatting, clippy and every test
 	$(say) "cargo-nextest"
 	@setup/nextest
 	@$(MAKE) lint
-	$(say) "Tests (about 10 minutes to build the first time, then about 3)"
+	$(say) "Tests (about 4 minutes to build the first time, then about 3)"
 	@cargo nextest run --workspace --no-fail-fast
 
 bench: setup ## benchmarks, optimised: a table and target/bench/summary.json

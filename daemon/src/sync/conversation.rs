@@ -340,7 +340,7 @@ impl<'a> Conversation<'a> {
     async fn upkeep(&mut self) {
         self.task.raise_clock_floor().await;
         let due = renew::is_due(&self.identity.credential, self.task.clock.now());
-        if due && self.heard && self.renewal.is_empty() {
+        if due && self.heard && self.renewal.is_empty() && self.task.may_renew() {
             let (state, identity) = (self.task.state.clone(), self.identity.clone());
             self.renewal.spawn(async move { renew::renew(&state, &identity).await });
         }

@@ -39,6 +39,8 @@ const CLAIM_POLL: Duration = Duration::from_secs(2);
 
 /// The clock floor is not written more finely: it wears the flash.
 const FLOOR_STEP_MS: i64 = 30_000;
+/// Renewals are at least this far apart, an hour.
+const RENEW_EVERY_MS: u64 = 3_600_000;
 
 /// How things stand with the cloud, for people at the controller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,6 +83,7 @@ pub struct SyncTask {
     pub status: watch::Sender<SyncStatus>,
     started: Monotonic,
     floor_at_start: Timestamp,
+    renewed_at: Option<Monotonic>,
 }
 
 impl SyncTask {
@@ -96,7 +99,22 @@ impl SyncTask {
         let (status, receiver) = watch::channel(SyncStatus::default());
         let outbox = Outbox::new(store.clone(), clock.clone());
         let (started, floor_at_start) = (clock.monotonic(), store.clock_floor());
-        (Self { state, store, clock, rng, links, outbox, embedder, status, started, floor_at_start }, receiver)
+        (
+            Self {
+                state,
+                store,
+                clock,
+                rng,
+                links,
+                outbox,
+                embedder,
+                status,
+                started,
+                floor_at_start,
+                renewed_at: None,
+            },
+            receiver,
+        )
     }
 
     fn tell(&self, status: SyncStatus) {
@@ -105,6 +123,17 @@ impl SyncTask {
             *told = status;
             differs
         });
+    }
+
+    /// Whether a renewal may begin now. With a clock that is months ahead every certificate is due at once, and each one
+    /// costs a session.
+    fn may_renew(&mut self) -> bool {
+        let now = self.clock.monotonic();
+        let may = self.renewed_at.is_none_or(|last| now.since_ms(last) >= RENEW_EVERY_MS);
+        if may {
+            self.renewed_at = Some(now);
+        }
+        may
     }
 
     async fn raise_clock_floor(&self) {

@@ -17,7 +17,15 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> std::process::ExitCode {
+    let outcome = tokio::select! {
+        outcome = measure() => outcome,
+        interrupted = site::interrupted() => interrupted.and_then(|()| anyhow::bail!("interrupted")),
+    };
+    site::end(outcome)
+}
+
+async fn measure() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     site::prepare()?;
     std::fs::create_dir_all(&arguments.out)?;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use cardea_tests::story::telling::line;
 use cardea_tests::{report, site, story};
 use clap::Parser;
@@ -18,7 +18,16 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> std::process::ExitCode {
+    // Whoever interrupts the story ends its programs with it: dropped, they are killed.
+    let outcome = tokio::select! {
+        outcome = play() => outcome,
+        interrupted = site::interrupted() => interrupted.and_then(|()| bail!("interrupted")),
+    };
+    site::end(outcome)
+}
+
+async fn play() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     site::prepare()?;
     let scratch = arguments.out.join("site");

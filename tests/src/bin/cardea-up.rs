@@ -18,21 +18,25 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> std::process::ExitCode {
+    site::end(run().await)
+}
+
+async fn run() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     site::prepare()?;
     if arguments.dir.exists() {
         std::fs::remove_dir_all(&arguments.dir).with_context(|| format!("removing {}", arguments.dir.display()))?;
     }
     line(format_args!("starting a cloud, a simulated house and a controller ..."));
-    let (site, _, _) = Site::start_claimed(&arguments.dir, Tempo::REAL, site::now(), story::PASSWORD).await?;
+    let starting = Site::start_claimed(&arguments.dir, Tempo::REAL, site::now(), story::PASSWORD);
+    let (site, _, _) = tokio::select! {
+        started = starting => started?,
+        interrupted = site::interrupted() => return interrupted,
+    };
     site.house.show("face-cam", picture::nobody()?).await?;
     instructions(&site);
-    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
-        _ = terminated.recv() => {}
-    }
+    site::interrupted().await?;
     line(format_args!("\nending controller, cloud and house ..."));
     site.stop().await?;
     line(format_args!("ended cleanly."));
@@ -51,9 +55,9 @@ The site runs. Everything of it is in {dir}
   API of the cloud       {api}   (its description: GET /openapi.json)
   enrolment              {enrolment}
   control of the house   {control}
-  certificates           {ca}            the cloud's CA
-                         {certificate}   the customer's certificate
-                         {key}           and its key
+  CA of the cloud        {ca}
+  customer's certificate {certificate}
+  and its key            {key}
   logs                   {dir}/*.log
 
 Paste this once into another terminal:
@@ -62,22 +66,25 @@ Paste this once into another terminal:
   TOKEN=$(cardea {api}/oauth2/token -d grant_type=client_credentials -d client_id={CLIENT} | python3 -c 'import json,sys; print(json.load(sys.stdin)["access_token"])')
   api() {{ cardea -H "Authorization: Bearer $TOKEN" "$@"; }}
 
-then play:
+then play, one line at a time:
 
   api {api}/v1/sites/{SITE}/equipment                                  # what is here
-  api -X POST {api}/v1/access-points/{BARRIER}/open -H "Idempotency-Key: $(cat /proc/sys/kernel/random/uuid)"   # the barrier opens on demand
   api {api}/v1/sites/{SITE}/plates --json '{{"plate":"{plate}"}}'           # admit a car
   curl -T {samples}/car-day.jpg {control}/cameras/plate-cam/picture   # the car before the camera
-  curl -X PUT {control}/inputs/0 --json '{{"on":true}}'               # ... and on the loop: the barrier opens
-  curl -X PUT {control}/inputs/0 --json '{{"on":false}}'              # the car is through: it comes down
+  curl -X PUT {control}/inputs/0 --json '{{"on":true}}'; sleep 5        # ... and on the loop: the barrier opens
+  curl -s {control}/state; echo                                       # relays, boom and door
+  curl -X PUT {control}/inputs/0 --json '{{"on":false}}'; sleep 8       # the car is through: it comes down
 
   api {api}/v1/sites/{SITE}/consents --json '{{"subject":"{subject}","document_version":"2026-03","given_at":"2026-03-01T09:00:00Z","evidence_sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}}'
   api {api}/v1/sites/{SITE}/subjects/{subject}/faces -H 'Content-Type: image/jpeg' --data-binary @{samples}/grace_hopper.jpg
   curl -X PUT {control}/door/person --json '{{"present":true}}'
-  curl -T {samples}/grace_hopper.jpg {control}/cameras/face-cam/picture   # the resident before the door: it opens
-  curl -s {control}/state                                             # relays, boom and door
+  curl -T {samples}/grace_hopper.jpg {control}/cameras/face-cam/picture; sleep 3   # the resident before the door: it opens
+  curl -T {samples}/yard.jpg {control}/cameras/face-cam/picture       # ... and gone again
+  curl -X PUT {control}/door/person --json '{{"present":false}}'
+
+  api -X POST {api}/v1/access-points/{BARRIER}/open -H "Idempotency-Key: $(cat /proc/sys/kernel/random/uuid)"   # on demand
   api {api}/v1/sites/{SITE}/events                                     # what was decided, and why
-  target/debug/cardead status --config {config}
+  {cardead} status --config {config}
 
 Door: {DOOR}. Password grant: {LOGIN} / {password}. Ctrl-C ends everything."#,
         enrolment = site.enrolment,
@@ -86,6 +93,7 @@ Door: {DOOR}. Password grant: {LOGIN} / {password}. Ctrl-C ends everything."#,
         key = site.customer.key.display(),
         plate = story::PLATE,
         subject = story::RESIDENT,
+        cardead = site::process::programs().unwrap_or_default().join("cardead").display(),
         config = site.controller_config().display(),
         password = story::PASSWORD,
     ));

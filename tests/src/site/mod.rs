@@ -311,6 +311,30 @@ pub fn prepare() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Waits for Ctrl-C, SIGTERM, or the terminal that closes.
+pub async fn interrupted() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
+    }
+    Ok(())
+}
+
+/// The end of a program: a failure is one line for the person who started it.
+pub fn end(outcome: anyhow::Result<()>) -> std::process::ExitCode {
+    match outcome {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            crate::story::telling::line(format_args!("\nfailed: {error:#}"));
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
 /// The time certificates are made by.
 pub fn now() -> OffsetDateTime {
     let ms = cardea_protocol::clock::SystemClock.now().0;

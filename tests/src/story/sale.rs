@@ -46,6 +46,7 @@ pub(super) async fn play(tale: &mut Tale) -> anyhow::Result<()> {
     ensure!(tale.site.house.pulses("open", before).await? == 0, "the barrier was opened for the former owner");
     tale.telling.step("the former owner's car drives up", format!("barrier stays down: {}", event["reason"]));
     tale.car_leaves().await?;
+    tale.resident = None;
     tale.stranger(OTHER_PHOTO, "the former owner walks up").await?;
 
     let again =

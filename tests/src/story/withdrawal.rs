@@ -45,6 +45,7 @@ pub(super) async fn play(tale: &mut Tale) -> anyhow::Result<()> {
     ensure!(left == 0, "{left} pieces of the template or its ciphertext are still in a file of cloud or controller");
     tale.telling
         .step("after: every file of cloud and controller is searched", "neither template nor its ciphertext is found");
+    tale.resident = None;
     tale.stranger(RESIDENT_PHOTO, "the former resident walks up").await?;
     Ok(())
 }
