@@ -13,7 +13,7 @@ use crate::picture::{self, View};
 use crate::site::back_end::BackEnd;
 use crate::site::{self, BARRIER, DOOR, SITE, Site, Tempo, poll};
 use crate::story::telling::STAGES;
-use crate::story::{PASSWORD, PLATE, RESIDENT};
+use crate::story::{PASSWORD, PLATE, RESIDENT, consent};
 
 const PASSAGES: usize = 8;
 const REVOCATIONS: usize = 20;
@@ -140,12 +140,8 @@ impl Bench<'_> {
 
     /// Consent and photo; the consent's id.
     async fn enrol(&self, photo: &[u8]) -> anyhow::Result<String> {
-        let body = json!({
-            "subject": RESIDENT, "document_version": "2026-03", "given_at": "2026-03-01T09:00:00Z",
-            "evidence_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-        });
         let consents = format!("/v1/sites/{SITE}/consents");
-        let consent = self.customer.post(&consents, &body).await?.expect(201)?.text("/consent_id")?;
+        let consent = self.customer.post(&consents, &consent(RESIDENT)).await?.expect(201)?.text("/consent_id")?;
         let faces = format!("/v1/sites/{SITE}/subjects/{RESIDENT}/faces");
         self.customer.post_bytes(&faces, "image/jpeg", photo.to_vec()).await?.expect(201)?;
         self.site.in_sync(&self.operator, PATIENCE).await?;

@@ -75,7 +75,7 @@ then play, one line at a time:
   curl -s {control}/state; echo                                       # relays, boom and door
   curl -X PUT {control}/inputs/0 --json '{{"on":false}}'; sleep 8       # the car is through: it comes down
 
-  api {api}/v1/sites/{SITE}/consents --json '{{"subject":"{subject}","document_version":"2026-03","given_at":"2026-03-01T09:00:00Z","evidence_sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}}'
+  api {api}/v1/sites/{SITE}/consents --json '{consent}'
   api {api}/v1/sites/{SITE}/subjects/{subject}/faces -H 'Content-Type: image/jpeg' --data-binary @{samples}/grace_hopper.jpg
   curl -X PUT {control}/door/person --json '{{"present":true}}'
   curl -T {samples}/grace_hopper.jpg {control}/cameras/face-cam/picture; sleep 3   # the resident before the door: it opens
@@ -92,6 +92,7 @@ Door: {DOOR}. Password grant: {LOGIN} / {password}. Ctrl-C ends everything."#,
         certificate = site.customer.certificate.display(),
         key = site.customer.key.display(),
         plate = story::PLATE,
+        consent = story::consent(story::RESIDENT),
         subject = story::RESIDENT,
         cardead = site::process::programs().unwrap_or_default().join("cardead").display(),
         config = site.controller_config().display(),

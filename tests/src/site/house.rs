@@ -1,5 +1,6 @@
 //! The simulated house from outside: what happens around it, and what is seen of it.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use anyhow::{Context as _, bail};
 use cardea_hardware::sim::physics::{Edge, HouseState, INPUT_EXIT_BUTTON};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
 
+use super::poll;
 use super::process::Process;
 
 /// Input channel of the loop under the boom.
@@ -114,17 +115,14 @@ impl House {
         within: Duration,
         wanted: impl Fn(&HouseState) -> bool,
     ) -> anyhow::Result<HouseState> {
-        let deadline = Instant::now() + within;
-        loop {
+        let last = Cell::new(None);
+        let found = poll(within, what, async || {
             let state = self.state().await?;
-            if wanted(&state) {
-                return Ok(state);
-            }
-            if Instant::now() > deadline {
-                bail!("{what}: not within {within:?}; the house stands at {state:?}");
-            }
-            sleep(Duration::from_millis(25)).await;
-        }
+            let is_so = wanted(&state);
+            last.set(Some(state.clone()));
+            Ok(is_so.then_some(state))
+        });
+        found.await.with_context(|| format!("the house stands at {:?}", last.take()))
     }
 
     /// Ends the simulator.

@@ -18,6 +18,7 @@ mod witness;
 use std::path::Path;
 
 use cardea_models::Template;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::look::Onlooker;
@@ -39,6 +40,14 @@ pub const RESIDENT_PHOTO: &str = "grace_hopper.jpg";
 pub const OTHER_PHOTO: &str = "astronaut.png";
 /// The customer's password: of this scratch site only.
 pub const PASSWORD: &str = "correct horse battery staple";
+
+/// A consent of `subject` as the customer records it; the hash is of a signed document that stays with the customer.
+pub fn consent(subject: &str) -> Value {
+    json!({
+        "subject": subject, "document_version": "2026-03", "given_at": "2026-03-01T09:00:00Z",
+        "evidence_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    })
+}
 
 /// What the chapters hand on to each other.
 pub struct Tale {

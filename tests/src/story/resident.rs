@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use serde_json::json;
 use tokio::time::Instant;
 
-use super::{OTHER_PHOTO, RESIDENT, RESIDENT_PHOTO, Tale};
+use super::{OTHER_PHOTO, RESIDENT, RESIDENT_PHOTO, Tale, consent};
 use crate::picture::{self, View};
 use crate::site::{DOOR, SITE};
 
@@ -36,18 +35,15 @@ pub(super) async fn play(tale: &mut Tale) -> anyhow::Result<()> {
 impl Tale {
     /// Records a consent and returns its id.
     pub(super) async fn consent_of(&mut self, subject: &str) -> anyhow::Result<String> {
-        let consent = json!({
-            "subject": subject, "document_version": "2026-03", "given_at": "2026-03-01T09:00:00Z",
-            "evidence_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-        });
-        let recorded = self.customer.post(&format!("/v1/sites/{SITE}/consents"), &consent).await?.expect(201)?;
+        let recorded =
+            self.customer.post(&format!("/v1/sites/{SITE}/consents"), &consent(subject)).await?.expect(201)?;
         self.telling.timed("a consent is recorded", "version, time, subject token, evidence hash", recorded.took);
         recorded.text("/consent_id")
     }
 
     /// Somebody known comes to the door, and it opens.
     pub(super) async fn walks_up(&mut self, photo: &str, view: View, who: &str) -> anyhow::Result<()> {
-        self.skip_events_quietly().await;
+        self.skip_events().await?;
         let probe = picture::photograph(photo, view)?;
         let annotated = self.onlooker.faces(&probe, self.resident.as_ref())?;
         self.telling.picture(who, annotated);
@@ -68,7 +64,7 @@ impl Tale {
 
     /// Somebody who must not get in comes to the door, and it stays shut.
     pub(super) async fn stranger(&mut self, photo: &str, who: &str) -> anyhow::Result<()> {
-        self.skip_events_quietly().await;
+        self.skip_events().await?;
         let before = self.site.house.last_edge().await?;
         let probe = picture::photograph(photo, View::PLAIN)?;
         let annotated = self.onlooker.faces(&probe, self.resident.as_ref())?;

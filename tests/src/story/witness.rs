@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use cardea_daemon::local;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -38,37 +38,38 @@ impl Tale {
     /// Waits for an access decision by `credential` that was granted or not. A grant where none may be ends the wait; a
     /// refusal where a grant must come does not: something else in the picture may have been taken for a face.
     pub(super) async fn decision(&mut self, credential: &str, granted: bool) -> anyhow::Result<Value> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            for event in self.new_events().await? {
-                if event["type"] == "access-decision" && event["credential"] == credential {
-                    if event["granted"] == granted {
-                        return Ok(event);
-                    }
-                    ensure!(granted, "access by {credential} was granted: {}", event["reason"]);
-                }
-            }
-            ensure!(Instant::now() < deadline, "no {credential} decision within {PATIENCE:?}");
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
+        self.decision_where(credential, &format!("granted = {granted}"), |event| {
+            let wanted = event["granted"] == granted;
+            ensure!(wanted || granted, "access by {credential} was granted: {}", event["reason"]);
+            Ok(wanted)
+        })
+        .await
     }
 
     /// Waits until a decision with this reason code was reported, whatever else was.
     pub(super) async fn reason(&mut self, credential: &str, reason: &str) -> anyhow::Result<Value> {
+        self.decision_where(credential, reason, |event| Ok(event["reason"] == reason)).await
+    }
+
+    async fn decision_where(
+        &mut self,
+        credential: &str,
+        what: &str,
+        wanted: impl Fn(&Value) -> anyhow::Result<bool>,
+    ) -> anyhow::Result<Value> {
         let deadline = Instant::now() + PATIENCE;
         let mut others = Vec::new();
         loop {
             for event in self.new_events().await? {
                 if event["type"] == "access-decision" && event["credential"] == credential {
-                    if event["reason"] == reason {
+                    if wanted(&event)? {
                         return Ok(event);
                     }
                     others.push(event["reason"].to_string());
                 }
             }
-            if Instant::now() > deadline {
-                bail!("no {credential} decision {reason} within {PATIENCE:?}, only {others:?}");
-            }
+            let late = Instant::now() > deadline;
+            ensure!(!late, "no {credential} decision with {what} within {PATIENCE:?}, only {others:?}");
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
     }
