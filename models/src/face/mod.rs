@@ -4,9 +4,12 @@
 //! two is the comparison score.
 
 mod align;
+mod codes;
 mod detector;
+mod dots;
 mod embedder;
 mod gallery;
+mod rows;
 mod template;
 
 pub use align::{align, sharpness};
