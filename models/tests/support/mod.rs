@@ -97,7 +97,7 @@ impl Model {
     fn entry(&self) -> String {
         let sha256 = self.sha256.clone().unwrap_or_else(|| hex::encode(Sha256::digest(&self.bytes)));
         format!(
-            "[[model]]\nid = \"{id}\"\nrole = \"{role}\"\nfile = \"{id}.onnx\"\nsha256 = \"{sha256}\"\nlicence = \"MIT\"\n\
+            "[[model]]\nid = \"{id}\"\nrole = \"{role}\"\nfitness = \"demo\"\nfile = \"{id}.onnx\"\nsha256 = \"{sha256}\"\nlicence = \"MIT\"\n\
              source = \"tests\"\n[model.input]\nchannels = \"gray\"\nmean = [128.0]\nstd = [10.0]\n{input}\n\
              [model.decode]\n{decode}\n[model.threshold]\nvalue = {threshold:?}\nmeaning = \"test\"\n",
             id = self.id,
