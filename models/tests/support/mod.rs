@@ -21,10 +21,14 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The optional folder of shared models and evaluation pictures.
+/// The optional folder of shared models and evaluation pictures; where it is not, the test log says what was skipped.
 pub(crate) fn shared() -> Option<PathBuf> {
     let folder = root().join("../shared");
-    folder.join("models").is_dir().then_some(folder)
+    if folder.join("models").is_dir() {
+        return Some(folder);
+    }
+    eprintln!("skipped: no public models and pictures in {}", folder.display());
+    None
 }
 
 pub(crate) fn runtime() -> Runtime {
