@@ -4,16 +4,16 @@
 //! filling all slots spells a text by dropping pads; the likelihood of a text is the sum over its ways. So the likelihoods
 //! of all texts sum to one, as under CTC, and one rule of matching serves both.
 
-use std::collections::BTreeMap;
-
+use super::search::Trie;
+use super::shapes::Automaton;
 use crate::manifest::Slots;
 use crate::tensor::{TensorView, Unexpected, probability, softmax};
 
 /// Prefixes kept at each slot of the search for likely texts.
 const BEAM_WIDTH: usize = 24;
 /// Classes tried at each slot of the search, and the least probability beyond the first two.
-const BEAM_CLASSES: usize = 6;
-const BEAM_MIN_PROBABILITY: f64 = 1e-4;
+const BEAM_CLASSES: usize = 10;
+const BEAM_MIN_PROBABILITY: f64 = 1e-5;
 /// No class is held less likely than this: a classifier's zero is one of rounding.
 const LEAST_PROBABILITY: f32 = 1e-12;
 /// How far the sum of a slot's softmax may be from 1.
@@ -66,14 +66,17 @@ impl SlotPosteriors {
         Ok(Self { classes, pad, log_probs })
     }
 
-    pub(crate) fn rows(&self) -> impl Iterator<Item = &[f32]> {
+    fn rows(&self) -> impl Iterator<Item = &[f32]> {
         self.log_probs.chunks_exact(self.classes)
     }
 
     /// The text of the likeliest class of each slot, with its probabilities.
     pub(crate) fn greedy(&self) -> Vec<(usize, f32)> {
         let best = |row: &[f32]| {
-            row.iter().copied().enumerate().fold((0, f32::NEG_INFINITY), |best, now| if now.1 > best.1 { now } else { best })
+            row.iter()
+                .copied()
+                .enumerate()
+                .fold((0, f32::NEG_INFINITY), |best, now| if now.1 > best.1 { now } else { best })
         };
         self.rows().map(best).filter(|(class, _)| *class != self.pad).map(|(class, log)| (class, log.exp())).collect()
     }
@@ -94,36 +97,36 @@ impl SlotPosteriors {
             if scale <= 0.0 || !scale.is_finite() {
                 return f64::NEG_INFINITY;
             }
-            ways.iter_mut().for_each(|way| *way /= scale);
+            for way in &mut ways {
+                *way /= scale;
+            }
             log_scale += scale.ln();
         }
         ways[text.len()].ln() + log_scale
     }
 
-    /// Up to `count` likely texts with their exact log-likelihoods, likeliest first (prefix beam search).
-    pub(crate) fn likely(&self, count: usize) -> Vec<(Vec<usize>, f64)> {
-        let mut beam: BTreeMap<Vec<usize>, f64> = BTreeMap::from([(Vec::new(), 1.0)]);
+    /// Up to `count` likely texts of the shapes that `automaton` knows, with their exact log-likelihoods, likeliest first
+    /// (prefix beam search).
+    pub(crate) fn likely(&self, count: usize, automaton: &Automaton) -> Vec<(Vec<usize>, f64)> {
+        let mut trie = Trie::new(automaton);
+        let mut beam = vec![(Trie::ROOT, [1.0, 0.0])];
         for row in self.rows() {
             let tried = classes_to_try(row, self.pad);
-            let mut next: BTreeMap<Vec<usize>, f64> = BTreeMap::new();
-            for (prefix, weight) in &beam {
+            for (prefix, [weight, _]) in beam.drain(..) {
                 for &(class, probability) in &tried {
-                    let mut longer = prefix.clone();
-                    if class != self.pad {
-                        longer.push(class);
+                    let next = if class == self.pad { Some(prefix) } else { trie.child(prefix, class) };
+                    if let Some(next) = next {
+                        trie.add(next, [weight * probability, 0.0]);
                     }
-                    *next.entry(longer).or_insert(0.0) += weight * probability;
                 }
             }
-            beam = best_of(next);
+            trie.take_best(BEAM_WIDTH, &mut beam);
         }
         // the search's own weights lack pruned ways: a few more than asked for are weighed exactly
-        let mut prefixes: Vec<(Vec<usize>, f64)> = beam.into_iter().collect();
-        prefixes.sort_by(|a, b| b.1.total_cmp(&a.1));
-        prefixes.truncate(count + 2);
-        let mut texts: Vec<(Vec<usize>, f64)> = prefixes
-            .into_iter()
-            .map(|(text, _)| {
+        let whole = beam.iter().filter(|(prefix, _)| trie.is_whole(*prefix)).take(count + 2);
+        let mut texts: Vec<(Vec<usize>, f64)> = whole
+            .map(|(prefix, _)| {
+                let text = trie.text(*prefix);
                 let likelihood = self.log_likelihood(&text);
                 (text, likelihood)
             })
@@ -146,20 +149,15 @@ fn classes_to_try(row: &[f32], pad: usize) -> Vec<(usize, f64)> {
     classes
 }
 
-fn best_of(beam: BTreeMap<Vec<usize>, f64>) -> BTreeMap<Vec<usize>, f64> {
-    let mut prefixes: Vec<(Vec<usize>, f64)> = beam.into_iter().collect();
-    prefixes.sort_by(|a, b| b.1.total_cmp(&a.1));
-    prefixes.truncate(BEAM_WIDTH);
-    let highest = prefixes.first().map_or(1.0, |(_, weight)| *weight).max(f64::MIN_POSITIVE);
-    // only ratios matter to the search: scaling keeps many slots from underflowing
-    prefixes.into_iter().map(|(prefix, weight)| (prefix, weight / highest)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
+    use super::super::reading::Alphabet;
+    use super::super::shapes::Shapes;
     use super::*;
 
     const CLASSES: usize = 4;
@@ -167,6 +165,11 @@ mod tests {
 
     fn slots(alphabet: &str, slots: usize, softmax: bool) -> Slots {
         Slots { alphabet: alphabet.into(), pad: '_', slots, softmax, two_line: false }
+    }
+
+    fn automaton(alphabet: &str, shapes: &Shapes) -> Automaton {
+        let (pad, characters) = slots(alphabet, 1, false).pad_and_characters().unwrap();
+        Automaton::new(shapes, &Alphabet::new(&characters, pad))
     }
 
     fn from_logits(logits: &[f32]) -> SlotPosteriors {
@@ -215,7 +218,7 @@ mod tests {
         fn the_search_finds_the_likeliest_texts(posteriors in posteriors()) {
             let mut truth: Vec<(Vec<usize>, f64)> = brute_force(&posteriors).into_iter().collect();
             truth.sort_by(|a, b| b.1.total_cmp(&a.1));
-            let found = posteriors.likely(3);
+            let found = posteriors.likely(3, &automaton("ABC_", &Shapes::any()));
             for (mine, true_one) in found.iter().zip(&truth).take(2) {
                 prop_assert!((mine.1 - true_one.1.ln()).abs() < 0.05, "{mine:?} and not {true_one:?}");
             }
@@ -234,7 +237,8 @@ mod tests {
                 && let Ok(posteriors) = SlotPosteriors::read("slots", view, &slots("ABC_", 3, softmax))
             {
                 prop_assert!(posteriors.rows().flatten().all(|v| v.is_finite()));
-                prop_assert!(posteriors.likely(3).len() <= 3 && posteriors.greedy().len() <= 3);
+                let likely = posteriors.likely(3, &automaton("ABC_", &Shapes::any()));
+                prop_assert!(likely.len() <= 3 && posteriors.greedy().len() <= 3);
             }
         }
     }
@@ -252,7 +256,10 @@ mod tests {
             assert!((a - b).abs() < 1e-4);
         }
         assert_eq!(by_softmax.greedy().iter().map(|(class, _)| *class).collect::<Vec<_>>(), [10, 7, 7]);
-        assert_eq!(by_softmax.likely(1)[0].0, [10, 7, 7]);
+        let any = automaton(alphabet, &Shapes::any());
+        assert_eq!(by_softmax.likely(1, &any)[0].0, [10, 7, 7]);
+        let four = automaton(alphabet, &Shapes::new([vec!["A", "7", "7", "0123"]]).unwrap());
+        assert_eq!(by_softmax.likely(1, &four)[0].0.len(), 4);
     }
 
     #[test]
