@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::face::{FaceDetection, FaceDetector, FaceEmbedder, Template, sharpness};
+use crate::face::{FaceDetection, FaceDetector, FaceEmbedder, Template, quality, sharpness};
 use crate::frame::Frame;
 use crate::network::InferenceError;
 use crate::plate::{PlateDetection, PlateDetector, PlateReader, PlateReading, Shapes};
@@ -113,6 +113,10 @@ pub struct FaceEvidence {
     pub detection: FaceDetection,
     /// The probe; `None` for a face too far away, beyond the first few of a frame, or when the landmarks make no face.
     pub template: Option<Template>,
+    /// How good the picture is to compare, 0 to 1: [`crate::face::quality`]. 0 without a template.
+    pub quality: f32,
+    /// Probability of being live (presentation attack detection), 0 to 1; `None` where nothing judged it.
+    pub live: Option<f32>,
 }
 
 /// Durations in milliseconds.
@@ -170,9 +174,11 @@ impl FacePipeline {
             let near = detection.eye_distance_px() * MAX_PROBE_ENLARGEMENT >= self.embedder.eye_distance_px();
             let crop = if near && i < MAX_PER_FRAME { self.embedder.align(frame, &detection) } else { None };
             timings.align_ms += watch.lap_ms();
+            let eyes = self.embedder.eye_distance_px();
+            let quality = crop.as_ref().map_or(0.0, |crop| quality(&detection, crop, eyes));
             let template = crop.map(|crop| self.embedder.embed(&crop)).transpose()?;
             timings.embed_ms += watch.lap_ms();
-            faces.push(FaceEvidence { detection, template });
+            faces.push(FaceEvidence { detection, template, quality, live: None });
         }
         Ok(FaceFrame { faces, timings })
     }

@@ -7,10 +7,12 @@ mod align;
 mod detector;
 mod embedder;
 mod gallery;
+mod quality;
 mod template;
 
 pub use align::{align, sharpness};
 pub use detector::{FaceDetection, FaceDetector};
 pub use embedder::FaceEmbedder;
 pub use gallery::{Gallery, Match};
+pub use quality::quality;
 pub use template::{Template, TemplateError};
