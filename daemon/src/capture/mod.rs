@@ -33,8 +33,8 @@ use crate::config::{AccessPointConfig, Config, Credential};
 use crate::local::StatusBoard;
 use crate::supervisor::Tasks;
 
-pub(crate) use recognisers::Recognisers;
 pub use recognisers::RecognitionError;
+pub(crate) use recognisers::{Recognisers, face_fitness};
 pub(crate) use sighting::{Capture, Seen, Sighting, TrackKey};
 
 /// Sightings that may wait for the access task; more are dropped, because the next ones say more.
