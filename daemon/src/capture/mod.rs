@@ -75,6 +75,7 @@ pub(crate) fn start(
                 plates: recognisers.plates.clone().filter(|_| uses(Credential::Plate)),
                 faces: recognisers.faces.clone().filter(|_| uses(Credential::Face)),
                 calibration: recognisers.calibration.clone(),
+                refused: None,
             },
             plate_frames: config.plates.min_frames,
             face_frames: config.biometrics.min_frames,

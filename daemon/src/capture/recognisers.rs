@@ -18,6 +18,8 @@ pub(crate) struct Recognisers {
     pub(crate) faces: Option<Arc<Mutex<FacePipeline>>>,
     /// The thresholds of the pack.
     pub(crate) calibration: Calibration,
+    /// Why faces are not recognised although an access point asks for them.
+    pub(crate) refused: Option<Arc<RecognitionError>>,
 }
 
 /// Why there is no recognition.
@@ -69,30 +71,39 @@ impl Recognisers {
             loaded.plates = Some(Arc::new(Mutex::new(pipeline)));
         }
         if faces {
-            let judging = config.access_points.iter().find(|point| point.pad() != Pad::Off);
-            let manifest = pack.manifest();
-            if let Some(point) = judging.filter(|_| manifest.model(Role::Pad).is_none()) {
-                return Err(RecognitionError::NoPad {
-                    access_point: point.id().as_str().to_owned(),
-                    policy: point.pad().policy().name(),
-                    pack: manifest.pack.name.clone(),
-                });
+            match loaded.load_faces(config, &mut pack) {
+                // faces do not open then; plates go on
+                Err(error @ RecognitionError::NoPad { .. }) => loaded.refused = Some(Arc::new(error)),
+                done => done?,
             }
-            let fitness = face_fitness(manifest, judging.is_some());
-            let pipeline = pack.take_face_pipeline()?.with_pad(judging.is_some());
-            let embedder = pipeline.embedder();
-            if fitness == Fitness::Demo {
-                warn_of_demo(recognition.allow_demo_models);
-            }
-            loaded.calibration.face = Some(FaceCalibration {
-                embedder: embedder.model().to_owned(),
-                cosine: embedder.threshold().value,
-                live: pipeline.pad().filter(|_| judging.is_some()).map(|pad| pad.threshold().value),
-                fitness,
-            });
-            loaded.faces = Some(Arc::new(Mutex::new(pipeline)));
         }
         Ok(loaded)
+    }
+
+    fn load_faces(&mut self, config: &Config, pack: &mut Pack) -> Result<(), RecognitionError> {
+        let judging = config.access_points.iter().find(|point| point.pad() != Pad::Off);
+        let manifest = pack.manifest();
+        if let Some(point) = judging.filter(|_| manifest.model(Role::Pad).is_none()) {
+            return Err(RecognitionError::NoPad {
+                access_point: point.id().as_str().to_owned(),
+                policy: point.pad().policy().name(),
+                pack: manifest.pack.name.clone(),
+            });
+        }
+        let fitness = face_fitness(manifest, judging.is_some());
+        let pipeline = pack.take_face_pipeline()?.with_pad(judging.is_some());
+        if fitness == Fitness::Demo {
+            warn_of_demo(config.recognition.as_ref().is_some_and(|recognition| recognition.allow_demo_models));
+        }
+        let embedder = pipeline.embedder();
+        self.calibration.face = Some(FaceCalibration {
+            embedder: embedder.model().to_owned(),
+            cosine: embedder.threshold().value,
+            live: pipeline.pad().filter(|_| judging.is_some()).map(|pad| pad.threshold().value),
+            fitness,
+        });
+        self.faces = Some(Arc::new(Mutex::new(pipeline)));
+        Ok(())
     }
 
     /// The embedder's id, as the cloud needs it to choose templates.
