@@ -20,6 +20,11 @@ pub use onnxruntime::OnnxRuntime;
 
 use std::io;
 
+/// The folder of packs where none is named: where packages put them.
+pub const PACKS: &str = "/usr/share/cardea/models";
+/// Names another folder of packs.
+pub const PACKS_VARIABLE: &str = "CARDEA_PACKS";
+
 /// What a command found, hence the exit code of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -35,4 +40,7 @@ pub enum Error {
     /// The result could not be written.
     #[error("cannot write the result")]
     Write(#[from] io::Error),
+    /// A pack could not be pulled.
+    #[error(transparent)]
+    Pull(#[from] pull::PullError),
 }
