@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::face::{FaceDetection, FaceDetector, FaceEmbedder, Template, sharpness};
+use crate::face::{FaceDetection, FaceDetector, FaceEmbedder, FacePad, Template, sharpness};
 use crate::frame::Frame;
 use crate::network::InferenceError;
 use crate::plate::{PlateDetection, PlateDetector, PlateReader, PlateReading};
@@ -85,11 +85,14 @@ impl PlatePipeline {
     }
 }
 
-/// Face detection, alignment and embedding.
+/// Face detection, alignment and embedding, and presentation attack detection where it is asked for.
 #[derive(Debug)]
 pub struct FacePipeline {
     detector: FaceDetector,
     embedder: FaceEmbedder,
+    pad: Option<FacePad>,
+    /// Judge liveness in [`FacePipeline::run`].
+    judge: bool,
 }
 
 /// What one frame says about faces.
@@ -108,6 +111,9 @@ pub struct FaceEvidence {
     pub detection: FaceDetection,
     /// The probe; `None` for a face too far away, beyond the first few of a frame, or when the landmarks make no face.
     pub template: Option<Template>,
+    /// Mean probability that the face lives ([`FacePad::score`]); `None` where there is no `template`, and unless
+    /// [`FacePipeline::with_pad`] asked for it.
+    pub liveness: Option<f32>,
 }
 
 /// Durations in milliseconds.
@@ -119,6 +125,8 @@ pub struct FaceTimings {
     pub align_ms: f32,
     /// Embedding, all faces of the frame together.
     pub embed_ms: f32,
+    /// Presentation attack detection, all faces of the frame together.
+    pub pad_ms: f32,
 }
 
 /// Why a photo gives no template to enrol.
@@ -150,9 +158,17 @@ pub enum EnrolError {
 }
 
 impl FacePipeline {
-    /// A pipeline of the two stages.
-    pub fn new(detector: FaceDetector, embedder: FaceEmbedder) -> Self {
-        Self { detector, embedder }
+    /// A pipeline of the stages; `pad` is used once [`FacePipeline::with_pad`] asks for it.
+    pub fn new(detector: FaceDetector, embedder: FaceEmbedder, pad: Option<FacePad>) -> Self {
+        Self { detector, embedder, pad, judge: false }
+    }
+
+    /// The same pipeline, judging liveness or not. Judging needs [`FacePipeline::pad`]; it is off at first, since it costs
+    /// as much as the embedding.
+    #[must_use]
+    pub fn with_pad(mut self, judge: bool) -> Self {
+        self.judge = judge;
+        self
     }
 
     /// Finds the faces of `frame` and makes a probe of each.
@@ -167,7 +183,11 @@ impl FacePipeline {
             timings.align_ms += watch.lap_ms();
             let template = crop.map(|crop| self.embedder.embed(&crop)).transpose()?;
             timings.embed_ms += watch.lap_ms();
-            faces.push(FaceEvidence { detection, template });
+            let pad = self.pad.as_mut().filter(|_| self.judge && template.is_some());
+            let liveness =
+                pad.map(|pad| pad.score(frame, &detection.bbox)).transpose()?.flatten().map(|score| score.live);
+            timings.pad_ms += watch.lap_ms();
+            faces.push(FaceEvidence { detection, template, liveness });
         }
         Ok(FaceFrame { faces, timings })
     }
@@ -201,6 +221,11 @@ impl FacePipeline {
     /// The embedder, for its model id and threshold.
     pub fn embedder(&self) -> &FaceEmbedder {
         &self.embedder
+    }
+
+    /// The presentation attack detection, for its model ids and threshold; `None` where the pack has no `pad` model.
+    pub fn pad(&self) -> Option<&FacePad> {
+        self.pad.as_ref()
     }
 }
 

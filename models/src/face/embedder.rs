@@ -10,6 +10,7 @@ use crate::geometry::Point;
 use crate::manifest::{Input, ModelSpec, Threshold};
 use crate::network::{InferenceError, Network};
 use crate::raster::fill_exact;
+use crate::tensor::{Tensors, Unexpected};
 
 /// The model with the role `face-embedder`.
 #[derive(Debug)]
@@ -47,10 +48,9 @@ impl FaceEmbedder {
         fill_exact(crop, &self.input, &mut self.network.tensor);
         let model = self.network.model().clone();
         self.network.run(self.size, |outputs| {
-            let (shape, values) = outputs.first()?;
-            Template::normalised(model, Zeroizing::new(values.to_vec())).ok_or_else(|| {
-                outputs.unexpected("embedding", "16 to 4096 finite numbers, not all zero", format!("shape {shape:?}"))
-            })
+            let (name, values) = outputs.first()?;
+            Template::normalised(model, Zeroizing::new(values.data().to_vec()))
+                .ok_or_else(|| Unexpected::new(&name, "16 to 4096 finite numbers, not all zero", values.describe()))
         })
     }
 

@@ -8,8 +8,9 @@ use super::reading::{Alphabet, PlateReading};
 use super::rectify::rectify;
 use crate::frame::Frame;
 use crate::manifest::{Decode, Input, ModelSpec, Threshold};
-use crate::network::{InferenceError, Network, Outputs};
+use crate::network::{InferenceError, Network};
 use crate::raster::fill_exact;
+use crate::tensor::{Tensors, Unexpected};
 
 /// The model with the role `plate-reader`.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub struct PlateReader {
 impl PlateReader {
     /// `None` when the spec is not a reader's, which a checked manifest rules out.
     pub(crate) fn new(network: Network, spec: &ModelSpec) -> Option<Self> {
-        let Decode::Ctc { alphabet, blank } = &spec.decode else { return None };
+        let Decode::Ctc { alphabet, blank, .. } = &spec.decode else { return None };
         Some(Self {
             network,
             input: spec.input.clone(),
@@ -68,17 +69,18 @@ impl PlateReader {
 }
 
 /// Brings the logits into `[step][class]` order; some exporters put classes first.
-fn posteriors(outputs: &Outputs<'_, '_>, alphabet: &Alphabet) -> Result<Posteriors, InferenceError> {
+fn posteriors(outputs: &impl Tensors, alphabet: &Alphabet) -> Result<Posteriors, Unexpected> {
     let classes = alphabet.classes();
-    let (shape, logits) = outputs.first()?;
+    let (name, view) = outputs.first()?;
+    let logits = view.data();
     if logits.iter().all(|v| v.is_finite()) {
-        if let [1, steps, c] = *shape
+        if let [1, steps, c] = *view.shape()
             && c == classes as i64
             && steps > 0
         {
             return Ok(Posteriors::from_logits(logits.iter().copied(), classes, alphabet.blank()));
         }
-        if let [1, c, steps] = *shape
+        if let [1, c, steps] = *view.shape()
             && c == classes as i64
             && steps > 0
         {
@@ -87,5 +89,5 @@ fn posteriors(outputs: &Outputs<'_, '_>, alphabet: &Alphabet) -> Result<Posterio
             return Ok(Posteriors::from_logits(by_step, classes, alphabet.blank()));
         }
     }
-    Err(outputs.unexpected("logits", format!("finite numbers of shape [1, T, {classes}]"), format!("shape {shape:?}")))
+    Err(Unexpected::new(&name, format!("finite numbers of shape [1, T, {classes}]"), view.describe()))
 }
