@@ -68,6 +68,7 @@ impl Site {
             offline: false,
             pins: BTreeMap::new(),
             trust_first_download: false,
+            with: None,
             timeout: Duration::from_secs(20),
             runtime: None,
         };
@@ -284,8 +285,7 @@ fn a_server_cannot_fill_the_disk() {
         let failed = reasons(site.pull(&Known::pinned(&server)).unwrap_err());
         assert!(failed[0].to_string().starts_with(expected), "{failed:?}");
         site.check_nothing();
-        let left: u64 = fs::read_dir(site.stage()).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
-        assert!(left <= 100_003, "{left} bytes are left");
+        assert!(!site.stage().exists(), "what was refused is left on the disk");
     }
 }
 
@@ -489,6 +489,54 @@ fn a_full_disk_is_said_and_no_other_server_is_bothered() {
     assert!(error.to_string().contains("it is full"), "{error}");
     assert!(server.requests().len() <= 1);
     site.check_nothing();
+}
+
+#[test]
+fn a_run_that_brought_nothing_leaves_nothing() {
+    let server = Server::start(|_, _| Answer::status(404));
+    let site = Site::new();
+    site.pull(&Known::pinned(&server)).unwrap_err();
+    assert_eq!(names(&site.options.into), Vec::<String>::new());
+}
+
+#[test]
+fn another_pack_fills_the_roles_that_are_left() {
+    let (server, mut site) = (good(), Site::new());
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../base");
+    site.options.with = Some(base);
+    let known = Known::pinned(&server);
+    let installed = site.pull(&known).unwrap();
+    let manifest = Pack::open(&site.pack()).unwrap();
+    let roles: Vec<String> = manifest.models.iter().map(|model| model.role.to_string()).collect();
+    assert_eq!(roles, ["plate-reader", "plate-detector", "face-detector", "face-embedder"]);
+    assert_eq!(manifest.models[0].file, FILE, "its own reader stays");
+    assert_eq!(manifest.pack.licence, "(MIT) AND (MIT OR Apache-2.0)");
+    assert_eq!(installed.files[1].origin, Origin::Companion("base".into()));
+    let again = site.pull(&known).unwrap();
+    assert!(again.files.iter().all(|file| file.origin == Origin::Installed), "{:?}", again.files);
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn a_pack_that_cannot_fill_roles_is_refused_before_a_download() {
+    let (server, mut site) = (good(), Site::new());
+    site.options.with = Some(site.folder.path().into());
+    assert!(matches!(site.pull(&Known::pinned(&server)), Err(PullError::Companion(_))));
+    let twin = Site::new();
+    twin.pull(&Known::pinned(&server)).unwrap();
+    let manifest = fs::read_to_string(twin.pack().join("manifest.toml")).unwrap();
+    let detector = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../base/manifest.toml")).unwrap();
+    let table: toml::Table = detector.parse().unwrap();
+    let mut model = table["model"][0].as_table().unwrap().clone();
+    model.insert("file".into(), FILE.into());
+    model.insert("sha256".into(), digest().to_string().into());
+    let pack = manifest.split("[[model]]").next().unwrap();
+    let models = toml::Table::from_iter([("model".to_owned(), toml::Value::Array(vec![toml::Value::Table(model)]))]);
+    fs::write(twin.pack().join("manifest.toml"), format!("{pack}\n{}", toml::to_string(&models).unwrap())).unwrap();
+    site.options.with = Some(twin.pack());
+    let error = site.pull(&Known::pinned(&server)).unwrap_err();
+    assert!(matches!(error, PullError::Clash { .. }), "{error}");
+    assert_eq!(server.requests().len(), 1, "nothing is downloaded that would be refused");
 }
 
 #[test]

@@ -142,7 +142,7 @@ impl Report {
         let processor = processor.as_deref().unwrap_or(arch);
         let [width, height] = self.picture;
         let mut text = format!(
-            "{} {} on {processor}, {cores} cores, {} threads per model, frames of {width} x {height}\n\n",
+            "{} {} on {processor} ({cores} cores), threads per model: {}, frames of {width} x {height}\n\n",
             self.pack, self.version, self.threads
         );
         let mut table = Table::new(&["stage", "model", "median ms", "p95 ms", "runs"]);

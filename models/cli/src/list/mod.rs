@@ -12,7 +12,7 @@ use cardea_models::pack::MANIFEST;
 use cardea_models::{Manifest, Role};
 use serde::Serialize;
 
-use crate::pull::{Description, Digest, PullError};
+use crate::pull::{Description, PullError};
 use crate::table::{Table, size};
 use crate::{Error, Outcome, PACKS, PACKS_VARIABLE};
 
@@ -120,6 +120,10 @@ fn packs(dir: &Path) -> Result<Vec<PathBuf>, Error> {
         return Ok(vec![dir.into()]);
     }
     let mut found = Vec::new();
+    if dir == Path::new(PACKS) && !dir.exists() {
+        // nobody asked for it by name
+        return Ok(found);
+    }
     for entry in fs::read_dir(dir).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         // a pack that is being pulled is hidden
@@ -159,10 +163,7 @@ fn available(as_json: bool, out: &mut impl Write) -> Result<Outcome, Error> {
     let mut rows = Vec::new();
     for description in Description::all().map_err(PullError::from)? {
         let files: BTreeMap<&str, _> = description.files.iter().map(|file| (file.name.as_str(), file)).collect();
-        // the manifest needs hashes, and this one is not shown
-        let hashes = files.keys().map(|name| ((*name).to_owned(), Digest::of_bytes(&[]))).collect();
-        let text = description.manifest(&hashes).map_err(PullError::from)?;
-        let manifest = Manifest::parse(&text).map_err(|error| PullError::Description(error.into()))?;
+        let manifest = description.preview().map_err(PullError::from)?;
         let bytes = |model: &ModelSpec| files.get(model.file.as_str()).and_then(|file| file.bytes);
         rows.push(AvailableRow {
             name: description.name().into(),

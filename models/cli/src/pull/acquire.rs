@@ -10,7 +10,7 @@ use reqwest::Client;
 use tokio::runtime::Runtime;
 use url::Url;
 
-use super::attempt::{FetchError, Want, fetch, shown};
+use super::attempt::{FetchError, Want, client, fetch, shown};
 use super::description::Source;
 use super::digest::Digest;
 use super::exchange::Size;
@@ -37,6 +37,15 @@ pub(super) struct Network {
     pub(super) client: Client,
     pub(super) timeout: Duration,
     pub(super) runtime: Runtime,
+}
+
+impl Network {
+    /// A client that gives a silent server up after `timeout`.
+    pub(super) fn new(timeout: Duration) -> Result<Self, PullError> {
+        let client = client(timeout).map_err(|error| PullError::Client(error.into()))?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        Ok(Self { client, timeout, runtime: runtime.map_err(|error| PullError::Client(error.into()))? })
+    }
 }
 
 /// Puts `source` into the stage. `expected` is the hash it must have; `None` takes what comes.
@@ -87,7 +96,9 @@ fn download(
     let path = places.stage.join(&source.name);
     let mut part = Part::open(places.stage, &source.name, want.size.limit).map_err(stage::failed("open", &path))?;
     let mut tried = Vec::new();
-    for url in mirrored(places.mirror, &source.name).iter().chain(&source.urls) {
+    let mirror = mirrored(places.mirror, &source.name);
+    let mut urls = mirror.iter().chain(&source.urls).peekable();
+    while let Some(url) = urls.next() {
         progress.begin(&source.name, &shown(url), source.bytes);
         let http = (&network.client, network.timeout);
         let result = network.runtime.block_on(fetch(http, url, want, &mut part, progress));
@@ -99,11 +110,14 @@ fn download(
             }
             Err(FetchError::Disk(source)) => return Err(stage::failed("write", &path)(source).into()),
             Err(error) => {
-                progress.note(&format!("{}: {error}", shown(url)));
+                if urls.peek().is_some() {
+                    progress.note(&format!("{error}; the next address is tried"));
+                }
                 tried.push((shown(url), error));
             }
         }
     }
+    part.leave();
     Err(PullError::NoSource { file: source.name.clone(), tried })
 }
 

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use toml::Value;
 use url::Url;
 
+use super::companion::Companion;
 use super::digest::Digest;
 
 /// The files of `models/cli/packs/`.
@@ -96,8 +97,18 @@ impl Description {
         self.files.iter().filter_map(|file| file.bytes).sum()
     }
 
-    /// The text of `manifest.toml` for files with these hashes, accepted by this version.
-    pub fn manifest(&self, hashes: &BTreeMap<String, Digest>) -> Result<String, DescriptionError> {
+    /// The roles its models have.
+    pub(super) fn roles(&self) -> BTreeSet<String> {
+        models(&self.manifest).filter_map(|model| text(model, "role")).map(str::to_owned).collect()
+    }
+
+    /// The text of `manifest.toml` for files with these hashes, accepted by this version. A companion's models follow the
+    /// described ones, as they are.
+    pub(super) fn manifest(
+        &self,
+        hashes: &BTreeMap<String, Digest>,
+        companion: Option<&Companion>,
+    ) -> Result<String, DescriptionError> {
         let mut manifest = self.manifest.clone();
         for model in models_mut(&mut manifest) {
             let hash = text(model, "file").and_then(|file| hashes.get(file));
@@ -105,7 +116,19 @@ impl Description {
             model.insert("sha256".into(), Value::String(hash.to_string()));
         }
         // the pack first, as a person reads it; the writer alone would sort it behind the models
-        let (pack, models): (toml::Table, toml::Table) = manifest.into_iter().partition(|(key, _)| key == "pack");
+        let (mut pack, mut models): (toml::Table, toml::Table) =
+            manifest.into_iter().partition(|(key, _)| key == "pack");
+        if let Some(companion) = companion.filter(|companion| !companion.models.is_empty()) {
+            if let Some(described) = models.get_mut("model").and_then(Value::as_array_mut) {
+                described.extend(companion.models.iter().cloned().map(Value::Table));
+            }
+            if let Some(pack) = pack.get_mut("pack").and_then(Value::as_table_mut) {
+                let licence = format!("({}) AND ({})", self.licence(), companion.licence);
+                let summary = format!("{}; the rest is of the pack {}", self.summary(), companion.name);
+                pack.insert("licence".into(), Value::String(licence));
+                pack.insert("description".into(), Value::String(summary));
+            }
+        }
         let body = format!(
             "# Written by `cardea-models pull {}`; do not edit by hand.\n{}\n{}",
             self.name(),
@@ -114,6 +137,12 @@ impl Description {
         );
         Manifest::parse(&body)?;
         Ok(body)
+    }
+
+    /// What the manifest will say, apart from hashes, which are known only when the files are here.
+    pub fn preview(&self) -> Result<Manifest, DescriptionError> {
+        let hashes = self.files.iter().map(|file| (file.name.clone(), Digest::of_bytes(&[]))).collect();
+        Ok(Manifest::parse(&self.manifest(&hashes, None)?)?)
     }
 
     fn header(&self, key: &str) -> &str {
@@ -203,7 +232,7 @@ mod tests {
         let all = Description::all().unwrap();
         assert_eq!(all.iter().map(Description::name).collect::<Vec<_>>(), ["opencv-zoo-face", "ankandrew-plates"]);
         for description in &all {
-            let manifest = Manifest::parse(&description.manifest(&hashes(description)).unwrap()).unwrap();
+            let manifest = Manifest::parse(&description.manifest(&hashes(description), None).unwrap()).unwrap();
             assert_eq!(manifest.pack.name, description.name());
             for model in &manifest.models {
                 assert_eq!(model.sha256, Digest::of_bytes(model.file.as_bytes()).to_string());

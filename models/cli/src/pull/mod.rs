@@ -10,30 +10,30 @@
 
 mod acquire;
 mod attempt;
+mod companion;
 mod description;
 mod digest;
 mod exchange;
+mod install;
 mod part;
 mod progress;
 mod stage;
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cardea_models::{Pack, PackError, Runtime, RuntimeError};
+use cardea_models::{PackError, RuntimeError};
 use url::Url;
 
 pub use attempt::FetchError;
 pub use description::{Description, DescriptionError, Source};
 pub use digest::{Digest, NoDigest};
+pub use install::{Installed, Options, Origin, Pulled, install};
 pub use progress::Progress;
 pub use stage::StageError;
 
 use crate::{Error, OnnxRuntime, Outcome, PACKS, PACKS_VARIABLE};
-use acquire::{Network, Places, acquire};
-use stage::Stage;
 
 /// Arguments of `cardea-models pull`.
 #[derive(Debug, clap::Args)]
@@ -58,6 +58,9 @@ pub struct Args {
     /// Take a file without a stated SHA-256 as it comes, and hold it to that from then on
     #[arg(long)]
     pub trust_first_download: bool,
+    /// Another pack, whose models fill the roles this one has none for: a controller has one pack
+    #[arg(long, value_name = "PACK")]
+    pub with: Option<PathBuf>,
     /// Seconds without a byte after which a server is given up
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub timeout: u64,
@@ -78,64 +81,6 @@ fn mirror(text: &str) -> Result<Url, String> {
 fn pin(text: &str) -> Result<(String, Digest), String> {
     let (file, hash) = text.split_once('=').ok_or("expected FILE=HEX")?;
     Ok((file.to_owned(), hash.parse().map_err(|error: NoDigest| error.to_string())?))
-}
-
-/// Where files may come from and what is believed.
-#[derive(Debug)]
-pub struct Options {
-    /// The folder that gets the pack.
-    pub into: PathBuf,
-    /// Asked first.
-    pub mirror: Option<Url>,
-    /// Files to use and to keep.
-    pub cache: Option<PathBuf>,
-    /// Download nothing.
-    pub offline: bool,
-    /// Hashes the caller states, by file name.
-    pub pins: BTreeMap<String, Digest>,
-    /// Take files without a stated hash as they come.
-    pub trust_first_download: bool,
-    /// How long a server may be silent.
-    pub timeout: Duration,
-    /// Runs each model once before the pack is put in its place.
-    pub runtime: Option<Runtime>,
-}
-
-/// Where a file came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// From the pack that was there.
-    Installed,
-    /// From a run that was interrupted.
-    Interrupted,
-    /// From the cache.
-    Cache,
-    /// From this address.
-    Address(String),
-}
-
-/// One file of an installed pack.
-#[derive(Debug, Clone)]
-pub struct Pulled {
-    /// Its name.
-    pub name: String,
-    /// Its hash.
-    pub sha256: Digest,
-    /// Where it came from.
-    pub origin: Origin,
-    /// Nobody stated its hash: it was taken as it came.
-    pub on_trust: bool,
-}
-
-/// What was done.
-#[derive(Debug)]
-pub struct Installed {
-    /// The pack's folder.
-    pub path: PathBuf,
-    /// Its files.
-    pub files: Vec<Pulled>,
-    /// Whether each model was run once.
-    pub models_run: bool,
 }
 
 /// Why a pack was not put in its place. What was there before is as it was.
@@ -193,6 +138,15 @@ pub enum PullError {
         /// Each address and what it answered.
         tried: Vec<(String, FetchError)>,
     },
+    /// The pack whose models were to fill the roles that are left cannot be used.
+    #[error("the pack given with --with cannot be used")]
+    Companion(#[source] PackError),
+    /// Two files of one name.
+    #[error("a file of the pack given with --with is called {file}, as one of this pack is")]
+    Clash {
+        /// The file.
+        file: String,
+    },
     /// The HTTP client could not be made.
     #[error("the HTTP client could not be made")]
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -230,6 +184,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<Outcome, Error> {
         offline: args.offline,
         pins: args.sha256.iter().cloned().collect(),
         trust_first_download: args.trust_first_download,
+        with: args.with.clone(),
         timeout: Duration::from_secs(args.timeout),
         runtime,
     };
@@ -238,105 +193,13 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<Outcome, Error> {
     Ok(Outcome::Sound)
 }
 
-/// Puts the described pack into its place, with the files it needs from wherever they are.
-pub fn install(
-    description: &Description,
-    options: &Options,
-    progress: &mut dyn Progress,
-) -> Result<Installed, PullError> {
-    check_pins(description, options)?;
-    let stage = Stage::open(&options.into, description.name())?;
-    let network = if options.offline {
-        None
-    } else {
-        Some(Network {
-            client: attempt::client(options.timeout).map_err(|error| PullError::Client(error.into()))?,
-            timeout: options.timeout,
-            runtime: tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|error| PullError::Client(error.into()))?,
-        })
-    };
-    let places = Places {
-        installed: stage.target(),
-        stage: stage.folder(),
-        cache: options.cache.as_deref(),
-        mirror: options.mirror.as_ref(),
-        network,
-    };
-    let mut files = Vec::new();
-    for source in &description.files {
-        let known = known_hash(source, options, &places)?;
-        let (sha256, origin) = acquire(source, known.hash, &places, progress)?;
-        files.push(Pulled { name: source.name.clone(), sha256, origin, on_trust: known.on_trust });
-    }
-    drop(places);
-    let hashes: BTreeMap<String, Digest> = files.iter().map(|file| (file.name.clone(), file.sha256)).collect();
-    let manifest = description.manifest(&hashes)?;
-    let path = stage.target().to_owned();
-    let unchanged = files.iter().all(|file| file.origin == Origin::Installed)
-        && stage.installed_manifest().as_ref() == Some(&manifest);
-    stage.complete(&manifest, &files.iter().map(|file| file.name.as_str()).collect())?;
-    match &options.runtime {
-        Some(runtime) => drop(Pack::load(stage.folder(), runtime, 1)?),
-        None => drop(Pack::open(stage.folder())?),
-    }
-    // a pack that is in use is not moved away for nothing
-    if unchanged {
-        stage.discard()?
-    } else {
-        stage.install()?
-    }
-    Ok(Installed { path, files, models_run: options.runtime.is_some() })
-}
-
-/// What is known about a file's hash before it is here.
-struct Known {
-    hash: Option<Digest>,
-    on_trust: bool,
-}
-
-/// The hash the description or the caller states, or else the one the installed manifest was written with.
-fn known_hash(source: &Source, options: &Options, places: &Places<'_>) -> Result<Known, PullError> {
-    if let Some(hash) = source.sha256.or_else(|| options.pins.get(&source.name).copied()) {
-        return Ok(Known { hash: Some(hash), on_trust: false });
-    }
-    if !options.trust_first_download {
-        return Err(PullError::NoHash { file: source.name.clone() });
-    }
-    let installed = Pack::open(places.installed).ok().and_then(|manifest| {
-        let model = manifest.models.iter().find(|model| model.file == source.name)?;
-        model.sha256.parse().ok()
-    });
-    Ok(Known { hash: installed, on_trust: true })
-}
-
-fn check_pins(description: &Description, options: &Options) -> Result<(), PullError> {
-    for (file, given) in &options.pins {
-        let Some(source) = description.files.iter().find(|source| source.name == *file) else {
-            let files = description.files.iter().map(|source| source.name.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(PullError::StrayPin { file: file.clone(), files });
-        };
-        if let Some(described) = source.sha256.filter(|described| described != given) {
-            return Err(PullError::OtherPin { file: file.clone(), given: *given, described });
-        }
-    }
-    // before anything is downloaded
-    for source in &description.files {
-        if source.sha256.is_none() && !options.trust_first_download && !options.pins.contains_key(&source.name) {
-            return Err(PullError::NoHash { file: source.name.clone() });
-        }
-    }
-    Ok(())
-}
-
 fn report(description: &Description, installed: &Installed, out: &mut impl Write) -> Result<(), Error> {
     for Pulled { name, sha256, origin, on_trust } in &installed.files {
         let from = match origin {
             Origin::Installed => "was installed".to_owned(),
             Origin::Interrupted => "was here from an interrupted run".to_owned(),
             Origin::Cache => "from the cache".to_owned(),
+            Origin::Companion(name) => format!("from the pack {name}"),
             Origin::Address(address) => format!("from {address}"),
         };
         writeln!(out, "{name}  {from}\n  SHA-256 {sha256}")?;

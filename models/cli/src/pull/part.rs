@@ -82,6 +82,14 @@ impl Part {
         Ok(())
     }
 
+    /// Leaves what is here to the next run, if it is anything.
+    pub(crate) fn leave(self) {
+        if self.bytes == 0 {
+            // an empty file in the way of nothing
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+
     /// Puts the file on the disk under its own name, in the same folder.
     pub(crate) fn finish(self, path: &Path) -> io::Result<()> {
         self.file.sync_all()?;

@@ -122,6 +122,13 @@ impl Stage {
     }
 }
 
+impl Drop for Stage {
+    /// A run that brought nothing leaves nothing; the lock is held until after this.
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.folder);
+    }
+}
+
 /// Only a pack of this name, or nothing, may be replaced.
 fn check_target(target: &Path, name: &str) -> Result<(), StageError> {
     let foreign = || StageError::Foreign { path: target.into(), name: name.into() };

@@ -117,9 +117,10 @@ fn file(dir: &Path, model: &ModelSpec) -> Finding {
     let path = dir.join(&model.file);
     let found = fs::metadata(&path).and_then(|metadata| Ok((metadata.len(), Digest::of_file(&path)?)));
     match found {
-        Ok((bytes, hash)) if hash.to_string().eq_ignore_ascii_case(&model.sha256) => {
-            Finding::ok(&model.id, format!("{} ({}), {} by its hash", model.file, size(bytes), model.role))
-        }
+        Ok((bytes, hash)) if hash.to_string().eq_ignore_ascii_case(&model.sha256) => Finding::ok(
+            &model.id,
+            format!("{} in {} ({}), the file the manifest speaks of", model.role, model.file, size(bytes)),
+        ),
         Ok((_, hash)) => Finding::failure(
             &model.id,
             format!("{} has SHA-256 {hash}, the manifest says {}", model.file, model.sha256),
