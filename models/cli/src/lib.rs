@@ -35,4 +35,7 @@ pub enum Error {
     /// The result could not be written.
     #[error("cannot write the result")]
     Write(#[from] io::Error),
+    /// An evaluation ended without a report.
+    #[error(transparent)]
+    Eval(#[from] eval::EvalError),
 }
