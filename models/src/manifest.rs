@@ -154,6 +154,9 @@ pub enum Decode {
         alphabet: String,
         /// Index of the blank class.
         blank: usize,
+        /// Whether the reader was trained on two-line plates, their lines side by side.
+        #[serde(default)]
+        two_line: bool,
     },
 }
 
@@ -274,7 +277,7 @@ impl ModelSpec {
                 self.check_probability()
             }
             (Decode::Embedding { .. }, Role::FaceEmbedder) => self.check_fixed_size(),
-            (Decode::Ctc { alphabet, blank }, Role::PlateReader) => {
+            (Decode::Ctc { alphabet, blank, .. }, Role::PlateReader) => {
                 let classes: Vec<char> = alphabet.chars().collect();
                 let repeated = classes.iter().enumerate().any(|(i, c)| classes[..i].contains(c));
                 if classes.is_empty() || classes.len() > 200 || repeated || *blank > classes.len() {

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use crate::face::{FaceDetection, FaceDetector, FaceEmbedder, Template, sharpness};
 use crate::frame::Frame;
 use crate::network::InferenceError;
-use crate::plate::{PlateDetection, PlateDetector, PlateReader, PlateReading};
+use crate::plate::{PlateDetection, PlateDetector, PlateReader, PlateReading, Shapes};
 use crate::stopwatch::Stopwatch;
 
 /// Only the best few objects of a frame are read or embedded: nobody can flood the controller with a poster of faces.
@@ -60,6 +60,12 @@ impl PlatePipeline {
         Self { detector, reader }
     }
 
+    /// The same where plates have these shapes.
+    pub fn expecting(mut self, shapes: &Shapes) -> Self {
+        self.reader.expect(shapes);
+        self
+    }
+
     /// Finds and reads the plates of `frame`.
     pub fn run(&mut self, frame: &Frame) -> Result<PlateFrame, InferenceError> {
         let mut watch = Stopwatch::start();
@@ -67,8 +73,7 @@ impl PlatePipeline {
         let detect_ms = watch.lap_ms();
         let mut plates = Vec::with_capacity(detections.len());
         for (i, detection) in detections.into_iter().enumerate() {
-            let crop = if i < MAX_PER_FRAME { self.reader.rectify(frame, &detection) } else { None };
-            let reading = crop.map(|crop| self.reader.read(&crop)).transpose()?;
+            let reading = if i < MAX_PER_FRAME { self.reader.read_plate(frame, &detection)? } else { None };
             plates.push(PlateEvidence { detection, reading });
         }
         Ok(PlateFrame { plates, timings: PlateTimings { detect_ms, read_ms: watch.lap_ms() } })

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::ctc::Posteriors;
 use super::detector::PlateDetection;
+use super::quality::quality;
 use super::reading::{Alphabet, PlateReading};
-use super::rectify::rectify;
+use super::rectify::{Layout, rectify};
+use super::shapes::{Lexicon, Shapes};
 use crate::frame::Frame;
 use crate::manifest::{Decode, Input, ModelSpec, Threshold};
 use crate::network::{InferenceError, Network, Outputs};
@@ -17,38 +19,63 @@ pub struct PlateReader {
     network: Network,
     input: Input,
     size: [usize; 2],
-    alphabet: Arc<Alphabet>,
+    lexicon: Arc<Lexicon>,
+    two_line: bool,
     threshold: Threshold,
 }
 
 impl PlateReader {
     /// `None` when the spec is not a reader's, which a checked manifest rules out.
     pub(crate) fn new(network: Network, spec: &ModelSpec) -> Option<Self> {
-        let Decode::Ctc { alphabet, blank } = &spec.decode else { return None };
+        let Decode::Ctc { alphabet, blank, two_line } = &spec.decode else { return None };
         Some(Self {
             network,
             input: spec.input.clone(),
             size: spec.input.size?,
-            alphabet: Arc::new(Alphabet::new(alphabet, *blank)),
+            lexicon: Arc::new(Lexicon::new(Alphabet::new(alphabet, *blank), &Shapes::any())),
+            two_line: *two_line,
             threshold: spec.threshold.clone(),
         })
     }
 
-    /// The crop this model wants of a detected plate; `None` when its corners span no area.
-    pub fn rectify(&self, frame: &Frame, plate: &PlateDetection) -> Option<Frame> {
-        rectify(frame, &plate.corners, self.size)
+    /// From now on, plates have these shapes: any other text is the less likely for it.
+    pub fn expect(&mut self, shapes: &Shapes) {
+        self.lexicon = Arc::new(Lexicon::new(self.lexicon.alphabet.clone(), shapes));
     }
 
-    /// Reads a rectified plate.
+    /// Reads a detected plate of `frame`: rectified, in one line or two as its shape suggests; where it suggests both, as the
+    /// one that makes more sense. `None` when its corners span no area.
+    pub fn read_plate(
+        &mut self,
+        frame: &Frame,
+        plate: &PlateDetection,
+    ) -> Result<Option<PlateReading>, InferenceError> {
+        let layouts = if self.two_line { Layout::candidates(&plate.corners) } else { &[Layout::OneLine] };
+        let mut best: Option<PlateReading> = None;
+        for layout in layouts {
+            let Some(crop) = rectify(frame, &plate.corners, self.size, *layout) else { continue };
+            let reading = self.infer(&crop, quality(plate, &crop))?;
+            if best.as_ref().is_none_or(|best| reading.best_log_weight() > best.best_log_weight()) {
+                best = Some(reading);
+            }
+        }
+        Ok(best)
+    }
+
+    /// Reads a plate that is already rectified to [`PlateReader::crop_size`].
     pub fn read(&mut self, crop: &Frame) -> Result<PlateReading, InferenceError> {
         let found = [crop.height() as usize, crop.width() as usize];
         if found != self.size {
             return Err(InferenceError::CropSize { model: self.network.model().clone(), expected: self.size, found });
         }
+        self.infer(crop, 1.0)
+    }
+
+    fn infer(&mut self, crop: &Frame, quality: f32) -> Result<PlateReading, InferenceError> {
         fill_exact(crop, &self.input, &mut self.network.tensor);
-        let alphabet = &self.alphabet;
-        let posteriors = self.network.run(self.size, |outputs| posteriors(outputs, alphabet))?;
-        Ok(PlateReading::new(alphabet.clone(), posteriors))
+        let lexicon = &self.lexicon;
+        let posteriors = self.network.run(self.size, |outputs| posteriors(outputs, &lexicon.alphabet))?;
+        Ok(PlateReading::new(lexicon.clone(), posteriors, quality))
     }
 
     /// Id of the model.
