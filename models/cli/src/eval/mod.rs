@@ -31,7 +31,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
+use cardea_access::grammar::{Grammar, Grammars};
 use cardea_models::face::TemplateError;
+use cardea_models::plate::{Shapes, ShapesError};
 use cardea_models::{FrameError, InferenceError, Manifest, Pack, PackError, Role, Runtime, RuntimeError};
 
 pub use held_out::HeldOut;
@@ -91,6 +93,9 @@ pub enum EvalError {
     /// A data set has a mistake.
     #[error(transparent)]
     Set(#[from] SetProblem),
+    /// More kinds of plates than can be told apart.
+    #[error("the grammars of a data set cannot be used together")]
+    Shapes(#[from] ShapesError),
     /// A file cannot be read.
     #[error("{path} cannot be read")]
     Read {
@@ -196,7 +201,7 @@ impl Bench<'_> {
 
     fn measure(&self, set: &Set, groups: &mut Groups) -> Result<Measured, EvalError> {
         match &set.kind {
-            Kind::Plates(photos) => self.plates(set, photos, groups),
+            Kind::Plates(photos, grammars) => self.plates(set, photos, grammars, groups),
             Kind::Faces(faces) => {
                 let options = faces::Options {
                     held_out: self.args.held_out.clone(),
@@ -211,7 +216,14 @@ impl Bench<'_> {
         }
     }
 
-    fn plates(&self, set: &Set, photos: &[PlatePhoto], groups: &mut Groups) -> Result<Measured, EvalError> {
+    fn plates(
+        &self,
+        set: &Set,
+        photos: &[PlatePhoto],
+        grammars: &Grammars,
+        groups: &mut Groups,
+    ) -> Result<Measured, EvalError> {
+        let shapes = Shapes::new(grammars.iter().flat_map(Grammar::shapes))?;
         let options = plates::Options {
             allow_list: self.args.allow_list,
             perturb: self.args.perturb,
@@ -219,10 +231,12 @@ impl Bench<'_> {
             threads: self.threads(),
         };
         let stages = || {
-            let (pipeline, reader) = (self.pack()?.take_plate_pipeline()?, self.pack()?.take_plate_reader()?);
+            let pipeline = self.pack()?.take_plate_pipeline()?.expecting(&shapes);
+            let mut reader = self.pack()?.take_plate_reader()?;
+            reader.expect(&shapes);
             Ok(plates::Stages { pipeline, reader })
         };
-        let mut views = plates::measure(&set.about.name, photos, options, &stages)?;
+        let mut views = plates::measure(&set.about.name, photos, grammars, options, &stages)?;
         let stated = self.stated(Role::PlateReader)?;
         let found = plates::summarise(&views, stated, self.args.allow_list, self.args.seed);
         let misreads = report::misreads(&mut views, stated.threshold);

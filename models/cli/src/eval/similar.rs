@@ -7,68 +7,38 @@
 
 use std::collections::BTreeSet;
 
+use cardea_access::grammar::Grammars;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
-/// Shapes of Russian plates (GOST R 50577): L a letter with a Latin look-alike, D a digit, R a digit of the region.
-const SHAPES: [&str; 10] = [
-    "LDDDLLRR",
-    "LDDDLLRRR",
-    "LLDDDRR",
-    "LLDDDRRR",
-    "LLDDDDRR",
-    "LLDDDDRRR",
-    "DDDDLLRR",
-    "DDDDLLRRR",
-    "LDDDDRR",
-    "LDDDDRRR",
-];
-const LETTERS: &str = "ABEKMHOPCTYX";
-/// First digits of three-digit regions.
+/// First digits of the regions with three that are in use.
 const REGION_HUNDREDS: &str = "1279";
-/// Lengths of plates that fit no Russian shape.
-const OTHER_LENGTH: std::ops::RangeInclusive<usize> = 4..=9;
+/// Lengths of plates that are of no grammar in use.
+const OTHER_LENGTH: std::ops::RangeInclusive<usize> = 2..=12;
 const CHARACTERS: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 /// Characters that dirt, blur and low light turn into one another.
-const CONFUSABLE: [&str; 17] =
-    ["0ODQC", "8B", "1I7TL", "56S", "68", "2Z7", "38", "09", "4A", "6G", "KX", "KH", "HMN", "EBF", "PRB", "VYU", "TY"];
+const CONFUSABLE: [&str; 16] =
+    ["0ODQC", "0689", "8B3", "1I7TL", "56S", "2Z7", "4A", "6G", "KX", "KH", "HMN", "EBF", "PRB", "VYU", "TY", "14"];
 
-/// The grammar a plate belongs to: its neighbours belong to the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Grammar {
-    Gost,
-    Other,
-}
-
-impl Grammar {
-    fn of(text: &str) -> Self {
-        if SHAPES.iter().any(|shape| fits(text, shape)) { Self::Gost } else { Self::Other }
+/// Whether `text` could be on the list of a gate whose list has `truth`.
+fn could_be_listed(text: &str, truth: &str, grammars: &Grammars) -> bool {
+    if grammars.matches(truth) {
+        return grammars.matches(text);
     }
-
-    fn admits(self, text: &str) -> bool {
-        match self {
-            Self::Gost => SHAPES.iter().any(|shape| fits(text, shape)),
-            Self::Other => OTHER_LENGTH.contains(&text.len()) && text.chars().all(|c| CHARACTERS.contains(c)),
-        }
-    }
+    OTHER_LENGTH.contains(&text.len()) && text.chars().all(|c| CHARACTERS.contains(c))
 }
 
-fn fits(text: &str, shape: &str) -> bool {
-    let three = shape.ends_with("RRR");
-    text.len() == shape.len()
-        && text.chars().zip(shape.chars()).enumerate().all(|(i, (c, class))| match class {
-            'L' => LETTERS.contains(c),
-            'R' if three && i + 3 == shape.len() => REGION_HUNDREDS.contains(c),
-            _ => c.is_ascii_digit(),
-        })
-}
-
-/// `count` distinct plates like `truth`, never one of `truth` and `others`, all of the grammar of `truth`; fewer where the
-/// grammar has no more. The same seed gives the same list.
-pub(crate) fn similar(truth: &str, others: &BTreeSet<String>, count: usize, seed: u64) -> Vec<String> {
-    let grammar = Grammar::of(truth);
+/// `count` distinct plates like `truth`, never one of `truth` and `others`, all of the grammars in use (where `truth` is);
+/// fewer where there are no more. The same seed gives the same list.
+pub(crate) fn similar(
+    truth: &str,
+    others: &BTreeSet<String>,
+    grammars: &Grammars,
+    count: usize,
+    seed: u64,
+) -> Vec<String> {
     let mut rng = StdRng::seed_from_u64(seed ^ fingerprint(truth));
     let mut seen: BTreeSet<String> = others.clone();
     seen.insert(truth.to_owned());
@@ -76,7 +46,7 @@ pub(crate) fn similar(truth: &str, others: &BTreeSet<String>, count: usize, seed
     let one_confusable = [substitutions(truth, confusable), lengthened_and_shortened(truth)].concat();
     let two_confusable: Vec<String> = one_confusable.iter().flat_map(|near| substitutions(near, confusable)).collect();
     for mut tier in [one_confusable, substitutions(truth, any_other), exchanges(truth), two_confusable] {
-        tier.retain(|text| grammar.admits(text));
+        tier.retain(|text| could_be_listed(text, truth, grammars));
         // sorted before it is shuffled: the order depends on the seed alone
         tier.sort_unstable();
         tier.dedup();
@@ -88,7 +58,7 @@ pub(crate) fn similar(truth: &str, others: &BTreeSet<String>, count: usize, seed
     let mut misses = 0;
     while list.len() < count && misses < 1_000 {
         let text = two_changed(truth, &mut rng);
-        if grammar.admits(&text) && seen.insert(text.clone()) {
+        if could_be_listed(&text, truth, grammars) && seen.insert(text.clone()) {
             list.push(text);
             misses = 0;
         } else {
@@ -192,9 +162,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use cardea_access::grammar::Grammar;
 
     fn list(truth: &str, count: usize, seed: u64) -> Vec<String> {
-        similar(truth, &BTreeSet::new(), count, seed)
+        let grammars = if Grammars::default().matches(truth) {
+            Grammars::default()
+        } else {
+            Grammars::new([Grammar::GenericLatin])
+        };
+        similar(truth, &BTreeSet::new(), &grammars, count, seed)
     }
 
     #[test]
@@ -221,7 +197,7 @@ mod tests {
     #[test]
     fn what_else_is_before_the_camera_is_not_on_the_list() {
         let others: BTreeSet<String> = list("A010BC77", 10, 3).into_iter().collect();
-        let all = similar("A010BC77", &others, 500, 3);
+        let all = similar("A010BC77", &others, &Grammars::default(), 500, 3);
         assert!(all.len() == 500 && all.iter().all(|text| !others.contains(text)));
     }
 
@@ -247,11 +223,11 @@ mod tests {
             seed in any::<u64>(),
         ) {
             let all = list(&truth, count, seed);
-            let grammar = Grammar::of(&truth);
+            let grammars = Grammars::default();
             prop_assert_eq!(all.len(), count);
             prop_assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), count);
             for text in &all {
-                prop_assert!(*text != truth && grammar.admits(text), "{}", text);
+                prop_assert!(*text != truth && (grammars.matches(text) || !grammars.matches(&truth)), "{}", text);
                 prop_assert!(edit_distance(text, &truth) <= 3, "{} is far from {}", text, truth);
             }
             prop_assert_eq!(list(&truth, count, seed), all);

@@ -121,7 +121,7 @@ mod tests {
     fn read(text: &str, needed: &[&str]) -> Result<Table, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.csv");
-        std::fs::write(&path, text).unwrap();
+        fs::write(&path, text).unwrap();
         Table::read(&path, needed).map_err(|error| {
             let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
             format!("{error}: {source}")

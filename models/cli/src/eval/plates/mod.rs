@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use cardea_models::plate::{PlateDetection, PlateReading, rectify};
+use cardea_access::grammar::Grammars;
+use cardea_models::plate::{Layout, PlateDetection, rectify};
 use cardea_models::{Frame, PlatePipeline, PlateReader, Point, Rect};
 
 use super::EvalError;
@@ -77,25 +78,29 @@ pub(crate) struct Seen {
 pub(crate) fn measure(
     name: &str,
     photos: &[PlatePhoto],
+    grammars: &Grammars,
     options: Options,
     stages: &(impl Fn() -> Result<Stages, EvalError> + Sync),
 ) -> Result<Vec<View>, EvalError> {
     let progress = Progress::new(format!("{name}: photographs with plates"), photos.len());
     let views = spread(photos, options.threads, &progress, stages, |stages, index, photo| {
-        see_photo(stages, index, photo, options)
+        see_photo(stages, index, photo, grammars, options)
     })?;
     Ok(views.into_iter().flatten().collect())
 }
 
-fn see_photo(stages: &mut Stages, index: usize, photo: &PlatePhoto, options: Options) -> Result<Vec<View>, EvalError> {
+fn see_photo(
+    stages: &mut Stages,
+    index: usize,
+    photo: &PlatePhoto,
+    grammars: &Grammars,
+    options: Options,
+) -> Result<Vec<View>, EvalError> {
     let frame = open(&photo.path)?;
     let texts: BTreeSet<String> = photo.plates.iter().filter_map(|plate| plate.text.clone()).collect();
-    let lists: Vec<Vec<String>> = photo
-        .plates
-        .iter()
-        .map(|plate| plate.text.as_ref().map(|text| similar(text, &texts, options.allow_list, options.seed)))
-        .map(Option::unwrap_or_default)
-        .collect();
+    let near = |text: &String| similar(text, &texts, grammars, options.allow_list, options.seed).into_iter().collect();
+    let lists: Vec<BTreeSet<String>> =
+        photo.plates.iter().map(|plate| plate.text.as_ref().map(near).unwrap_or_default()).collect();
     (0..=options.perturb)
         .map(|number| {
             if number == 0 {
@@ -129,7 +134,7 @@ fn see(
     stages: &mut Stages,
     frame: &Frame,
     plates: &[LabelledPlate],
-    lists: &[Vec<String>],
+    lists: &[BTreeSet<String>],
     number: usize,
 ) -> Result<View, EvalError> {
     let reads: Vec<Read> = stages
@@ -162,7 +167,7 @@ fn see(
     })
 }
 
-fn judge(plate: &LabelledPlate, own: &[&Read], list: &[String]) -> Seen {
+fn judge(plate: &LabelledPlate, own: &[&Read], list: &BTreeSet<String>) -> Seen {
     let mut outcome = Seen {
         plate: plate.clone(),
         detected: !own.is_empty(),
@@ -174,14 +179,11 @@ fn judge(plate: &LabelledPlate, own: &[&Read], list: &[String]) -> Seen {
     };
     let Some(text) = &plate.text else { return outcome };
     for judged in own.iter().filter_map(|read| read.judged.as_ref()) {
-        let (score, wrong) = (judged.score(text), judged.best_score(list));
-        if score >= wrong && score > outcome.own_score {
-            outcome.own_score = score;
-        }
+        outcome.own_score = outcome.own_score.max(judged.score_among(text, list));
         if outcome.read.is_empty() || edit_distance(judged.text(), text) < edit_distance(&outcome.read, text) {
             outcome.read = judged.text().to_owned();
         }
-        outcome.wrong_scores.push(wrong);
+        outcome.wrong_scores.push(judged.best_score(list));
     }
     outcome
 }
@@ -220,7 +222,7 @@ fn assign(plates: &[LabelledPlate], reads: &[Read]) -> Vec<Option<usize>> {
 /// The best text on a labelled box; empty when nothing is read there.
 fn read_box(reader: &mut PlateReader, frame: &Frame, area: &Rect) -> Result<String, EvalError> {
     let detection = PlateDetection { corners: corners(area), score: 1.0 };
-    let reading: Option<PlateReading> = reader.rectify(frame, &detection).map(|crop| reader.read(&crop)).transpose()?;
+    let reading = reader.read_plate(frame, &detection)?;
     Ok(reading.map_or_else(String::new, |reading| Judged::new(reading).text().to_owned()))
 }
 
@@ -235,7 +237,7 @@ fn crop(frame: &Frame, found: Option<&PlateDetection>, plate: &LabelledPlate) ->
     let outline = found.map_or_else(|| corners(&plate.bbox.unwrap_or(whole)), |detection| detection.corners);
     let (across, down) = (outline[0].distance(outline[1]), outline[0].distance(outline[3]));
     let height = (super::report::TILE_WIDTH as f32 * down / across.max(1.0)) as usize;
-    rectify(frame, &outline, [height.clamp(32, super::report::TILE_HEIGHT), super::report::TILE_WIDTH])
+    rectify(frame, &outline, [height.clamp(32, super::report::TILE_HEIGHT), super::report::TILE_WIDTH], Layout::OneLine)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod plates;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cardea_access::grammar::{Grammars, UnknownGrammar};
 use serde::Deserialize;
 
 pub(crate) use faces::{FacePair, FaceSet, SearchEntry, SearchRole};
@@ -47,6 +48,8 @@ pub(crate) struct About {
     pub(crate) notes: String,
     /// Sets of one group are also reported together.
     pub(crate) group: Option<String>,
+    /// Kinds of plates the gate expects, as in a controller's configuration; all Russian ones where not given.
+    pub(crate) grammars: Option<Vec<String>>,
     /// Where the pictures are, relative to the description; its own folder where not given.
     pub(crate) folder: Option<PathBuf>,
 }
@@ -54,8 +57,8 @@ pub(crate) struct About {
 /// What a set measures.
 #[derive(Debug)]
 pub(crate) enum Kind {
-    /// Photographs with plates.
-    Plates(Vec<PlatePhoto>),
+    /// Photographs with plates, and the kinds of plates the gate expects.
+    Plates(Vec<PlatePhoto>, Grammars),
     /// Portraits to compare.
     Faces(FaceSet),
     /// Live faces and presentation attacks.
@@ -69,8 +72,11 @@ pub(crate) enum SetError {
     #[error("data set {path} cannot be read")]
     Read { path: PathBuf, source: std::io::Error },
     /// A description that is not one.
-    #[error("{path} is not a description of a data set (name, licence, notes, group, folder)")]
+    #[error("{path} is not a description of a data set (name, licence, notes, group, grammars, folder)")]
     Description { path: PathBuf, source: toml::de::Error },
+    /// A grammar that there is not.
+    #[error("the description of data set {path} names an unknown grammar")]
+    Grammar { path: PathBuf, source: UnknownGrammar },
     /// None of the known layouts.
     #[error("{path} holds no labels.csv, pairs.csv or pad.csv, and no pictures named real_… and fake_…")]
     Unknown { path: PathBuf },
@@ -97,16 +103,24 @@ impl Set {
         if about.name.is_empty() {
             about.name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         }
-        Ok(Self { kind: Kind::read(&folder)?, about })
+        let grammars = about.grammars().map_err(|source| SetError::Grammar { path: path.into(), source })?;
+        Ok(Self { kind: Kind::read(&folder, grammars)?, about })
+    }
+}
+
+impl About {
+    fn grammars(&self) -> Result<Grammars, UnknownGrammar> {
+        let Some(names) = &self.grammars else { return Ok(Grammars::default()) };
+        Ok(Grammars::new(names.iter().map(|name| name.parse()).collect::<Result<Vec<_>, _>>()?))
     }
 }
 
 impl Kind {
-    fn read(folder: &Path) -> Result<Self, SetError> {
+    fn read(folder: &Path, grammars: Grammars) -> Result<Self, SetError> {
         let images = folder.join("images");
         let images = if images.is_dir() { images } else { folder.to_owned() };
         if folder.join("labels.csv").is_file() {
-            return Ok(Self::Plates(plates::read(&folder.join("labels.csv"), &images)?));
+            return Ok(Self::Plates(plates::read(&folder.join("labels.csv"), &images)?, grammars));
         }
         if folder.join("pairs.csv").is_file() {
             return Ok(Self::Faces(faces::read(folder, &images)?));
@@ -136,7 +150,7 @@ mod tests {
     #[test]
     fn a_folder_says_by_its_table_what_it_is() {
         let plates = folder(&[("labels.csv", "image,text\na.jpg,A1\n"), ("images/a.jpg", "")]);
-        assert!(matches!(Set::read(plates.path()).unwrap().kind, Kind::Plates(photos) if photos.len() == 1));
+        assert!(matches!(Set::read(plates.path()).unwrap().kind, Kind::Plates(photos, _) if photos.len() == 1));
         let pad = folder(&[
             ("pad.csv", "image,label,species\na.jpg,live,\nb.jpg,attack,print\n"),
             ("a.jpg", ""),
@@ -168,6 +182,15 @@ mod tests {
             (set.about.name.as_str(), set.about.licence.as_str(), set.about.group.as_deref()),
             ("outer", "CC0", Some("all"))
         );
+        let text = text.replace("group", "grammars = [\"generic-latin\"]\ngroup");
+        let described = folder(&[("outer.toml", &text)]);
+        let Kind::Plates(_, grammars) = Set::read(&described.path().join("outer.toml")).unwrap().kind else {
+            panic!("not plates")
+        };
+        assert!(grammars.matches("WOB123") && !grammars.matches("WOB"));
+        let text = text.replace("generic", "martian");
+        let described = folder(&[("outer.toml", &text)]);
+        assert!(matches!(Set::read(&described.path().join("outer.toml")), Err(SetError::Grammar { .. })));
         let wrong = folder(&[("set.toml", "nmae = \"x\"\n"), ("labels.csv", "image,text\na.jpg,A1\n"), ("a.jpg", "")]);
         assert!(matches!(Set::read(wrong.path()), Err(SetError::Description { .. })));
     }
