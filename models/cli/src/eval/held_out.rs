@@ -1,24 +1,24 @@
 //! Which people a model may be measured on: those it was not trained on.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use serde::Serialize;
-use sha2::{Digest, Sha256};
+use super::sets::FaceSet;
 
-/// A split by a hash of the name, as in `models/train/faces_data.py`: a person is held out when the first four bytes of
-/// SHA-256 of `SALT:NAME`, as a share of all there are, lie below `share`. Written `SALT:SHARE`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// Everybody in one fold of the listed pairs, as `models/train/faces_data.py` holds people out. Written `fold:NUMBER`.
+///
+/// A fold's pairs are whole then, a test among strangers; a rule by name would leave a pair of two held-out people by
+/// chance only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldOut {
-    salt: String,
-    share: f64,
+    fold: u32,
 }
 
 impl HeldOut {
-    /// Whether training never saw `identity`.
-    pub(crate) fn holds_out(&self, identity: &str) -> bool {
-        let digest = Sha256::digest(format!("{}:{identity}", self.salt));
-        let first = digest.iter().take(4).fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
-        first as f64 / 4_294_967_296.0 < self.share
+    /// The people training never saw.
+    pub(crate) fn people(self, set: &FaceSet) -> BTreeSet<String> {
+        let pairs = set.pairs.iter().filter(|pair| pair.fold == self.fold);
+        pairs.flat_map(|pair| [&pair.a, &pair.b]).map(|picture| identity_of(picture).to_owned()).collect()
     }
 }
 
@@ -26,19 +26,15 @@ impl FromStr for HeldOut {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no rule; SALT:SHARE is expected, for example cardea-faces:0.3");
-        let (salt, share) = text.rsplit_once(':').ok_or_else(wrong)?;
-        let share: f64 = share.parse().map_err(|_| wrong())?;
-        if salt.is_empty() || !(0.0..=1.0).contains(&share) {
-            return Err(wrong());
-        }
-        Ok(Self { salt: salt.to_owned(), share })
+        let fold = text.strip_prefix("fold:").and_then(|fold| fold.parse().ok());
+        fold.map(|fold| Self { fold })
+            .ok_or_else(|| format!("`{text}` is no rule; fold:NUMBER is expected, for example fold:3"))
     }
 }
 
 impl std::fmt::Display for HeldOut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.salt, self.share)
+        write!(f, "fold:{}", self.fold)
     }
 }
 
@@ -53,24 +49,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_split_is_that_of_the_training() {
-        // worked out with models/train/faces_data.py
-        let rule: HeldOut = "cardea-faces:0.3".parse().unwrap();
-        let expected = [("Person_A", true), ("Person_B", false), ("Person_C", false), ("Person_D", true)];
-        for (identity, held_out) in expected {
-            assert_eq!(rule.holds_out(identity), held_out, "{identity}");
-        }
-        let all: HeldOut = "x:1".parse().unwrap();
-        let none: HeldOut = "x:0".parse().unwrap();
-        assert!(all.holds_out("Anybody") && !none.holds_out("Anybody"));
-    }
-
-    #[test]
     fn a_rule_that_says_nothing_is_refused() {
-        for wrong in ["", "cardea-faces", ":0.3", "a:x", "a:1.5", "a:-0.1", "a:NaN"] {
-            assert!(wrong.parse::<HeldOut>().unwrap_err().contains("SALT:SHARE"), "{wrong}");
+        for wrong in ["", "3", "fold", "fold:", "fold:x", "fold:-1"] {
+            assert!(wrong.parse::<HeldOut>().unwrap_err().contains("fold:NUMBER"), "{wrong}");
         }
-        assert_eq!("a:b:0.25".parse::<HeldOut>().unwrap().to_string(), "a:b:0.25");
+        assert_eq!("fold:3".parse::<HeldOut>().unwrap().to_string(), "fold:3");
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub struct Args {
     /// Look at each photograph with plates under this many small changes of aim, light, focus and compression as well
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub perturb: usize,
-    /// Measure faces only of people held out of training by this hash of their name, as SALT:SHARE
+    /// Measure faces only of people who were held out of training: fold:NUMBER for those of one fold
     #[arg(long, value_name = "RULE")]
     pub held_out: Option<HeldOut>,
     /// Commit to name in the report; that of the current folder where not given
@@ -203,13 +203,10 @@ impl Bench<'_> {
         match &set.kind {
             Kind::Plates(photos, grammars) => self.plates(set, photos, grammars, groups),
             Kind::Faces(faces) => {
-                let options = faces::Options {
-                    held_out: self.args.held_out.clone(),
-                    seed: self.args.seed,
-                    threads: self.threads(),
-                };
+                let options =
+                    faces::Options { held_out: self.args.held_out, seed: self.args.seed, threads: self.threads() };
                 let pipeline = || Ok(self.pack()?.take_face_pipeline()?);
-                let found = faces::measure(&set.about.name, faces, &options, &pipeline)?;
+                let found = faces::measure(&set.about.name, faces, options, &pipeline)?;
                 Ok(Measured::new(&set.about, Found::Faces(Box::new(found))))
             }
             Kind::Pad(_) => todo!(),

@@ -135,7 +135,9 @@ fn two_changed(text: &str, rng: &mut StdRng) -> String {
     for _ in 0..2 {
         let at = rng.random_range(0..characters.len());
         let letter = characters[at].is_ascii_alphabetic();
-        let class: Vec<char> = CHARACTERS.chars().filter(|c| c.is_ascii_alphabetic() == letter).collect();
+        // mostly a letter for a letter and a digit for a digit: what most grammars ask for
+        let any = rng.random_ratio(1, 4);
+        let class: Vec<char> = CHARACTERS.chars().filter(|c| any || c.is_ascii_alphabetic() == letter).collect();
         characters[at] = class[rng.random_range(0..class.len())];
     }
     characters.into_iter().collect()
@@ -216,10 +218,11 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
         #[test]
         fn neighbours_are_distinct_grammatical_and_not_the_plate_itself(
             truth in "[ABEKMHOPCTYX][0-9]{3}[ABEKMHOPCTYX]{2}(77|199|02|750)|[0-9]{4}[ABEKMHOPCTYX]{2}[0-9]{2}|[A-Z0-9]{4,9}",
-            count in 1_usize..1_200,
+            count in 1_usize..600,
             seed in any::<u64>(),
         ) {
             let all = list(&truth, count, seed);

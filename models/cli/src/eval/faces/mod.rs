@@ -28,7 +28,7 @@ const NOTHING: f64 = -2.0;
 const FALSE_MATCH_RATES: [f64; 2] = [1e-2, 1e-3];
 
 /// How faces are measured.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Options {
     pub(crate) held_out: Option<HeldOut>,
     pub(crate) seed: u64,
@@ -74,10 +74,10 @@ pub(crate) type Templates = BTreeMap<String, Template>;
 pub(crate) fn measure(
     name: &str,
     set: &FaceSet,
-    options: &Options,
+    options: Options,
     pipeline: &(impl Fn() -> Result<FacePipeline, EvalError> + Sync),
 ) -> Result<FaceResult, EvalError> {
-    let set = &restrict(set, options.held_out.as_ref());
+    let Restricted { set, pairs_left_out, search_left_out } = restrict(set, options.held_out);
     let pictures: Vec<_> = set.pictures.iter().collect();
     let progress = Progress::new(format!("{name}: portraits"), pictures.len());
     let portraits = spread(&pictures, options.threads, &progress, pipeline, |pipeline, _, (_, path)| {
@@ -96,8 +96,8 @@ pub(crate) fn measure(
         not_acquired: pictures.len() - templates.len(),
         several_faces,
         held_out: options.held_out.as_ref().map(ToString::to_string),
-        pairs_left_out: set.pairs_left_out,
-        search_left_out: set.search_left_out,
+        pairs_left_out,
+        search_left_out,
         threshold: f64::from(threshold.value),
         stated_false_match_rate: threshold.false_match_rate,
         verification: Verification::of(&scores, f64::from(threshold.value)),
@@ -107,28 +107,26 @@ pub(crate) fn measure(
     })
 }
 
-/// A set without the people training may have seen.
+/// A set without the people training may have seen, and what that left out.
 struct Restricted {
-    pictures: BTreeMap<String, std::path::PathBuf>,
-    pairs: Vec<super::sets::FacePair>,
-    search: Vec<super::sets::SearchEntry>,
+    set: FaceSet,
     pairs_left_out: usize,
     search_left_out: usize,
 }
 
-fn restrict(set: &FaceSet, rule: Option<&HeldOut>) -> Restricted {
-    let allowed = |picture: &str| rule.is_none_or(|rule| rule.holds_out(identity_of(picture)));
+fn restrict(set: &FaceSet, rule: Option<HeldOut>) -> Restricted {
+    let people = rule.map(|rule| rule.people(set));
+    let allowed = |picture: &str| people.as_ref().is_none_or(|people| people.contains(identity_of(picture)));
     let pairs: Vec<_> = set.pairs.iter().filter(|pair| allowed(&pair.a) && allowed(&pair.b)).cloned().collect();
     let search: Vec<_> = set.search.iter().filter(|entry| allowed(&entry.image)).cloned().collect();
     let used: BTreeSet<&String> =
         pairs.iter().flat_map(|pair| [&pair.a, &pair.b]).chain(search.iter().map(|entry| &entry.image)).collect();
     let pictures = set.pictures.iter().filter(|(name, _)| used.contains(name));
+    let pictures = pictures.map(|(name, path)| (name.clone(), path.clone())).collect();
     Restricted {
-        pictures: pictures.map(|(name, path)| (name.clone(), path.clone())).collect(),
         pairs_left_out: set.pairs.len() - pairs.len(),
         search_left_out: set.search.len() - search.len(),
-        pairs,
-        search,
+        set: FaceSet { pictures, pairs, search },
     }
 }
 
@@ -147,5 +145,34 @@ fn compare(templates: &Templates, a: &str, b: &str) -> Result<f64, EvalError> {
     match (templates.get(a), templates.get(b)) {
         (Some(a), Some(b)) => Ok(f64::from(a.compare(b)?)),
         _ => Ok(NOTHING),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::eval::sets::{FacePair, SearchEntry, SearchRole};
+
+    #[test]
+    fn only_people_held_out_are_left() {
+        let pair = |fold, a: &str, b: &str| FacePair { fold, a: a.into(), b: b.into(), same: false };
+        let entry = |image: &str| SearchEntry { role: SearchRole::Impostor, identity: "x".into(), image: image.into() };
+        let names = ["Ann_1.jpg", "Ann_2.jpg", "Bob_1.jpg", "Cy_1.jpg", "Di_1.jpg"];
+        let set = FaceSet {
+            pictures: names.iter().map(|name| ((*name).to_owned(), PathBuf::from(name))).collect(),
+            pairs: vec![
+                pair(3, "Ann_1.jpg", "Bob_1.jpg"),
+                pair(1, "Cy_1.jpg", "Di_1.jpg"),
+                pair(2, "Ann_1.jpg", "Cy_1.jpg"),
+            ],
+            search: vec![entry("Ann_2.jpg"), entry("Di_1.jpg")],
+        };
+        let left = restrict(&set, "fold:3".parse().ok());
+        assert_eq!(left.set.pictures.keys().collect::<Vec<_>>(), ["Ann_1.jpg", "Ann_2.jpg", "Bob_1.jpg"]);
+        assert_eq!((left.set.pairs.len(), left.pairs_left_out, left.search_left_out), (1, 2, 1));
+        let all = restrict(&set, None);
+        assert_eq!((all.set.pictures.len(), all.pairs_left_out, all.search_left_out), (5, 0, 0));
     }
 }

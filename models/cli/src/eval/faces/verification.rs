@@ -108,18 +108,37 @@ pub(super) fn equal_error(curve: &Curve) -> f64 {
     f64::midpoint(point.false_accept, point.false_reject)
 }
 
-/// Each fold at the threshold that is best on all others (on itself where it is the only one), and all pairs that came
-/// out right.
+/// Parts a set with one fold is cut into.
+const PARTS: usize = 10;
+
+/// The part each pair belongs to: its fold, or where there is only one, a tenth of the pairs of its kind in their order,
+/// as LFW cuts its folds.
+fn parts(scores: &[Scored]) -> Vec<u32> {
+    if scores.iter().any(|s| s.0 != scores[0].0) {
+        return scores.iter().map(|s| s.0).collect();
+    }
+    let totals = [false, true].map(|same| scores.iter().filter(|s| s.3 == same).count());
+    let mut seen = [0; 2];
+    let part = |s: &Scored| {
+        let kind = usize::from(s.3);
+        seen[kind] += 1;
+        ((seen[kind] - 1) * PARTS / totals[kind]) as u32
+    };
+    scores.iter().map(part).collect()
+}
+
+/// Each fold at the threshold that is best on all others, and all pairs that came out right.
 fn folds(scores: &[Scored]) -> (Vec<Fold>, Count) {
-    let numbers: BTreeSet<u32> = scores.iter().map(|s| s.0).collect();
+    let parts = parts(scores);
+    let numbers: BTreeSet<u32> = parts.iter().copied().collect();
     let mut total = Count::default();
     let folds = numbers
         .iter()
         .map(|fold| {
-            let others: Vec<&Scored> = scores.iter().filter(|s| s.0 != *fold || numbers.len() == 1).collect();
-            let threshold = best_threshold(&others);
+            let (own, others): (Vec<_>, Vec<_>) = scores.iter().zip(&parts).partition(|(_, part)| *part == fold);
+            let threshold = best_threshold(others.iter().map(|(scored, _)| (scored.4, scored.3)));
             let mut right = Count::default();
-            scores.iter().filter(|s| s.0 == *fold).for_each(|s| right.add((s.4 >= threshold) == s.3));
+            own.iter().for_each(|(scored, _)| right.add((scored.4 >= threshold) == scored.3));
             total = crate::eval::stats::sum(&[total, right]);
             let accuracy = right.events as f64 / right.trials.max(1) as f64;
             Fold { fold: *fold, pairs: right.trials, threshold, accuracy }
@@ -128,26 +147,26 @@ fn folds(scores: &[Scored]) -> (Vec<Fold>, Count) {
     (folds, total)
 }
 
-/// The threshold with the most pairs right; of several, the middle of the widest gap between scores.
-fn best_threshold(scores: &[&Scored]) -> f64 {
-    let mut sorted: Vec<(f64, bool)> = scores.iter().map(|s| (s.4, s.3)).collect();
+/// The threshold with the most pairs right, in the middle between two scores; of several, the lowest.
+fn best_threshold(scores: impl Iterator<Item = (f64, bool)>) -> f64 {
+    let mut sorted: Vec<(f64, bool)> = scores.collect();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
     // with a threshold below all scores, every genuine pair is right
     let mut right = sorted.iter().filter(|(_, same)| *same).count();
-    let mut best = (right, 0.0, sorted.first().map_or(0.0, |(score, _)| *score));
+    let mut best = (right, sorted.first().map_or(0.0, |(score, _)| *score));
     for (i, (score, same)) in sorted.iter().enumerate() {
         if *same {
             right -= 1;
         } else {
             right += 1;
         }
-        let next = sorted.get(i + 1).map_or(score + 1.0, |(next, _)| *next);
-        let gap = next - score;
-        if gap > 0.0 && (right, gap) > (best.0, best.1) {
-            best = (right, gap, f64::midpoint(*score, next));
+        let next = sorted.get(i + 1).map_or(score.next_up(), |(next, _)| *next);
+        // a threshold cannot come between equal scores
+        if next > *score && right > best.0 {
+            best = (right, f64::midpoint(*score, next).max(score.next_up()));
         }
     }
-    best.2
+    best.1
 }
 
 #[cfg(test)]
@@ -183,18 +202,21 @@ mod tests {
     }
 
     #[test]
-    fn one_fold_is_judged_by_itself() {
-        let scores = [pair(7, true, 0.9), pair(7, false, 0.1)];
+    fn a_single_fold_is_cut_into_ten_parts() {
+        let scores: Vec<Scored> = (0..40).map(|i| pair(7, i < 20, if i < 20 { 0.9 } else { 0.1 })).collect();
         let found = Verification::of(&scores, 0.4).unwrap();
-        assert_eq!((found.mean_accuracy, found.folds.len(), found.folds[0].threshold), (1.0, 1, 0.5));
+        assert_eq!((found.mean_accuracy, found.folds.len(), found.folds[0].pairs), (1.0, 10, 4));
+        // fewer pairs than parts
+        assert_eq!(Verification::of(&scores[18..22], 0.4).unwrap().folds.iter().map(|fold| fold.pairs).sum::<u64>(), 4);
     }
 
     #[test]
     fn the_best_threshold_may_lie_at_either_end() {
-        let genuine = [pair(1, true, 0.2), pair(1, true, 0.4)];
-        assert!(best_threshold(&genuine.iter().collect::<Vec<_>>()) <= 0.2);
-        let impostors = [pair(1, false, 0.2), pair(1, false, 0.4)];
-        assert!(best_threshold(&impostors.iter().collect::<Vec<_>>()) > 0.4);
-        assert_eq!(best_threshold(&[]), 0.0);
+        assert!(best_threshold([(0.2, true), (0.4, true)].into_iter()) <= 0.2);
+        assert!(best_threshold([(0.2, false), (0.4, false)].into_iter()) > 0.4);
+        // equal scores cannot be told apart
+        let threshold = best_threshold([(0.3, false), (0.3, false), (0.3, true), (0.9, true)].into_iter());
+        assert!((threshold - 0.6).abs() < 1e-9, "{threshold}");
+        assert_eq!(best_threshold(std::iter::empty()), 0.0);
     }
 }
