@@ -13,7 +13,9 @@
 //! access denied, with a reason).
 
 use crate::command;
-use crate::credential::{Evidence, FaceEvidence, Fitness, Liveness, Method, PlateEvidence, RemoteOpen, VehiclePresence};
+use crate::credential::{
+    Evidence, FaceEvidence, Fitness, Liveness, Method, PlateEvidence, RemoteOpen, VehiclePresence,
+};
 use crate::id::{AccessPointId, CardId, CommandId, PlateId, SubjectId, TemplateId};
 use crate::reason::Reason;
 use crate::request::{AccessRequest, Direction};

@@ -3,7 +3,8 @@
 
 use cardea_access::command::RemoteCommand;
 use cardea_access::credential::{
-    Evidence, FaceEvidence, FaceMatch, Fitness, Liveness, Method, Origin, PlateEvidence, PlateMatch, RemoteOpen, VehiclePresence,
+    Evidence, FaceEvidence, FaceMatch, Fitness, Liveness, Method, Origin, PlateEvidence, PlateMatch, RemoteOpen,
+    VehiclePresence,
 };
 use cardea_access::grammar::Grammars;
 use cardea_access::rules::{
@@ -51,11 +52,12 @@ fn evidence() -> impl Strategy<Value = Evidence> {
         });
     let liveness = prop_oneof![4 => Just(Liveness::Live), 1 => Just(Liveness::Unknown), 1 => Just(Liveness::Spoof)];
     let fitness = prop_oneof![3 => Just(Fitness::Production), 1 => Just(Fitness::Demo)];
-    let face = (0..3u8, score(), prop::option::weighted(0.3, score()), 1..7u32, prop::bool::weighted(0.8), liveness, fitness)
-        .prop_map(|(n, score, runner_up, frames, in_zone, liveness, fitness)| {
-            let best = FaceMatch { template: format!("t{n}").into(), score, threshold: 0.4, runner_up };
-            Evidence::Face(FaceEvidence { best: Some(best), frames, in_zone, liveness, fitness })
-        });
+    let face =
+        (0..3u8, score(), prop::option::weighted(0.3, score()), 1..7u32, prop::bool::weighted(0.8), liveness, fitness)
+            .prop_map(|(n, score, runner_up, frames, in_zone, liveness, fitness)| {
+                let best = FaceMatch { template: format!("t{n}").into(), score, threshold: 0.4, runner_up };
+                Evidence::Face(FaceEvidence { best: Some(best), frames, in_zone, liveness, fitness })
+            });
     let remote =
         (prop::bool::weighted(0.8), prop_oneof![4 => Just(0u8), 1 => Just(1)], wall(), prop::option::of(0..2usize))
             .prop_map(|(first_seen, boot, expires_at, subject)| {

@@ -2,9 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
+use cardea_access::credential::Fitness;
+use cardea_access::grammar::{Grammar, UnknownGrammar};
+use cardea_models::plate::{Shapes, ShapesError};
 use cardea_models::{FacePipeline, Pack, PackError, PlatePipeline, Runtime, RuntimeError};
 
-use crate::access::Calibration;
+use crate::access::{Calibration, FaceCalibration};
 use crate::config::{Config, Credential};
 
 /// What recognises, for the credentials that the configuration uses.
@@ -25,6 +28,12 @@ pub enum RecognitionError {
     /// The pack cannot be used.
     #[error(transparent)]
     Pack(#[from] PackError),
+    /// A name that is no grammar; the configuration was checked for that.
+    #[error(transparent)]
+    Grammar(#[from] UnknownGrammar),
+    /// Grammars that no reader can weigh.
+    #[error("the plates' grammars cannot be used together")]
+    Shapes(#[from] ShapesError),
 }
 
 impl Recognisers {
@@ -41,14 +50,19 @@ impl Recognisers {
         let mut pack = Pack::load(&recognition.pack, &runtime, recognition.threads)?;
         let mut loaded = Self::default();
         if plates {
-            let pipeline = pack.take_plate_pipeline()?;
+            let pipeline = pack.take_plate_pipeline()?.expecting(&shapes(&config.plates.grammars()?)?);
             loaded.calibration.plate_log_ratio = Some(f64::from(pipeline.reader().threshold().value));
             loaded.plates = Some(Arc::new(Mutex::new(pipeline)));
         }
         if faces {
             let pipeline = pack.take_face_pipeline()?;
             let embedder = pipeline.embedder();
-            loaded.calibration.face = Some((embedder.model().to_owned(), embedder.threshold().value));
+            loaded.calibration.face = Some(FaceCalibration {
+                embedder: embedder.model().to_owned(),
+                cosine: embedder.threshold().value,
+                live: None,
+                fitness: Fitness::Demo,
+            });
             loaded.faces = Some(Arc::new(Mutex::new(pipeline)));
         }
         Ok(loaded)
@@ -56,6 +70,11 @@ impl Recognisers {
 
     /// The embedder's id, as the cloud needs it to choose templates.
     pub(crate) fn embedder(&self) -> Option<&str> {
-        self.calibration.face.as_ref().map(|(model, _)| model.as_str())
+        self.calibration.face.as_ref().map(|face| face.embedder.as_str())
     }
+}
+
+/// The shapes of the plates that come here, as the reader takes them.
+fn shapes(grammars: &[Grammar]) -> Result<Shapes, ShapesError> {
+    Shapes::new(grammars.iter().flat_map(|grammar| grammar.shapes()))
 }

@@ -225,7 +225,11 @@ pub(crate) fn config(sim: &SimHandle, wish: &Wish) -> String {
     let (plate, face, recognition) = match &wish.recognition {
         Some((pack, library)) => {
             let (pack, library) = (pack.display(), library.display());
-            (r#""plate", "#, r#""face", "#, format!("[recognition]\npack = '{pack}'\nonnxruntime = '{library}'\n"))
+            (
+                r#""plate", "#,
+                r#""face", "#,
+                format!("[recognition]\npack = '{pack}'\nonnxruntime = '{library}'\nallow_demo_models = true\n"),
+            )
         }
         None => ("", "", String::new()),
     };
@@ -273,6 +277,7 @@ open_timeout_s = 3
 
 [[access_point]]
 kind = "door"
+pad = "off"
 id = "door-1"
 credentials = [{face}"remote"]
 camera = "face-cam"

@@ -7,10 +7,15 @@ mod align;
 mod detector;
 mod embedder;
 mod gallery;
+mod pad;
+mod quality;
 mod template;
 
 pub use align::{align, sharpness};
 pub use detector::{FaceDetection, FaceDetector};
 pub use embedder::FaceEmbedder;
 pub use gallery::{Gallery, Match};
+pub(crate) use pad::PadModel;
+pub use pad::{FacePad, PadScore};
+pub use quality::quality;
 pub use template::{Template, TemplateError};

@@ -7,12 +7,15 @@
 
 mod ctc;
 mod detector;
+mod padded;
+mod posteriors;
 mod quality;
 mod reader;
 mod reading;
 mod rectify;
 mod search;
 mod shapes;
+mod slots;
 mod track;
 
 pub use detector::{PlateDetection, PlateDetector};

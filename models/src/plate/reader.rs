@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use super::ctc::Posteriors;
 use super::detector::PlateDetection;
+use super::padded::keep_aspect;
+use super::posteriors::Family;
 use super::quality::quality;
-use super::reading::{Alphabet, PlateReading};
+use super::reading::PlateReading;
 use super::rectify::{Layout, rectify};
 use super::shapes::{Lexicon, Shapes};
 use crate::frame::Frame;
-use crate::manifest::{Decode, Input, ModelSpec, Threshold};
-use crate::network::{InferenceError, Network, Outputs};
+use crate::manifest::{Aspect, Input, ModelSpec, Threshold};
+use crate::network::{InferenceError, Network};
 use crate::raster::fill_exact;
 
 /// The model with the role `plate-reader`.
@@ -19,21 +20,23 @@ pub struct PlateReader {
     network: Network,
     input: Input,
     size: [usize; 2],
-    lexicon: Arc<Lexicon>,
+    family: Family,
     two_line: bool,
+    lexicon: Arc<Lexicon>,
     threshold: Threshold,
 }
 
 impl PlateReader {
     /// `None` when the spec is not a reader's, which a checked manifest rules out.
     pub(crate) fn new(network: Network, spec: &ModelSpec) -> Option<Self> {
-        let Decode::Ctc { alphabet, blank, two_line } = &spec.decode else { return None };
+        let family = Family::of(&spec.decode)?;
         Some(Self {
             network,
             input: spec.input.clone(),
             size: spec.input.size?,
-            lexicon: Arc::new(Lexicon::new(Alphabet::new(alphabet, *blank), &Shapes::any())),
-            two_line: *two_line,
+            lexicon: Arc::new(Lexicon::new(family.alphabet(), &Shapes::any())),
+            family,
+            two_line: spec.decode.reads_two_lines(),
             threshold: spec.threshold.clone(),
         })
     }
@@ -53,7 +56,11 @@ impl PlateReader {
         let layouts = if self.two_line { Layout::candidates(&plate.corners) } else { &[Layout::OneLine] };
         let mut best: Option<PlateReading> = None;
         for layout in layouts {
-            let Some(crop) = rectify(frame, &plate.corners, self.size, *layout) else { continue };
+            let crop = match self.input.aspect {
+                Aspect::Stretch => rectify(frame, &plate.corners, self.size, *layout),
+                Aspect::Keep => keep_aspect(frame, &plate.corners, self.size),
+            };
+            let Some(crop) = crop else { continue };
             let reading = self.infer(&crop, quality(plate, &crop))?;
             if best.as_ref().is_none_or(|best| reading.best_log_weight() > best.best_log_weight()) {
                 best = Some(reading);
@@ -73,9 +80,9 @@ impl PlateReader {
 
     fn infer(&mut self, crop: &Frame, quality: f32) -> Result<PlateReading, InferenceError> {
         fill_exact(crop, &self.input, &mut self.network.tensor);
-        let lexicon = &self.lexicon;
-        let posteriors = self.network.run(self.size, |outputs| posteriors(outputs, &lexicon.alphabet))?;
-        Ok(PlateReading::new(lexicon.clone(), posteriors, quality))
+        let family = &self.family;
+        let posteriors = self.network.run(self.size, |outputs| family.read(outputs))?;
+        Ok(PlateReading::new(self.lexicon.clone(), posteriors, quality))
     }
 
     /// Id of the model.
@@ -92,27 +99,4 @@ impl PlateReader {
     pub fn crop_size(&self) -> [usize; 2] {
         self.size
     }
-}
-
-/// Brings the logits into `[step][class]` order; some exporters put classes first.
-fn posteriors(outputs: &Outputs<'_, '_>, alphabet: &Alphabet) -> Result<Posteriors, InferenceError> {
-    let classes = alphabet.classes();
-    let (shape, logits) = outputs.first()?;
-    if logits.iter().all(|v| v.is_finite()) {
-        if let [1, steps, c] = *shape
-            && c == classes as i64
-            && steps > 0
-        {
-            return Ok(Posteriors::from_logits(logits.iter().copied(), classes, alphabet.blank()));
-        }
-        if let [1, c, steps] = *shape
-            && c == classes as i64
-            && steps > 0
-        {
-            let steps = steps as usize;
-            let by_step = (0..steps).flat_map(|t| (0..classes).map(move |class| logits[class * steps + t]));
-            return Ok(Posteriors::from_logits(by_step, classes, alphabet.blank()));
-        }
-    }
-    Err(outputs.unexpected("logits", format!("finite numbers of shape [1, T, {classes}]"), format!("shape {shape:?}")))
 }

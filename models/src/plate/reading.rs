@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::ctc::Posteriors;
+use super::posteriors::Posteriors;
 use super::shapes::Lexicon;
 
 /// Texts outside the shapes that a reading proposes: what they are matters little, that there is one matters.
@@ -189,6 +189,7 @@ impl fmt::Debug for CharacterReading {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use super::super::ctc;
     use super::super::shapes::Shapes;
     use super::super::shapes::tests::cars;
     use super::*;
@@ -227,7 +228,8 @@ pub(crate) mod tests {
             logits.extend(row.into_iter().chain(blank));
         }
         let lexicon = Arc::new(Lexicon::new(alphabet, shapes));
-        PlateReading::new(lexicon, Posteriors::from_logits(logits, classes, 22), quality)
+        let posteriors = ctc::Posteriors::from_logits(logits, classes, 22);
+        PlateReading::new(lexicon, Posteriors::Ctc(posteriors), quality)
     }
 
     #[test]
