@@ -72,4 +72,7 @@ pub enum Error {
     /// A pack could not be pulled.
     #[error(transparent)]
     Pull(#[from] pull::PullError),
+    /// An evaluation ended without a report.
+    #[error(transparent)]
+    Eval(#[from] eval::EvalError),
 }

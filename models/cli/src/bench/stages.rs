@@ -55,10 +55,7 @@ impl Plates {
 }
 
 fn read(reader: &mut PlateReader, frame: &Frame, plate: &PlateDetection) -> Result<(), cardea_models::InferenceError> {
-    if let Some(crop) = reader.rectify(frame, plate) {
-        reader.read(&crop)?;
-    }
-    Ok(())
+    reader.read_plate(frame, plate).map(|_| ())
 }
 
 /// The models for faces that a pack has.
