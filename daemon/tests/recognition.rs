@@ -186,3 +186,31 @@ async fn without_a_usable_pack_orders_still_open_and_an_alarm_says_so() {
     assert!(events.contains("recognition-unavailable"));
     site.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_model_for_liveness_a_door_that_requires_it_opens_to_no_face() {
+    let mut site = Site::start(Wish { pad: Some("require"), ..wish() }).await;
+    site.add_template("template-1", &resident(), &enrol("grace_hopper.jpg")).await;
+    site.admit_plate("plate-1", KNOWN).await;
+    let events = serde_json::to_string(&site.events().await).unwrap();
+    assert!(events.contains("pad-unavailable"), "{events}");
+    site.sim.set_picture("face-cam", at_the_door("grace_hopper.jpg")).unwrap();
+    // Long enough for a face to have been decided about: the plate is, and the barrier is not concerned.
+    site.sim.set_picture("plate-cam", sample("car-day.jpg")).unwrap();
+    site.sim.set_input(INPUT_LOOP, Some(true)).unwrap();
+    assert!(site.decision("plate-admitted").await.granted);
+    assert_eq!(site.pulses("lock"), 0);
+    assert!(!site.outcomes(site.order("door-1"), true).await.is_empty(), "an order opens all the same");
+    site.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demonstration_opens_no_door_unless_the_site_says_so() {
+    let mut site = Site::start(Wish { demo_refused: true, ..wish() }).await;
+    site.add_template("template-1", &resident(), &enrol("grace_hopper.jpg")).await;
+    site.sim.set_picture("face-cam", at_the_door("grace_hopper.jpg")).unwrap();
+    let refusal = site.decision("face-model-demo").await;
+    assert!(!refusal.granted);
+    assert_eq!(site.pulses("lock"), 0);
+    site.finish().await;
+}

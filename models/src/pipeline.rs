@@ -2,10 +2,10 @@
 
 use zeroize::Zeroizing;
 
-use crate::face::{FaceDetection, FaceDetector, FaceEmbedder, FacePad, Template, sharpness};
+use crate::face::{FaceDetection, FaceDetector, FaceEmbedder, FacePad, Template, quality, sharpness};
 use crate::frame::Frame;
 use crate::network::InferenceError;
-use crate::plate::{PlateDetection, PlateDetector, PlateReader, PlateReading};
+use crate::plate::{PlateDetection, PlateDetector, PlateReader, PlateReading, Shapes};
 use crate::stopwatch::Stopwatch;
 
 /// Only the best few objects of a frame are read or embedded: nobody can flood the controller with a poster of faces.
@@ -60,6 +60,12 @@ impl PlatePipeline {
         Self { detector, reader }
     }
 
+    /// The same where plates have these shapes.
+    pub fn expecting(mut self, shapes: &Shapes) -> Self {
+        self.reader.expect(shapes);
+        self
+    }
+
     /// Finds and reads the plates of `frame`.
     pub fn run(&mut self, frame: &Frame) -> Result<PlateFrame, InferenceError> {
         let mut watch = Stopwatch::start();
@@ -67,8 +73,7 @@ impl PlatePipeline {
         let detect_ms = watch.lap_ms();
         let mut plates = Vec::with_capacity(detections.len());
         for (i, detection) in detections.into_iter().enumerate() {
-            let crop = if i < MAX_PER_FRAME { self.reader.rectify(frame, &detection) } else { None };
-            let reading = crop.map(|crop| self.reader.read(&crop)).transpose()?;
+            let reading = if i < MAX_PER_FRAME { self.reader.read_plate(frame, &detection)? } else { None };
             plates.push(PlateEvidence { detection, reading });
         }
         Ok(PlateFrame { plates, timings: PlateTimings { detect_ms, read_ms: watch.lap_ms() } })
@@ -111,9 +116,11 @@ pub struct FaceEvidence {
     pub detection: FaceDetection,
     /// The probe; `None` for a face too far away, beyond the first few of a frame, or when the landmarks make no face.
     pub template: Option<Template>,
-    /// Mean probability that the face lives ([`FacePad::score`]); `None` where there is no `template`, and unless
+    /// How good the picture is to compare, 0 to 1: [`crate::face::quality`]. 0 without a template.
+    pub quality: f32,
+    /// Mean probability that the face lives, 0 to 1 ([`FacePad::score`]); `None` where there is no template, and unless
     /// [`FacePipeline::with_pad`] asked for it.
-    pub liveness: Option<f32>,
+    pub live: Option<f32>,
 }
 
 /// Durations in milliseconds.
@@ -181,13 +188,14 @@ impl FacePipeline {
             let near = detection.eye_distance_px() * MAX_PROBE_ENLARGEMENT >= self.embedder.eye_distance_px();
             let crop = if near && i < MAX_PER_FRAME { self.embedder.align(frame, &detection) } else { None };
             timings.align_ms += watch.lap_ms();
+            let eyes = self.embedder.eye_distance_px();
+            let quality = crop.as_ref().map_or(0.0, |crop| quality(&detection, crop, eyes));
             let template = crop.map(|crop| self.embedder.embed(&crop)).transpose()?;
             timings.embed_ms += watch.lap_ms();
             let pad = self.pad.as_mut().filter(|_| self.judge && template.is_some());
-            let liveness =
-                pad.map(|pad| pad.score(frame, &detection.bbox)).transpose()?.flatten().map(|score| score.live);
+            let live = pad.map(|pad| pad.score(frame, &detection.bbox)).transpose()?.flatten().map(|score| score.live);
             timings.pad_ms += watch.lap_ms();
-            faces.push(FaceEvidence { detection, template, liveness });
+            faces.push(FaceEvidence { detection, template, quality, live });
         }
         Ok(FaceFrame { faces, timings })
     }

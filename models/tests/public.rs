@@ -54,14 +54,14 @@ fn a_live_face_and_a_picture_of_one_are_told_apart_as_by_the_reference() {
     let threshold = pipeline.pad().unwrap().threshold().value;
     for (name, live, reference) in [("real_image_T1.jpg", true, 0.9999), ("fake_image_F1.jpg", false, 0.3349)] {
         let seen = pipeline.run(&picture(&shared.join("eval/antispoof").join(name))).unwrap();
-        let score = seen.faces[0].liveness.unwrap();
+        let score = seen.faces[0].live.unwrap();
         assert_eq!(score >= threshold, live, "{name}: {score}");
         assert!((score - reference).abs() < 0.002, "{name}: {score}, the reference gives {reference}");
     }
     // nobody asked
     let mut pipeline = pipeline.with_pad(false);
     let seen = pipeline.run(&picture(&shared.join("eval/antispoof/real_image_T1.jpg"))).unwrap();
-    assert_eq!((seen.faces[0].liveness, seen.faces[0].template.is_some()), (None, true));
+    assert_eq!((seen.faces[0].live, seen.faces[0].template.is_some()), (None, true));
 }
 
 #[test]

@@ -137,6 +137,9 @@ fn corners(bbox: Rect) -> [Point; 5] {
 }
 
 #[cfg(test)]
+mod reference;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

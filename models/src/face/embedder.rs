@@ -7,7 +7,7 @@ use super::detector::FaceDetection;
 use super::template::Template;
 use crate::frame::Frame;
 use crate::geometry::Point;
-use crate::manifest::{Input, ModelSpec, Threshold};
+use crate::manifest::{Fitness, Input, ModelSpec, Threshold};
 use crate::network::{InferenceError, Network};
 use crate::raster::fill_exact;
 use crate::tensor::{Tensors, Unexpected};
@@ -20,6 +20,7 @@ pub struct FaceEmbedder {
     size: [usize; 2],
     template: [Point; 5],
     threshold: Threshold,
+    fitness: Fitness,
 }
 
 impl FaceEmbedder {
@@ -31,6 +32,7 @@ impl FaceEmbedder {
             size: spec.input.size?,
             template: spec.decode.template_points()?,
             threshold: spec.threshold.clone(),
+            fitness: spec.fitness,
         })
     }
 
@@ -62,6 +64,11 @@ impl FaceEmbedder {
     /// From which cosine on two templates count as one person, and the false-match rate that stands for.
     pub fn threshold(&self) -> &Threshold {
         &self.threshold
+    }
+
+    /// What the model may be relied upon for.
+    pub fn fitness(&self) -> Fitness {
+        self.fitness
     }
 
     /// Distance between the eyes in the aligned crop, in pixels: smaller faces are enlarged.

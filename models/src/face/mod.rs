@@ -8,6 +8,7 @@ mod detector;
 mod embedder;
 mod gallery;
 mod pad;
+mod quality;
 mod template;
 
 pub use align::{align, sharpness};
@@ -16,4 +17,5 @@ pub use embedder::FaceEmbedder;
 pub use gallery::{Gallery, Match};
 pub(crate) use pad::PadModel;
 pub use pad::{FacePad, PadScore};
+pub use quality::quality;
 pub use template::{Template, TemplateError};

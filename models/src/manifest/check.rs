@@ -67,6 +67,9 @@ impl ModelSpec {
         if self.input.aspect != Aspect::Stretch && self.role != Role::PlateReader {
             return Err("`input.aspect` is for a plate-reader: detectors always keep proportions".into());
         }
+        if self.input.aspect == Aspect::Keep && self.decode.reads_two_lines() {
+            return Err("a reader of two lines side by side takes them stretched: leave `input.aspect` out".into());
+        }
         self.check_decode()
     }
 

@@ -177,6 +177,11 @@ impl Decode {
         }
     }
 
+    /// Whether a reader takes a two-line plate with its lines side by side.
+    pub(crate) fn reads_two_lines(&self) -> bool {
+        matches!(self, Self::Ctc { two_line: true, .. } | Self::Slots(Slots { two_line: true, .. }))
+    }
+
     /// The landmark template as points, for an embedder.
     pub(crate) fn template_points(&self) -> Option<[Point; 5]> {
         match self {

@@ -180,6 +180,7 @@ fn impossible_decodings_are_named() {
     assert!(problem(&CTC, "blank = 7", "blank = 8").contains("decode.blank"));
     assert!(problem(&CTC, "0123ABC", "0123ABCC").contains("distinct"));
     assert!(problem(&CTC, "0123ABC", "0123 ABC").contains("without spaces"));
+    assert!(problem(&CTC, "size = [32, 128]", "size = [32, 128]\naspect = \"keep\"").contains("stretched"));
     assert!(problem(&CTC, "size = [32, 128]", DYNAMIC).contains("fixed `input.size`"));
     assert!(problem(&SLOTS, "0123ABC_", "0123ABC").contains("decode.pad"));
     assert!(problem(&SLOTS, "slots = 9", "slots = 99").contains("decode.slots"));

@@ -22,6 +22,7 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// The optional folder of shared models and evaluation pictures; where it is not, the test log says what was skipped.
+#[allow(clippy::print_stderr, reason = "a skipped test should say so")]
 pub(crate) fn shared() -> Option<PathBuf> {
     let folder = root().join("../shared");
     if folder.join("models").is_dir() {
