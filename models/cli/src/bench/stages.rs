@@ -41,21 +41,17 @@ impl Plates {
         }
         if let Some(reader) = &mut self.reader {
             let model = reader.model().to_owned();
-            report.stage("plate-reader", &model, long, || read(reader, frame, &self.plate))?;
+            report.stage("plate-reader", &model, long, || reader.read_plate(frame, &self.plate))?;
         }
         if let (Some(detector), Some(reader)) = (&mut self.detector, &mut self.reader) {
             let timing = measure(long, || {
                 detector.detect(frame)?;
-                read(reader, frame, &self.plate)
+                reader.read_plate(frame, &self.plate)
             })?;
             report.passes.push(Pass::new("one plate", timing));
         }
         Ok(())
     }
-}
-
-fn read(reader: &mut PlateReader, frame: &Frame, plate: &PlateDetection) -> Result<(), cardea_models::InferenceError> {
-    reader.read_plate(frame, plate).map(|_| ())
 }
 
 /// The models for faces that a pack has.
