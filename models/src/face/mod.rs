@@ -9,6 +9,8 @@ mod detector;
 mod dots;
 mod embedder;
 mod gallery;
+mod pad;
+mod quality;
 mod rows;
 mod template;
 
@@ -16,4 +18,7 @@ pub use align::{align, sharpness};
 pub use detector::{FaceDetection, FaceDetector};
 pub use embedder::FaceEmbedder;
 pub use gallery::{Gallery, Match};
+pub(crate) use pad::PadModel;
+pub use pad::{FacePad, PadScore};
+pub use quality::quality;
 pub use template::{Template, TemplateError};

@@ -21,10 +21,15 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The optional folder of shared models and evaluation pictures.
+/// The optional folder of shared models and evaluation pictures; where it is not, the test log says what was skipped.
+#[allow(clippy::print_stderr, reason = "a skipped test should say so")]
 pub(crate) fn shared() -> Option<PathBuf> {
     let folder = root().join("../shared");
-    folder.join("models").is_dir().then_some(folder)
+    if folder.join("models").is_dir() {
+        return Some(folder);
+    }
+    eprintln!("skipped: no public models and pictures in {}", folder.display());
+    None
 }
 
 pub(crate) fn runtime() -> Runtime {
@@ -97,7 +102,7 @@ impl Model {
     fn entry(&self) -> String {
         let sha256 = self.sha256.clone().unwrap_or_else(|| hex::encode(Sha256::digest(&self.bytes)));
         format!(
-            "[[model]]\nid = \"{id}\"\nrole = \"{role}\"\nfile = \"{id}.onnx\"\nsha256 = \"{sha256}\"\nlicence = \"MIT\"\n\
+            "[[model]]\nid = \"{id}\"\nrole = \"{role}\"\nfitness = \"demo\"\nfile = \"{id}.onnx\"\nsha256 = \"{sha256}\"\nlicence = \"MIT\"\n\
              source = \"tests\"\n[model.input]\nchannels = \"gray\"\nmean = [128.0]\nstd = [10.0]\n{input}\n\
              [model.decode]\n{decode}\n[model.threshold]\nvalue = {threshold:?}\nmeaning = \"test\"\n",
             id = self.id,
