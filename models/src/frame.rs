@@ -4,8 +4,11 @@ use std::fmt;
 use std::io::Cursor;
 
 use image::codecs::jpeg::JpegEncoder;
-use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits};
+use image::metadata::Orientation;
+use image::{ColorType, DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits};
 use zeroize::{Zeroize, Zeroizing};
+
+use crate::raster::room;
 
 /// No picture is decoded beyond this many pixels, whatever its header says.
 pub const MAX_PIXELS: u64 = 40_000_000;
@@ -79,6 +82,21 @@ impl Frame {
     ///
     /// The size is checked before pixels are allocated.
     pub fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
+        let mut frame = Self::filled(1, 1, [0; 3]);
+        frame.decode_into(bytes)?;
+        Ok(frame)
+    }
+
+    /// Decodes an enrolment photo; its pixels are overwritten when it goes out of scope.
+    pub fn decode_photo(bytes: &[u8]) -> Result<Zeroizing<Self>, FrameError> {
+        let mut frame = Zeroizing::new(Self::filled(1, 1, [0; 3]));
+        frame.decode_into(bytes)?;
+        Ok(frame)
+    }
+
+    /// The same as [`Frame::decode`], in place of what this frame shows and, for the usual picture (8-bit RGB, upright), in
+    /// the memory it has. After an error it may show part of the damaged picture.
+    pub fn decode_into(&mut self, bytes: &[u8]) -> Result<(), FrameError> {
         let (format, name) = match image::guess_format(bytes) {
             Ok(ImageFormat::Jpeg) => (ImageFormat::Jpeg, "JPEG"),
             Ok(ImageFormat::Png) => (ImageFormat::Png, "PNG"),
@@ -95,11 +113,15 @@ impl Frame {
             return Err(FrameError::TooLarge { width, height });
         }
         // a broken Exif block is no reason to refuse the picture
-        let orientation = decoder.orientation().ok();
-        let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-        if let Some(orientation) = orientation {
-            picture.apply_orientation(orientation);
+        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+        let length = width as usize * height as usize * 3;
+        if decoder.color_type() == ColorType::Rgb8 && orientation == Orientation::NoTransforms && length > 0 {
+            room(&mut self.rgb, length);
+            (self.width, self.height) = (width, height);
+            return decoder.read_image(&mut self.rgb).map_err(damaged);
         }
+        let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+        picture.apply_orientation(orientation);
         let rgb = match picture {
             DynamicImage::ImageRgb8(rgb) => rgb,
             other => {
@@ -108,12 +130,14 @@ impl Frame {
                 rgb
             }
         };
-        Self::from_rgb(rgb.width(), rgb.height(), rgb.into_raw())
+        let decoded = Self::from_rgb(rgb.width(), rgb.height(), rgb.into_raw())?;
+        std::mem::replace(self, decoded).zeroize();
+        Ok(())
     }
 
-    /// Decodes an enrolment photo; its pixels are overwritten when it goes out of scope.
-    pub fn decode_photo(bytes: &[u8]) -> Result<Zeroizing<Self>, FrameError> {
-        Self::decode(bytes).map(Zeroizing::new)
+    /// Paints it black, in the memory it has: what it showed is overwritten, and the next picture needs none anew.
+    pub fn wipe(&mut self) {
+        self.rgb.fill(0);
     }
 
     /// Pixels across.
@@ -226,6 +250,22 @@ mod tests {
         assert_eq!((jpeg.width(), jpeg.height()), (24, 16));
         let worst = jpeg.rgb().iter().zip(frame.rgb()).map(|(a, b)| a.abs_diff(*b)).max();
         assert!(worst < Some(24), "{worst:?}");
+    }
+
+    #[test]
+    fn pictures_follow_each_other_in_one_memory() {
+        let (small, large) = (gradient(), Frame::filled(40, 30, [9, 8, 7]));
+        let mut frame = large.clone();
+        let memory = frame.rgb.as_ptr();
+        frame.decode_into(&small.to_png().unwrap()).unwrap();
+        assert_eq!(frame, small);
+        frame.decode_into(&large.to_png().unwrap()).unwrap();
+        assert_eq!(frame, large);
+        frame.wipe();
+        assert_eq!(frame, Frame::filled(40, 30, [0; 3]));
+        assert_eq!(frame.rgb.as_ptr(), memory);
+        assert!(frame.decode_into(b"no picture").is_err());
+        assert_eq!((frame.width(), frame.rgb().len()), (40, 3_600));
     }
 
     #[test]

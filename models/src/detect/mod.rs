@@ -43,6 +43,8 @@ pub(crate) struct Detector {
     input: Input,
     decode: Decode,
     pub(crate) threshold: Threshold,
+    /// Kept from frame to frame for its memory.
+    found: Vec<Candidate>,
 }
 
 impl Detector {
@@ -53,6 +55,7 @@ impl Detector {
             input: spec.input.clone(),
             decode: spec.decode.clone(),
             threshold: spec.threshold.clone(),
+            found: Vec::new(),
         }
     }
 
@@ -61,18 +64,18 @@ impl Detector {
     }
 
     /// Everything at or above the threshold, best first.
-    pub(crate) fn detect(&mut self, frame: &Frame) -> Result<Vec<Candidate>, InferenceError> {
+    pub(crate) fn detect(&mut self, frame: &Frame) -> Result<&[Candidate], InferenceError> {
         let fit = Fit::new(frame, &self.input);
         self.letterbox.fill(frame, &self.input, fit, &mut self.network.tensor);
-        let (kind, threshold) = (&self.decode, self.threshold.value);
-        let mut found = Vec::new();
-        self.network.run(fit.canvas, |outputs| decode(kind, outputs, fit.canvas, threshold, &mut found))?;
-        suppress(&mut found);
-        for candidate in &mut found {
+        let (kind, threshold, found) = (&self.decode, self.threshold.value, &mut self.found);
+        found.clear();
+        self.network.run(fit.canvas, |outputs| decode(kind, outputs, fit.canvas, threshold, found))?;
+        suppress(&mut self.found);
+        for candidate in &mut self.found {
             candidate.bbox = fit.rect_to_frame(candidate.bbox);
             candidate.points = candidate.points.map(|point| fit.to_frame(point));
         }
-        Ok(found)
+        Ok(&self.found)
     }
 }
 

@@ -35,8 +35,16 @@ impl FaceDetector {
 
     /// Faces at or above the threshold, best first.
     pub fn detect(&mut self, frame: &Frame) -> Result<Vec<FaceDetection>, InferenceError> {
+        Ok(self.find(frame)?.collect())
+    }
+
+    /// The same without a vector of its own.
+    pub(crate) fn find(
+        &mut self,
+        frame: &Frame,
+    ) -> Result<impl ExactSizeIterator<Item = FaceDetection> + use<'_>, InferenceError> {
         let found = self.0.detect(frame)?;
-        Ok(found.into_iter().map(|c| FaceDetection { bbox: c.bbox, score: c.score, landmarks: c.points }).collect())
+        Ok(found.iter().map(|c| FaceDetection { bbox: c.bbox, score: c.score, landmarks: c.points }))
     }
 
     /// Id of the model.

@@ -39,11 +39,18 @@ impl PlateDetector {
 
     /// Plates at or above the threshold, best first.
     pub fn detect(&mut self, frame: &Frame) -> Result<Vec<PlateDetection>, InferenceError> {
+        Ok(self.find(frame)?.collect())
+    }
+
+    /// The same without a vector of its own.
+    pub(crate) fn find(
+        &mut self,
+        frame: &Frame,
+    ) -> Result<impl ExactSizeIterator<Item = PlateDetection> + use<'_>, InferenceError> {
         let found = self.0.detect(frame)?;
         Ok(found
-            .into_iter()
-            .map(|c| PlateDetection { corners: [c.points[0], c.points[1], c.points[2], c.points[3]], score: c.score })
-            .collect())
+            .iter()
+            .map(|c| PlateDetection { corners: [c.points[0], c.points[1], c.points[2], c.points[3]], score: c.score }))
     }
 
     /// Id of the model.
