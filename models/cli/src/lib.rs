@@ -71,5 +71,11 @@ pub enum Error {
     Inference(#[from] InferenceError),
     /// A pack could not be pulled.
     #[error(transparent)]
-    Pull(#[from] pull::PullError),
+    Pull(Box<pull::PullError>),
+}
+
+impl From<pull::PullError> for Error {
+    fn from(error: pull::PullError) -> Self {
+        Self::Pull(Box::new(error))
+    }
 }

@@ -27,7 +27,7 @@ pub(super) struct Companion {
 impl Companion {
     /// Reads and verifies the pack in `folder`, and takes from it the roles that `description` has no model for.
     pub(super) fn read(folder: &Path, description: &Description) -> Result<Self, PullError> {
-        let manifest = Pack::open(folder).map_err(PullError::Companion)?;
+        let manifest = Pack::open(folder).map_err(|error| PullError::Companion(Box::new(error)))?;
         let path = folder.join(MANIFEST);
         let text = fs::read_to_string(&path).map_err(stage::failed("read", &path))?;
         let table: toml::Table = text.parse().map_err(super::DescriptionError::Format)?;

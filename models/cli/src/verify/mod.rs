@@ -156,8 +156,11 @@ fn claims(model: &ModelSpec) -> Vec<Finding> {
 fn strays(dir: &Path, manifest: &Manifest) -> Option<Finding> {
     let known: BTreeSet<&str> = manifest.models.iter().map(|model| model.file.as_str()).chain([MANIFEST]).collect();
     let names = fs::read_dir(dir).ok()?.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let mut strays: Vec<String> =
-        names.filter(|name| name.ends_with(".onnx") && !known.contains(name.as_str())).collect();
+    let mut strays: Vec<String> = names
+        .filter(|name| {
+            Path::new(name).extension().is_some_and(|extension| extension == "onnx") && !known.contains(name.as_str())
+        })
+        .collect();
     strays.sort();
     let found = format!("the manifest does not speak of {}", strays.join(", "));
     (!strays.is_empty()).then(|| Finding::warning("folder", found, "remove what is not needed"))
