@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use cardea_models::Pack;
-use cardea_models_cli::pull::{Digest, Origin, PullError, StageError, install};
+use cardea_models_cli::pull::{Digest, FetchError, Origin, PullError, StageError, install};
 
 use super::support::{Answer, Server};
-use super::{FILE, Known, Quiet, Site, content, digest, good, names};
+use super::{FILE, Known, Quiet, Site, content, digest, good, names, reasons};
 
 #[test]
 fn a_pack_is_downloaded_and_appears_whole() {
@@ -125,6 +125,18 @@ fn a_first_download_on_trust_binds_the_later_ones() {
     site.check();
     assert_eq!(site.pull(&known).unwrap().files[0].origin, Origin::Installed);
     assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn half_a_file_nobody_can_measure_is_not_taken_for_the_whole() {
+    let server = Server::start(|_, _| Answer::unmeasured(&content()[..60_000]));
+    let mut site = Site::new();
+    site.options.mirror = Some(server.url("/").parse().unwrap());
+    site.options.trust_first_download = true;
+    let known = Known { urls: vec!["https://127.0.0.1:1/a".into()], bytes: None, sha256: None };
+    let failed = reasons(site.pull(&known).unwrap_err());
+    assert!(matches!(failed[0], FetchError::Unmeasured), "{failed:?}");
+    site.check_nothing();
 }
 
 #[test]
