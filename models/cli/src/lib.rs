@@ -72,6 +72,9 @@ pub enum Error {
     /// A pack could not be pulled.
     #[error(transparent)]
     Pull(Box<pull::PullError>),
+    /// An evaluation ended without a report.
+    #[error(transparent)]
+    Eval(#[from] eval::EvalError),
 }
 
 impl From<pull::PullError> for Error {
