@@ -137,10 +137,12 @@ fn claims(model: &ModelSpec) -> Vec<Finding> {
     let mut findings = Vec::new();
     if model.fitness == Fitness::Demo {
         let todo = match model.role {
-            Role::FaceEmbedder => {
-                "a controller does not open by it unless `allow_demo_models = true`: use a pack for production"
+            Role::FaceDetector | Role::FaceEmbedder | Role::Pad => {
+                "no door opens by it unless `recognition.allow_demo_models = true`: use a pack that is fit for production"
             }
-            _ => "measure it on your own pictures with `cardea-models eval` before a gate depends on it",
+            Role::PlateDetector | Role::PlateReader => {
+                "measure it on pictures of your own with `cardea-models eval` before a gate depends on it"
+            }
         };
         findings.push(Finding::warning(&model.id, format!("this {} is a demonstration", model.role), todo));
     }
