@@ -88,7 +88,14 @@ fn drawn_cars_give_a_report_that_names_no_plate() {
     let curve = read("drawn-cars-thresholds.svg");
     assert!(curve.starts_with("<svg") && curve.contains("false reject"));
     let page = fs::read_to_string(page).unwrap();
-    for needed in ["cardea-models eval", "0123abc", "## Pack base", "drawn cars", "MIT OR Apache-2.0", "3 photographs with 3 plates"] {
+    for needed in [
+        "cardea-models eval",
+        "0123abc",
+        "## Pack base",
+        "drawn cars",
+        "MIT OR Apache-2.0",
+        "3 photographs with 3 plates",
+    ] {
         assert!(page.contains(needed), "{needed} is missing in {page}");
     }
     for text in [shown, page, read("report.json"), curve] {

@@ -39,8 +39,9 @@ use cardea_models::{FrameError, InferenceError, Manifest, Pack, PackError, Role,
 pub use held_out::HeldOut;
 
 use crate::{Error, OnnxRuntime, Outcome};
+use pad::PadResult;
 use report::{Found, Measured, PackLine, Report};
-use sets::{About, Kind, PlatePhoto, Set, SetError};
+use sets::{About, Kind, PadPhoto, PlatePhoto, Set, SetError};
 
 /// Arguments of `cardea-models eval`.
 #[derive(Debug, clap::Args)]
@@ -209,7 +210,7 @@ impl Bench<'_> {
                 let found = faces::measure(&set.about.name, faces, options, &pipeline)?;
                 Ok(Measured::new(&set.about, Found::Faces(Box::new(found))))
             }
-            Kind::Pad(_) => todo!(),
+            Kind::Pad(photos) => self.presentations(set, photos),
         }
     }
 
@@ -243,6 +244,16 @@ impl Bench<'_> {
             all.extend(views);
         }
         Ok(Measured { misreads, ..Measured::new(&set.about, Found::Plates(found)) })
+    }
+
+    fn presentations(&self, set: &Set, photos: &[PadPhoto]) -> Result<Measured, EvalError> {
+        let stages = || {
+            let mut pack = self.pack()?;
+            Ok((pack.take_face_detector()?, pack.take_face_pad()?))
+        };
+        let seen = pad::measure(&set.about.name, photos, self.threads(), &stages)?;
+        let found = PadResult::of(&seen, self.stated(Role::Pad)?.threshold);
+        Ok(Measured::new(&set.about, Found::Pad(found)))
     }
 
     /// The sets of each group as one, where there are several.

@@ -30,14 +30,14 @@ pub(super) fn body(report: &Report) -> String {
 
 fn pack(pack: &PackLine) -> String {
     let mut text = format!(
-        "Pack **{}** {} ({}):\n\n| role | model | SHA-256 | threshold |\n|---|---|---|---|\n",
+        "Pack **{}** {} ({}):\n\n| role | model | fitness | SHA-256 | threshold |\n|---|---|---|---|---|\n",
         pack.name, pack.version, pack.licence
     );
     for model in &pack.models {
         let _ = writeln!(
             text,
-            "| {} | {} | `{}…` | {} ({}) |",
-            model.role, model.id, model.hash, model.threshold, model.meaning
+            "| {} | {} | {} | `{}…` | {} ({}) |",
+            model.role, model.id, model.fitness, model.hash, model.threshold, model.meaning
         );
     }
     text
