@@ -240,6 +240,9 @@ impl Bench<'_> {
         let misreads = report::misreads(&mut views, stated.threshold);
         if let Some(group) = &set.about.group {
             let (names, all) = groups.entry(group.clone()).or_default();
+            for seen in views.iter_mut().flat_map(|view| &mut view.plates) {
+                seen.plate.tags.insert("set".into(), set.about.name.clone());
+            }
             names.push(set.about.name.clone());
             all.extend(views);
         }
