@@ -246,7 +246,7 @@ impl Bench<'_> {
             names.push(set.about.name.clone());
             all.extend(views);
         }
-        Ok(Measured { misreads, ..Measured::new(&set.about, Found::Plates(found)) })
+        Ok(Measured { misreads, ..Measured::new(&set.about, Found::Plates(Box::new(found))) })
     }
 
     fn presentations(&self, set: &Set, photos: &[PadPhoto]) -> Result<Measured, EvalError> {
@@ -268,7 +268,7 @@ impl Bench<'_> {
                 let found = plates::summarise(&views, stated, self.args.allow_list, self.args.seed);
                 let notes = format!("{} together.", names.join(" and "));
                 let about = About { name, notes, licence: "as of each set".into(), ..About::default() };
-                Ok(Measured::new(&about, Found::Plates(found)))
+                Ok(Measured::new(&about, Found::Plates(Box::new(found))))
             })
             .collect()
     }

@@ -207,17 +207,12 @@ fn everyone_rows(found: &Everyone) -> String {
 }
 
 fn false_match_rows(found: &[AtFalseMatch]) -> String {
-    found
-        .iter()
-        .map(|at| {
-            format!(
-                "| TAR at FAR {} (cosine {:.3}) | {} |\n",
-                percent(at.false_match_rate),
-                at.threshold,
-                rate(&at.true_accept)
-            )
-        })
-        .collect()
+    let mut text = String::new();
+    for at in found {
+        let (far, tar) = (percent(at.false_match_rate), rate(&at.true_accept));
+        let _ = writeln!(text, "| TAR at FAR {far} (cosine {:.3}) | {tar} |", at.threshold);
+    }
+    text
 }
 
 fn search_rows(found: &Search) -> String {

@@ -74,7 +74,7 @@ pub(crate) struct Measured {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Found {
     /// Photographs with plates.
-    Plates(PlateResult),
+    Plates(Box<PlateResult>),
     /// Portraits.
     Faces(Box<FaceResult>),
     /// Presentation attacks.
