@@ -14,11 +14,20 @@ pub mod eval;
 pub mod list;
 mod onnxruntime;
 pub mod pull;
+mod table;
 pub mod verify;
 
 pub use onnxruntime::OnnxRuntime;
 
 use std::io;
+use std::path::PathBuf;
+
+use cardea_models::{FrameError, InferenceError, PackError, RuntimeError};
+
+/// The folder of packs where none is named: where packages put them.
+pub const PACKS: &str = "/usr/share/cardea/models";
+/// Names another folder of packs.
+pub const PACKS_VARIABLE: &str = "CARDEA_PACKS";
 
 /// What a command found, hence the exit code of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +44,34 @@ pub enum Error {
     /// The result could not be written.
     #[error("cannot write the result")]
     Write(#[from] io::Error),
+    /// A file or folder could not be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the file system said.
+        source: io::Error,
+    },
+    /// ONNX Runtime could not be loaded.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// A pack could not be loaded.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// A picture could not be decoded.
+    #[error("{path} is not a picture that can be used")]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: FrameError,
+    },
+    /// A model failed while it was measured.
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+    /// A pack could not be pulled.
+    #[error(transparent)]
+    Pull(#[from] pull::PullError),
     /// An evaluation ended without a report.
     #[error(transparent)]
     Eval(#[from] eval::EvalError),

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use zeroize::{Zeroize, Zeroizing};
 
 const MAGIC: &[u8; 4] = b"CFT1";
-const DIMENSIONS: std::ops::RangeInclusive<usize> = 16..=4096;
+/// Values a template may have.
+pub(super) const DIMENSIONS: std::ops::RangeInclusive<usize> = 16..=4096;
 /// How far the length of a stored vector may be from 1.
-const LENGTH_TOLERANCE: f32 = 1e-3;
+pub(super) const LENGTH_TOLERANCE: f32 = 1e-3;
 
 /// A biometric reference or probe. Overwritten when dropped, never printed.
 #[derive(Clone)]
