@@ -216,7 +216,9 @@ mod tests {
 
     fn unit(mut values: Vec<f32>) -> Vec<f32> {
         let length = values.iter().map(|v| v * v).sum::<f32>().sqrt();
-        values.iter_mut().for_each(|v| *v /= length);
+        for value in &mut values {
+            *value /= length;
+        }
         values
     }
 

@@ -39,8 +39,9 @@ use cardea_models::{FrameError, InferenceError, Manifest, Pack, PackError, Role,
 pub use held_out::HeldOut;
 
 use crate::{Error, OnnxRuntime, Outcome};
+use pad::PadResult;
 use report::{Found, Measured, PackLine, Report};
-use sets::{About, Kind, PlatePhoto, Set, SetError};
+use sets::{About, Kind, PadPhoto, PlatePhoto, Set, SetError};
 
 /// Arguments of `cardea-models eval`.
 #[derive(Debug, clap::Args)]
@@ -209,7 +210,7 @@ impl Bench<'_> {
                 let found = faces::measure(&set.about.name, faces, options, &pipeline)?;
                 Ok(Measured::new(&set.about, Found::Faces(Box::new(found))))
             }
-            Kind::Pad(_) => todo!(),
+            Kind::Pad(photos) => self.presentations(set, photos),
         }
     }
 
@@ -239,10 +240,23 @@ impl Bench<'_> {
         let misreads = report::misreads(&mut views, stated.threshold);
         if let Some(group) = &set.about.group {
             let (names, all) = groups.entry(group.clone()).or_default();
+            for seen in views.iter_mut().flat_map(|view| &mut view.plates) {
+                seen.plate.tags.insert("set".into(), set.about.name.clone());
+            }
             names.push(set.about.name.clone());
             all.extend(views);
         }
-        Ok(Measured { misreads, ..Measured::new(&set.about, Found::Plates(found)) })
+        Ok(Measured { misreads, ..Measured::new(&set.about, Found::Plates(Box::new(found))) })
+    }
+
+    fn presentations(&self, set: &Set, photos: &[PadPhoto]) -> Result<Measured, EvalError> {
+        let stages = || {
+            let mut pack = self.pack()?;
+            Ok((pack.take_face_detector()?, pack.take_face_pad()?))
+        };
+        let seen = pad::measure(&set.about.name, photos, self.threads(), &stages)?;
+        let found = PadResult::of(&seen, self.stated(Role::Pad)?.threshold);
+        Ok(Measured::new(&set.about, Found::Pad(found)))
     }
 
     /// The sets of each group as one, where there are several.
@@ -254,7 +268,7 @@ impl Bench<'_> {
                 let found = plates::summarise(&views, stated, self.args.allow_list, self.args.seed);
                 let notes = format!("{} together.", names.join(" and "));
                 let about = About { name, notes, licence: "as of each set".into(), ..About::default() };
-                Ok(Measured::new(&about, Found::Plates(found)))
+                Ok(Measured::new(&about, Found::Plates(Box::new(found))))
             })
             .collect()
     }

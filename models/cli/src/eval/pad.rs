@@ -6,13 +6,36 @@
 
 use std::collections::BTreeMap;
 
+use cardea_models::FaceDetector;
+use cardea_models::face::FacePad;
 use serde::Serialize;
 
+use super::EvalError;
+use super::plates::open;
+use super::sets::PadPhoto;
 use super::stats::{Count, Rate};
+use super::work::{Progress, spread};
 
 /// A set's answer for one picture: the species shown (`None` for a live face), and the probability that it is live (`None`
 /// where no face was found).
 pub(crate) type Presentation = (Option<String>, Option<f64>);
+
+/// Shows every picture to the pack's detector and presentation attack detection; the largest face is the one presented.
+pub(crate) fn measure(
+    name: &str,
+    photos: &[PadPhoto],
+    threads: usize,
+    stages: &(impl Fn() -> Result<(FaceDetector, FacePad), EvalError> + Sync),
+) -> Result<Vec<Presentation>, EvalError> {
+    let progress = Progress::new(format!("{name}: presentations"), photos.len());
+    spread(photos, threads, &progress, stages, |(detector, pad), _, photo| {
+        let frame = open(&photo.path)?;
+        let faces = detector.detect(&frame)?;
+        let largest = faces.iter().max_by(|a, b| a.bbox.area().total_cmp(&b.bbox.area()));
+        let score = largest.map(|face| pad.score(&frame, &face.bbox)).transpose()?.flatten();
+        Ok((photo.species.clone(), score.map(|score| f64::from(score.live))))
+    })
+}
 
 /// What a set says about presentation attacks.
 #[derive(Debug, Clone, Serialize)]

@@ -161,17 +161,17 @@ fn incomplete_beta(x: f64, a: f64, b: f64) -> f64 {
     }
     let front = (a * x.ln() + b * (1.0 - x).ln() + ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b)).exp() / a;
     let keep = |v: f64| if v.abs() < 1e-300 { 1e-300 } else { v };
-    let (mut c, mut d) = (1.0, 1.0 / keep(1.0 - (a + b) * x / (a + 1.0)));
-    let mut fraction = d;
+    let (mut above, mut below) = (1.0, 1.0 / keep(1.0 - (a + b) * x / (a + 1.0)));
+    let mut fraction = below;
     for m in 1..10_000 {
         let m = f64::from(m);
         let even = m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m));
         let odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0));
         let mut change = 1.0;
         for term in [even, odd] {
-            d = 1.0 / keep(1.0 + term * d);
-            c = keep(1.0 + term / c);
-            change = c * d;
+            below = 1.0 / keep(1.0 + term * below);
+            above = keep(1.0 + term / above);
+            change = above * below;
             fraction *= change;
         }
         if (change - 1.0).abs() < 1e-14 {

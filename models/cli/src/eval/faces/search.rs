@@ -130,7 +130,7 @@ mod tests {
         values[15] = lean;
         let length = values.iter().map(|v| v * v).sum::<f32>().sqrt();
         let mut bytes = b"CFT1\x01e\x10\x00".to_vec();
-        values.iter().for_each(|v| bytes.extend((v / length).to_le_bytes()));
+        bytes.extend(values.iter().flat_map(|v| (v / length).to_le_bytes()));
         Template::from_bytes(&bytes).unwrap()
     }
 

@@ -138,7 +138,9 @@ fn folds(scores: &[Scored]) -> (Vec<Fold>, Count) {
             let (own, others): (Vec<_>, Vec<_>) = scores.iter().zip(&parts).partition(|(_, part)| *part == fold);
             let threshold = best_threshold(others.iter().map(|(scored, _)| (scored.4, scored.3)));
             let mut right = Count::default();
-            own.iter().for_each(|(scored, _)| right.add((scored.4 >= threshold) == scored.3));
+            for (scored, _) in own {
+                right.add((scored.4 >= threshold) == scored.3);
+            }
             total = crate::eval::stats::sum(&[total, right]);
             let accuracy = right.events as f64 / right.trials.max(1) as f64;
             Fold { fold: *fold, pairs: right.trials, threshold, accuracy }

@@ -181,7 +181,7 @@ fn judge(plate: &LabelledPlate, own: &[&Read], list: &BTreeSet<String>) -> Seen 
     for judged in own.iter().filter_map(|read| read.judged.as_ref()) {
         outcome.own_score = outcome.own_score.max(judged.score_among(text, list));
         if outcome.read.is_empty() || edit_distance(judged.text(), text) < edit_distance(&outcome.read, text) {
-            outcome.read = judged.text().to_owned();
+            judged.text().clone_into(&mut outcome.read);
         }
         outcome.wrong_scores.push(judged.best_score(list));
     }
@@ -242,6 +242,8 @@ fn crop(frame: &Frame, found: Option<&PlateDetection>, plate: &LabelledPlate) ->
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn read(area: &Rect) -> Read {
@@ -249,7 +251,7 @@ mod tests {
     }
 
     fn labelled(area: Option<Rect>) -> LabelledPlate {
-        LabelledPlate { text: Some("A123BC77".into()), bbox: area, tags: Default::default() }
+        LabelledPlate { text: Some("A123BC77".into()), bbox: area, tags: BTreeMap::default() }
     }
 
     fn at(x: f32) -> Rect {

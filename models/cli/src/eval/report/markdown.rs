@@ -30,14 +30,14 @@ pub(super) fn body(report: &Report) -> String {
 
 fn pack(pack: &PackLine) -> String {
     let mut text = format!(
-        "Pack **{}** {} ({}):\n\n| role | model | SHA-256 | threshold |\n|---|---|---|---|\n",
+        "Pack **{}** {} ({}):\n\n| role | model | fitness | SHA-256 | threshold |\n|---|---|---|---|---|\n",
         pack.name, pack.version, pack.licence
     );
     for model in &pack.models {
         let _ = writeln!(
             text,
-            "| {} | {} | `{}…` | {} ({}) |",
-            model.role, model.id, model.hash, model.threshold, model.meaning
+            "| {} | {} | {} | `{}…` | {} ({}) |",
+            model.role, model.id, model.fitness, model.hash, model.threshold, model.meaning
         );
     }
     text
@@ -111,7 +111,7 @@ fn gate(gate: &Gate) -> String {
          in one or two characters, the most confusable first:\n\n\
          | views | pictures | plates | false accept | false accept, if readings were independent | false reject | \
          false reject of detected | strays accepted |\n|---|---|---|---|---|---|---|---|\n",
-        gate.stated.threshold,
+        gate.stated.threshold as f32,
         number(gate.listed as u64)
     );
     text.push_str(&gate_row("as photographed", &gate.plain));
@@ -159,7 +159,7 @@ fn faces(found: &FaceResult) -> String {
     let stated = found
         .stated_false_match_rate
         .map_or("no stated FMR".to_owned(), |rate| format!("stated FMR {}", percent(rate)));
-    let _ = writeln!(text, "Manifest's threshold: cosine {} ({stated}).\n", found.threshold);
+    let _ = writeln!(text, "Manifest's threshold: cosine {} ({stated}).\n", found.threshold as f32);
     text.push_str("| | figure |\n|---|---|\n");
     if let Some(verification) = &found.verification {
         text.push_str(&verification_rows(verification));
@@ -207,17 +207,12 @@ fn everyone_rows(found: &Everyone) -> String {
 }
 
 fn false_match_rows(found: &[AtFalseMatch]) -> String {
-    found
-        .iter()
-        .map(|at| {
-            format!(
-                "| TAR at FAR {} (cosine {:.3}) | {} |\n",
-                percent(at.false_match_rate),
-                at.threshold,
-                rate(&at.true_accept)
-            )
-        })
-        .collect()
+    let mut text = String::new();
+    for at in found {
+        let (far, tar) = (percent(at.false_match_rate), rate(&at.true_accept));
+        let _ = writeln!(text, "| TAR at FAR {far} (cosine {:.3}) | {tar} |", at.threshold);
+    }
+    text
 }
 
 fn search_rows(found: &Search) -> String {
@@ -242,7 +237,7 @@ fn search_rows(found: &Search) -> String {
 fn pad(found: &PadResult) -> String {
     let mut text = format!(
         "At the manifest's threshold, live probability {}:\n\n| | rate | no face found |\n|---|---|---|\n",
-        found.threshold
+        found.threshold as f32
     );
     for species in &found.species {
         let _ =

@@ -49,6 +49,8 @@ pub(crate) struct PackLine {
 pub(crate) struct ModelLine {
     pub(crate) role: String,
     pub(crate) id: String,
+    /// What the manifest says it may be relied upon for.
+    pub(crate) fitness: String,
     /// The first digits of its SHA-256.
     pub(crate) hash: String,
     pub(crate) threshold: f32,
@@ -72,7 +74,7 @@ pub(crate) struct Measured {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Found {
     /// Photographs with plates.
-    Plates(PlateResult),
+    Plates(Box<PlateResult>),
     /// Portraits.
     Faces(Box<FaceResult>),
     /// Presentation attacks.
@@ -95,6 +97,7 @@ impl PackLine {
         let models = manifest.models.iter().map(|model| ModelLine {
             role: model.role.to_string(),
             id: model.id.clone(),
+            fitness: model.fitness.to_string(),
             hash: model.sha256.chars().take(12).collect::<String>().to_lowercase(),
             threshold: model.threshold.value,
             meaning: model.threshold.meaning.clone(),

@@ -29,6 +29,8 @@ struct Drawing {
     lines: Vec<Line>,
     /// A vertical line here.
     at: Option<f64>,
+    /// Where no curve is.
+    legend: SeriesLabelPosition,
 }
 
 /// The plots of a set: what follows its name in the file's name, and the SVG.
@@ -59,6 +61,7 @@ fn thresholds(name: &str, gate: &Gate) -> Result<String, EvalError> {
         up: "share",
         lines,
         at: Some(gate.stated.threshold),
+        legend: SeriesLabelPosition::LowerLeft,
     };
     draw(&drawing, lowest..highest, (LOWEST..1.0).log_scale(), &|v| format!("{v:.0}"))
 }
@@ -72,6 +75,7 @@ fn roc(name: &str, found: &FaceResult) -> Result<String, EvalError> {
         up: "true accept rate",
         lines,
         at: None,
+        legend: SeriesLabelPosition::LowerRight,
     };
     let floor = if lowest > 0.8 { 0.8 } else { (lowest * 10.0).floor() / 10.0 };
     draw(&drawing, (LOWEST..1.0).log_scale(), floor..1.0, &share)
@@ -84,6 +88,7 @@ fn det(name: &str, found: &FaceResult) -> Result<String, EvalError> {
         up: "false-non-match rate (1:N: false-negative identification rate)",
         lines: face_lines(found, |p| (p.false_accept.max(LOWEST), p.false_reject.max(LOWEST))),
         at: None,
+        legend: SeriesLabelPosition::UpperRight,
     };
     draw(&drawing, (LOWEST..1.0).log_scale(), (LOWEST..1.0).log_scale(), &share)
 }
@@ -97,7 +102,9 @@ fn face_lines(found: &FaceResult, place: impl Fn(&Point) -> (f64, f64)) -> Vec<L
         .flatten()
         .map(|(name, curve)| {
             let at = curve.partition_point(|p| p.threshold < found.threshold).min(curve.len().saturating_sub(1));
-            Line { mark: curve.get(at).map(&place), ..line(name, curve, &place) }
+            // beyond the first threshold that no impostor reaches, the curve would run down the edge
+            let end = curve.partition_point(|p| p.false_accept >= LOWEST).min(curve.len().saturating_sub(1));
+            Line { mark: curve.get(at).map(&place), ..line(name, &curve[..=end], &place) }
         })
         .collect()
 }
@@ -141,6 +148,7 @@ where
     let mut chart = ChartBuilder::on(&root)
         .caption(&drawing.title, ("sans-serif", 20))
         .margin(14)
+        .margin_right(34)
         .x_label_area_size(44)
         .y_label_area_size(66)
         .build_cartesian_2d(x, y)?;
@@ -176,6 +184,7 @@ where
     }
     chart
         .configure_series_labels()
+        .position(drawing.legend.clone())
         .background_style(WHITE.mix(0.85))
         .border_style(RGBColor(200, 200, 200))
         .label_font(("sans-serif", 13))

@@ -1,11 +1,11 @@
-//! A contact sheet of misread plates: the crop as the reader got it, what it read, what is there.
+//! A contact sheet of misread plates: the crop, what was read (red: and taken for an admitted plate), what is there.
 //!
 //! Such a sheet shows photographs of other people: it goes where `--out` says and nowhere else.
 
 use cardea_models::annotate::{GREEN, RED, YELLOW, label};
 use cardea_models::{Frame, Point};
 
-use super::{Misread, TILE_HEIGHT, TILE_WIDTH};
+use super::{Misread, TILE_WIDTH};
 
 const COLUMNS: usize = 5;
 /// Worst ones shown.
@@ -23,37 +23,42 @@ pub(super) fn misreads(misreads: &[Misread]) -> Option<Frame> {
         return None;
     }
     let columns = COLUMNS.min(shown.len());
-    let (across, down) = (TILE_WIDTH + GAP, TILE_HEIGHT + 2 * LINE + GAP);
-    let rows = shown.len().div_ceil(columns);
-    let mut sheet = Frame::filled((columns * across + GAP) as u32, (rows * down + GAP) as u32, [52, 55, 60]);
-    for (i, misread) in shown.iter().enumerate() {
-        let (left, top) = (GAP + i % columns * across, GAP + i / columns * down);
-        paste(&mut sheet, &misread.crop, left, top);
-        let below = top + TILE_HEIGHT;
-        let (text, colour) = match (misread.read.as_str(), misread.accepted_wrong) {
-            ("", _) => ("not read".to_owned(), RED),
-            (read, true) => (format!("read {read} !"), RED),
-            (read, false) => (format!("read {read}"), YELLOW),
-        };
-        label(&mut sheet, Point::new(left as f32, below as f32), &text, SCALE, colour);
-        label(
-            &mut sheet,
-            Point::new(left as f32, (below + LINE) as f32),
-            &format!("is   {}", misread.truth),
-            SCALE,
-            GREEN,
-        );
+    let across = TILE_WIDTH + GAP;
+    let rows: Vec<(&[Misread], usize)> = shown.chunks(columns).map(|row| (row, tallest(row))).collect();
+    let height: usize = rows.iter().map(|(_, crop)| crop + 2 * LINE + GAP).sum();
+    let mut sheet = Frame::filled((columns * across + GAP) as u32, (height + GAP) as u32, [52, 55, 60]);
+    let mut top = GAP;
+    for (row, crop) in rows {
+        for (i, misread) in row.iter().enumerate() {
+            tile(&mut sheet, misread, GAP + i * across, top + crop);
+        }
+        top += crop + 2 * LINE + GAP;
     }
     Some(sheet)
 }
 
-/// `crop` at the bottom of the tile whose top left corner is `left`, `top`.
+fn tallest(row: &[Misread]) -> usize {
+    row.iter().map(|misread| misread.crop.height() as usize).max().unwrap_or(0)
+}
+
+/// One misread, its crop ending at `below`.
+fn tile(sheet: &mut Frame, misread: &Misread, left: usize, below: usize) {
+    paste(sheet, &misread.crop, left, below.saturating_sub(misread.crop.height() as usize));
+    let (text, colour) = match (misread.read.as_str(), misread.accepted_wrong) {
+        ("", _) => ("not read".to_owned(), RED),
+        (read, true) => (format!("took {read}"), RED),
+        (read, false) => (format!("read {read}"), YELLOW),
+    };
+    label(sheet, Point::new(left as f32, below as f32), &text, SCALE, colour);
+    label(sheet, Point::new(left as f32, (below + LINE) as f32), &format!("is   {}", misread.truth), SCALE, GREEN);
+}
+
+/// `crop` with its top left corner at `left`, `top`.
 fn paste(sheet: &mut Frame, crop: &Frame, left: usize, top: usize) {
-    let down = TILE_HEIGHT.saturating_sub(crop.height() as usize);
     for y in 0..crop.height() {
         for x in 0..crop.width() {
             if let Some(colour) = crop.pixel(x, y) {
-                sheet.set_pixel(left as u32 + x, (top + down) as u32 + y, colour);
+                sheet.set_pixel(left as u32 + x, top as u32 + y, colour);
             }
         }
     }
@@ -77,7 +82,7 @@ mod tests {
         assert!(misreads(&[]).is_none());
         let sheet =
             misreads(&(0..7).map(|i| misread(if i == 0 { "" } else { "A123BC7" }, 50)).collect::<Vec<_>>()).unwrap();
-        assert_eq!((sheet.width(), sheet.height()), (5 * 252 + 12, 2 * 202 + 12));
+        assert_eq!((sheet.width(), sheet.height()), (5 * 252 + 12, 2 * 102 + 12));
         let count = |colour: [u8; 3]| sheet.rgb().chunks_exact(3).filter(|pixel| *pixel == colour).count();
         assert_eq!(count([200, 10, 10]), 7 * 240 * 50);
         assert!(count(GREEN) > 7 * 100 && count(RED) > 100 && count(YELLOW) > 6 * 100);
