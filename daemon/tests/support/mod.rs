@@ -52,6 +52,10 @@ pub(crate) struct Wish {
     /// Keys added to the barrier, and to the door.
     pub(crate) barrier: String,
     pub(crate) door: String,
+    /// The door's `pad`; off unless given.
+    pub(crate) pad: Option<&'static str>,
+    /// Whether demonstration models may not open.
+    pub(crate) demo_refused: bool,
     /// Whether a person at the door walks in once it is released.
     pub(crate) auto_push: bool,
 }
@@ -228,7 +232,10 @@ pub(crate) fn config(sim: &SimHandle, wish: &Wish) -> String {
             (
                 r#""plate", "#,
                 r#""face", "#,
-                format!("[recognition]\npack = '{pack}'\nonnxruntime = '{library}'\nallow_demo_models = true\n"),
+                format!(
+                    "[recognition]\npack = '{pack}'\nonnxruntime = '{library}'\nallow_demo_models = {}\n",
+                    !wish.demo_refused
+                ),
             )
         }
         None => ("", "", String::new()),
@@ -277,7 +284,7 @@ open_timeout_s = 3
 
 [[access_point]]
 kind = "door"
-pad = "off"
+pad = "{pad}"
 id = "door-1"
 credentials = [{face}"remote"]
 camera = "face-cam"
@@ -289,6 +296,7 @@ release_ms = 1000
 "#,
         sections = wish.sections,
         barrier = wish.barrier,
+        pad = wish.pad.unwrap_or("off"),
         door = wish.door,
         modbus = sim.modbus_addr(),
         lines = lines(),

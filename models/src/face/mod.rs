@@ -4,11 +4,14 @@
 //! two is the comparison score.
 
 mod align;
+mod codes;
 mod detector;
+mod dots;
 mod embedder;
 mod gallery;
 mod pad;
 mod quality;
+mod rows;
 mod template;
 
 pub use align::{align, sharpness};
