@@ -23,6 +23,9 @@ pub mod annotate;
 mod detect;
 pub mod face;
 pub mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod geometry;
 pub mod manifest;
 mod network;
