@@ -173,6 +173,18 @@ impl Frame {
         self.rgb.chunks_exact(3).map(|p| 0.299 * f32::from(p[0]) + 0.587 * f32::from(p[1]) + 0.114 * f32::from(p[2]))
     }
 
+    /// Makes this frame the part of `whole` from column `left` and row `top` on, `width` by `height` pixels, in the memory it
+    /// has. The part is cut short where it reaches beyond `whole`; there is always at least one pixel.
+    pub(crate) fn copy_part(&mut self, whole: &Self, [left, top, width, height]: [u32; 4]) {
+        let (left, top) = (left.min(whole.width - 1), top.min(whole.height - 1));
+        (self.width, self.height) = (width.clamp(1, whole.width - left), height.clamp(1, whole.height - top));
+        self.rgb.clear();
+        for y in top..top + self.height {
+            let first = (y as usize * whole.width as usize + left as usize) * 3;
+            self.rgb.extend_from_slice(&whole.rgb[first..first + self.width as usize * 3]);
+        }
+    }
+
     /// The frame as a PNG file.
     pub fn to_png(&self) -> Result<Vec<u8>, FrameError> {
         let mut file = Vec::new();
@@ -297,6 +309,18 @@ mod tests {
         let upright = Frame::decode(&jpeg).unwrap();
         assert_eq!((turned.width(), turned.height()), (16, 24));
         assert_eq!(turned.pixel(15, 0), upright.pixel(0, 0));
+    }
+
+    #[test]
+    fn a_part_is_cut_out_and_cut_short() {
+        let whole = gradient();
+        let mut part = Frame::filled(1, 1, [0; 3]);
+        part.copy_part(&whole, [3, 2, 4, 5]);
+        assert_eq!((part.width(), part.height()), (4, 5));
+        assert_eq!((part.pixel(0, 0), part.pixel(3, 4)), (whole.pixel(3, 2), whole.pixel(6, 6)));
+        part.copy_part(&whole, [whole.width() - 2, 900, 50, 50]);
+        assert_eq!((part.width(), part.height()), (2, 1));
+        assert_eq!(part.pixel(1, 0), whole.pixel(whole.width() - 1, whole.height() - 1));
     }
 
     #[test]

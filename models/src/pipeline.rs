@@ -1,5 +1,6 @@
 //! The stages in a row: what a camera thread calls for each frame, and what enrolment calls for a photo.
 
+use crate::area::Area;
 use crate::face::{FaceDetection, FaceDetector, FaceEmbedder, FacePad, Template, quality};
 use crate::frame::Frame;
 use crate::network::InferenceError;
@@ -66,8 +67,13 @@ impl PlatePipeline {
 
     /// Finds and reads the plates of `frame`.
     pub fn run(&mut self, frame: &Frame) -> Result<PlateFrame, InferenceError> {
+        self.run_in(frame, Area::WHOLE)
+    }
+
+    /// Finds and reads the plates in `area` of `frame`.
+    pub fn run_in(&mut self, frame: &Frame, area: Area) -> Result<PlateFrame, InferenceError> {
         let mut watch = Stopwatch::start();
-        let detections = self.detector.find(frame)?;
+        let detections = self.detector.find(frame, area)?;
         let detect_ms = watch.lap_ms();
         let mut plates = Vec::with_capacity(detections.len());
         for (i, detection) in detections.enumerate() {
@@ -178,8 +184,13 @@ impl FacePipeline {
 
     /// Finds the faces of `frame` and makes a probe of each.
     pub fn run(&mut self, frame: &Frame) -> Result<FaceFrame, InferenceError> {
+        self.run_in(frame, Area::WHOLE)
+    }
+
+    /// Finds the faces in `area` of `frame` and makes a probe of each.
+    pub fn run_in(&mut self, frame: &Frame, area: Area) -> Result<FaceFrame, InferenceError> {
         let mut watch = Stopwatch::start();
-        let detections = self.detector.find(frame)?;
+        let detections = self.detector.find(frame, area)?;
         let mut timings = FaceTimings { detect_ms: watch.lap_ms(), ..FaceTimings::default() };
         let mut faces = Vec::with_capacity(detections.len());
         for (i, detection) in detections.enumerate() {

@@ -4,6 +4,8 @@
 //! `INTER_LINEAR`, which the models were trained with. All buffers are kept, so that after the first frame of a size none
 //! is allocated. The loops over whole frames are compiled for each instruction set that matters and chosen when they run.
 
+#![expect(clippy::inline_always, reason = "only what is inlined into a dispatched closure gets its instruction set")]
+
 mod axis;
 mod crop;
 mod letterbox;
