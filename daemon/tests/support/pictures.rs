@@ -17,6 +17,7 @@ pub(crate) fn recognition() -> (PathBuf, PathBuf) {
 
 /// A pack of public face and PAD models from the optional folder of shared models, in a folder of its own; `None`, with a
 /// word, where that folder is not there.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 pub(crate) fn pack_with_pad() -> Option<tempfile::TempDir> {
     let models = root().join("../shared/models");
     if !models.is_dir() {

@@ -71,8 +71,14 @@ pub enum Error {
     Inference(#[from] InferenceError),
     /// A pack could not be pulled.
     #[error(transparent)]
-    Pull(#[from] pull::PullError),
+    Pull(Box<pull::PullError>),
     /// An evaluation ended without a report.
     #[error(transparent)]
     Eval(#[from] eval::EvalError),
+}
+
+impl From<pull::PullError> for Error {
+    fn from(error: pull::PullError) -> Self {
+        Self::Pull(Box::new(error))
+    }
 }

@@ -242,7 +242,8 @@ fn a_pulled_pack_has_run_before_it_appears_and_one_that_does_not_run_never_does(
 
     let bad = server(&["face_embedder.onnx"]);
     let error = install(&described(&bad, &["face_embedder.onnx"]), &options, &mut Quiet).unwrap_err();
-    assert!(matches!(error, PullError::Verify(PackError::Session { .. })), "{error}");
+    let PullError::Verify(cause) = &error else { unreachable!("{error}") };
+    assert!(matches!(**cause, PackError::Session { .. }), "{cause}");
     assert_eq!(bad.requests().len(), 1, "only the file that differs is downloaded");
     assert_eq!(fs::read(into.path().join("base/manifest.toml")).unwrap(), before);
     Pack::open(&into.path().join("base")).unwrap();

@@ -13,6 +13,8 @@ pub(crate) mod scrfd;
 mod yolo;
 pub(crate) mod yunet;
 
+use std::fmt;
+
 use crate::frame::Frame;
 use crate::geometry::{Point, Rect};
 use crate::manifest::{Decode, Input, ModelSpec, Threshold};
@@ -36,7 +38,6 @@ pub(crate) struct Candidate {
 }
 
 /// A detector network with its decoder.
-#[derive(Debug)]
 pub(crate) struct Detector {
     network: Network,
     letterbox: Letterbox,
@@ -73,6 +74,13 @@ impl Detector {
             candidate.points = candidate.points.map(|point| fit.to_frame(point));
         }
         Ok(found)
+    }
+}
+
+impl fmt::Debug for Detector {
+    /// Without the buffers: they hold what the camera saw last.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Detector").field("model", &self.model()).field("decode", &self.decode).finish_non_exhaustive()
     }
 }
 

@@ -36,24 +36,24 @@ impl Default for ProbeChunk {
 
 impl DefaultIsZeroes for ProbeChunk {}
 
-/// Writes the inner product of `probe` with each row of `rows` (as many chunks each as the probe has) to `out`. At most
-/// 32 chunks to a row, so that every sum fits.
-pub(super) fn dots(level: Level, rows: &[Chunk], probe: &[ProbeChunk], out: &mut [i32]) {
+/// Writes the inner products of `probe` with the `picked` rows of `rows` (as many chunks each as the probe has) to `out`,
+/// in that order. At most 32 chunks to a row, so that every sum fits.
+pub(super) fn dots(level: Level, rows: &[Chunk], picked: &[usize], probe: &[ProbeChunk], out: &mut [i32]) {
     match level {
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512(token) => x86::avx512(token, rows, probe, out),
+        Level::Avx512(token) => x86::avx512(token, rows, picked, probe, out),
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2(token) => x86::avx2(token, rows, probe, out),
+        Level::Avx2(token) => x86::avx2(token, rows, picked, probe, out),
         #[cfg(target_arch = "aarch64")]
-        Level::Neon(token) => arm::neon(token, rows, probe, out),
-        _ => plain(rows, probe, out),
+        Level::Neon(token) => arm::neon(token, rows, picked, probe, out),
+        _ => plain(rows, picked, probe, out),
     }
 }
 
-fn plain(rows: &[Chunk], probe: &[ProbeChunk], out: &mut [i32]) {
-    for (sum, row) in out.iter_mut().zip(rows.chunks_exact(probe.len())) {
+fn plain(rows: &[Chunk], picked: &[usize], probe: &[ProbeChunk], out: &mut [i32]) {
+    for (sum, row) in out.iter_mut().zip(picked) {
         *sum = 0;
-        for (chunk, probe) in row.iter().zip(probe) {
+        for (chunk, probe) in rows[row * probe.len()..][..probe.len()].iter().zip(probe) {
             let (low, high) = probe.0.split_at(CHUNK / 2);
             for ((packed, low), high) in chunk.0.iter().zip(low).zip(high) {
                 *sum += i32::from(packed & 15) * i32::from(*low) + i32::from(packed >> 4) * i32::from(*high);
@@ -73,11 +73,11 @@ mod x86 {
 
     // The processors with AVX-512 that matter (Ice Lake, Zen 4 and later) multiply and add four bytes at once (VNNI).
     kernel!(
-        pub(super) fn avx512(token: Avx512, rows: &[Chunk], probe: &[ProbeChunk], out: &mut [i32]) {
+        pub(super) fn avx512(token: Avx512, rows: &[Chunk], picked: &[usize], probe: &[ProbeChunk], out: &mut [i32]) {
             let mask = _mm512_set1_epi8(15);
-            for (out, row) in out.iter_mut().zip(rows.chunks_exact(probe.len())) {
+            for (out, row) in out.iter_mut().zip(picked) {
                 let (mut low_sum, mut high_sum) = (_mm512_setzero_si512(), _mm512_setzero_si512());
-                for (chunk, probe) in row.iter().zip(probe) {
+                for (chunk, probe) in rows[row * probe.len()..][..probe.len()].iter().zip(probe) {
                     let (low, high) = probe.0.split_at(CHUNK / 2);
                     let packed = u8x64::from_slice(token, &chunk.0).into();
                     let low_values = _mm512_and_si512(packed, mask);
@@ -91,14 +91,14 @@ mod x86 {
     );
 
     kernel!(
-        pub(super) fn avx2(token: Avx2, rows: &[Chunk], probe: &[ProbeChunk], out: &mut [i32]) {
+        pub(super) fn avx2(token: Avx2, rows: &[Chunk], picked: &[usize], probe: &[ProbeChunk], out: &mut [i32]) {
             let mask = _mm256_set1_epi8(15);
             let ones = _mm256_set1_epi16(1);
-            for (out, row) in out.iter_mut().zip(rows.chunks_exact(probe.len())) {
+            for (out, row) in out.iter_mut().zip(picked) {
                 let mut sum = _mm256_setzero_si256();
-                for (chunk, probe) in row.iter().zip(probe) {
+                for (chunk, probe) in rows[row * probe.len()..][..probe.len()].iter().zip(probe) {
                     let (low, high) = probe.0.split_at(CHUNK / 2);
-                    // the 16-bit sum of the eight products below is at most 8 * 15 * 127, half of what fits
+                    // a 16-bit lane sums eight products: at most 8 * 15 * 127, half of what fits
                     let mut products = _mm256_setzero_si256();
                     for half in [0, 32] {
                         let packed = u8x32::from_slice(token, &chunk.0[half..half + 32]).into();
@@ -125,24 +125,23 @@ mod arm {
     use std::arch::aarch64::*;
 
     use fearless_simd::prelude::*;
-    use fearless_simd::{i8x16, kernel};
+    use fearless_simd::{i8x16, kernel, u8x16};
 
     use super::{CHUNK, Chunk, ProbeChunk};
 
     kernel!(
-        pub(super) fn neon(token: Neon, rows: &[Chunk], probe: &[ProbeChunk], out: &mut [i32]) {
+        pub(super) fn neon(token: Neon, rows: &[Chunk], picked: &[usize], probe: &[ProbeChunk], out: &mut [i32]) {
             let mask = vdupq_n_u8(15);
-            for (out, row) in out.iter_mut().zip(rows.chunks_exact(probe.len())) {
+            for (out, row) in out.iter_mut().zip(picked) {
                 let mut sum = vdupq_n_s32(0);
-                for (chunk, probe) in row.iter().zip(probe) {
+                for (chunk, probe) in rows[row * probe.len()..][..probe.len()].iter().zip(probe) {
                     let (low, high) = probe.0.split_at(CHUNK / 2);
-                    // each 16-bit lane sums eight products: at most 8 * 15 * 127, half of what fits
+                    // a 16-bit lane sums eight products: at most 8 * 15 * 127, half of what fits
                     let (mut first, mut second) = (vdupq_n_s16(0), vdupq_n_s16(0));
                     for quarter in [0, 16, 32, 48] {
-                        let packed: uint8x16_t =
-                            fearless_simd::u8x16::from_slice(token, &chunk.0[quarter..quarter + 16]).into();
-                        let low: int8x16_t = i8x16::from_slice(token, &low[quarter..quarter + 16]).into();
-                        let high: int8x16_t = i8x16::from_slice(token, &high[quarter..quarter + 16]).into();
+                        let packed = u8x16::from_slice(token, &chunk.0[quarter..quarter + 16]).into();
+                        let low = i8x16::from_slice(token, &low[quarter..quarter + 16]).into();
+                        let high = i8x16::from_slice(token, &high[quarter..quarter + 16]).into();
                         let low_values = vreinterpretq_s8_u8(vandq_u8(packed, mask));
                         let high_values = vreinterpretq_s8_u8(vshrq_n_u8::<4>(packed));
                         first = vmlal_s8(first, vget_low_s8(low_values), vget_low_s8(low));
@@ -165,12 +164,13 @@ mod tests {
     use super::*;
 
     fn both(rows: &[Chunk], probe: &[ProbeChunk]) {
-        let count = rows.len() / probe.len();
-        let mut expected = vec![0; count];
-        plain(rows, probe, &mut expected);
+        // backwards, and the first row once more
+        let picked: Vec<usize> = (0..rows.len() / probe.len()).rev().chain([0]).collect();
+        let mut expected = vec![0; picked.len()];
+        plain(rows, &picked, probe, &mut expected);
         for level in levels() {
-            let mut found = vec![0; count];
-            dots(level, rows, probe, &mut found);
+            let mut found = vec![0; picked.len()];
+            dots(level, rows, &picked, probe, &mut found);
             assert_eq!(found, expected, "{level:?}");
         }
     }
@@ -214,7 +214,7 @@ mod tests {
         probe.0[3] = 10;
         probe.0[64 + 3] = -1;
         let mut sum = [0];
-        dots(Level::new(), &[row], &[probe], &mut sum);
+        dots(Level::new(), &[row], &[0], &[probe], &mut sum);
         assert_eq!(sum, [2 * 10 - 5]);
     }
 }

@@ -46,6 +46,9 @@ pub enum FetchError {
         /// What the description says.
         expected: u64,
     },
+    /// Neither its length nor a hash would tell whether all of it came.
+    #[error("it does not say how long the file is, and nobody states its hash: half of it would pass for the whole")]
+    Unmeasured,
     /// It sends more than the file can have.
     #[error("it sends more than {limit} bytes; the rest was not taken")]
     TooLong {
@@ -146,7 +149,7 @@ pub(crate) async fn fetch(
             part.clear()?;
         }
         let resumed = part.bytes();
-        match once(http, url, want.size, part, progress).await {
+        match once(http, url, want, part, progress).await {
             Ok(()) => {
                 let found = part.digest();
                 match want.sha256 {
@@ -175,7 +178,7 @@ pub(crate) async fn fetch(
 async fn once(
     (client, timeout): (&Client, Duration),
     url: &Url,
-    size: Size,
+    Want { size, sha256 }: Want,
     part: &mut Part,
     progress: &mut dyn Progress,
 ) -> Result<(), FetchError> {
@@ -198,6 +201,9 @@ async fn once(
             Verdict::Append => break response,
             Verdict::Whole => return Ok(()),
             Verdict::Restart => {
+                if head.length.or(size.exact).is_none() && sha256.is_none() {
+                    return Err(FetchError::Unmeasured);
+                }
                 part.begin(url, head.etag.as_deref())?;
                 break response;
             }

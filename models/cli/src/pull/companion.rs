@@ -3,7 +3,7 @@
 //! A controller has one pack, and a site with a barrier and a door needs plates and faces: a public pack for faces takes the
 //! plate models of ours with it, each with its own id, licence, threshold and fitness.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use cardea_models::Pack;
@@ -27,7 +27,7 @@ pub(super) struct Companion {
 impl Companion {
     /// Reads and verifies the pack in `folder`, and takes from it the roles that `description` has no model for.
     pub(super) fn read(folder: &Path, description: &Description) -> Result<Self, PullError> {
-        let manifest = Pack::open(folder).map_err(PullError::Companion)?;
+        let manifest = Pack::open(folder).map_err(|error| PullError::Companion(Box::new(error)))?;
         let path = folder.join(MANIFEST);
         let text = fs::read_to_string(&path).map_err(stage::failed("read", &path))?;
         let table: toml::Table = text.parse().map_err(super::DescriptionError::Format)?;
@@ -51,7 +51,8 @@ impl Companion {
                 continue;
             }
             let (from, to) = (self.folder.join(&name), stage_folder.join(&name));
-            fs::copy(&from, &to).map_err(stage::failed("copy a file to", &to))?;
+            let copied = fs::copy(&from, &to).and_then(|_| File::open(&to)?.sync_all());
+            copied.map_err(stage::failed("copy a file to", &to))?;
             // what is copied must be what was verified
             let sha256 = Digest::of_file(&to).map_err(stage::failed("read", &to))?;
             let there = Digest::of_file(&installed.join(&name)).is_ok_and(|there| there == sha256);

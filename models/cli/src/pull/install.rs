@@ -94,15 +94,16 @@ pub fn install(
     let unchanged = files.iter().all(|file| file.origin == Origin::Installed)
         && stage.installed_manifest().as_ref() == Some(&manifest);
     stage.complete(&manifest, &files.iter().map(|file| file.name.as_str()).collect())?;
-    match &options.runtime {
-        Some(runtime) => drop(Pack::load(stage.folder(), runtime, 1)?),
-        None => drop(Pack::open(stage.folder())?),
-    }
+    let ran = match &options.runtime {
+        Some(runtime) => Pack::load(stage.folder(), runtime, 1).map(drop),
+        None => Pack::open(stage.folder()).map(drop),
+    };
+    ran.map_err(|error| PullError::Verify(Box::new(error)))?;
     // a pack that is in use is not moved away for nothing
     if unchanged {
-        stage.discard()?
+        stage.discard()?;
     } else {
-        stage.install()?
+        stage.install()?;
     }
     Ok(Installed { path, files, models_run: options.runtime.is_some() })
 }

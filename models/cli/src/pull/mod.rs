@@ -140,7 +140,7 @@ pub enum PullError {
     },
     /// The pack whose models were to fill the roles that are left cannot be used.
     #[error("the pack given with --with cannot be used")]
-    Companion(#[source] PackError),
+    Companion(#[source] Box<PackError>),
     /// Two files of one name.
     #[error("a file of the pack given with --with is called {file}, as one of this pack is")]
     Clash {
@@ -158,11 +158,11 @@ pub enum PullError {
     Runtime(#[from] RuntimeError),
     /// What was downloaded does not work; it is not installed.
     #[error("the pack does not work here and was not installed")]
-    Verify(#[from] PackError),
+    Verify(#[source] Box<PackError>),
 }
 
 fn list(tried: &[(String, FetchError)]) -> String {
-    tried.iter().map(|(address, error)| format!("\n  {address}: {error}")).collect()
+    tried.iter().fold(String::new(), |text, (address, error)| text + "\n  " + address + ": " + &error.to_string())
 }
 
 /// Downloads the pack and says what came from where.

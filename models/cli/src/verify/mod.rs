@@ -137,10 +137,12 @@ fn claims(model: &ModelSpec) -> Vec<Finding> {
     let mut findings = Vec::new();
     if model.fitness == Fitness::Demo {
         let todo = match model.role {
-            Role::FaceEmbedder => {
-                "a controller does not open by it unless `allow_demo_models = true`: use a pack for production"
+            Role::FaceDetector | Role::FaceEmbedder | Role::Pad => {
+                "no door opens by it unless `recognition.allow_demo_models = true`: use a pack that is fit for production"
             }
-            _ => "measure it on your own pictures with `cardea-models eval` before a gate depends on it",
+            Role::PlateDetector | Role::PlateReader => {
+                "measure it on pictures of your own with `cardea-models eval` before a gate depends on it"
+            }
         };
         findings.push(Finding::warning(&model.id, format!("this {} is a demonstration", model.role), todo));
     }
@@ -156,8 +158,11 @@ fn claims(model: &ModelSpec) -> Vec<Finding> {
 fn strays(dir: &Path, manifest: &Manifest) -> Option<Finding> {
     let known: BTreeSet<&str> = manifest.models.iter().map(|model| model.file.as_str()).chain([MANIFEST]).collect();
     let names = fs::read_dir(dir).ok()?.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let mut strays: Vec<String> =
-        names.filter(|name| name.ends_with(".onnx") && !known.contains(name.as_str())).collect();
+    let mut strays: Vec<String> = names
+        .filter(|name| {
+            Path::new(name).extension().is_some_and(|extension| extension == "onnx") && !known.contains(name.as_str())
+        })
+        .collect();
     strays.sort();
     let found = format!("the manifest does not speak of {}", strays.join(", "));
     (!strays.is_empty()).then(|| Finding::warning("folder", found, "remove what is not needed"))
