@@ -15,7 +15,7 @@ import sys
 import cv2
 import numpy as np
 
-from . import effects, layout, scene
+from . import effects, kinds, layout, scene
 from .grammar import random_text, split
 
 KINDS = ("day", "night", "dusk", "dirt", "snow")
@@ -35,16 +35,24 @@ def plate_picture(text, kind, seed):
 
 
 def contact_sheet(seed):
-    """Plates of many styles, and scenes of every kind, on one picture."""
+    """Plates of every kind, and scenes of every light, on one picture."""
     rng = np.random.default_rng(seed)
-    plates = [layout.draw_plate(random_text(rng), layout.Style(rng), 0.8) for _ in range(15)]
-    rows = [np.hstack(plates[i : i + 3]) for i in range(0, 15, 3)]
+    rows = []
+    for kind in kinds.KINDS:
+        faces = []
+        for _ in range(4 if kinds.lines(kind) == 1 and kind != "us" else 7):
+            text, _ = kinds.random_plate(rng, kind)
+            face = kinds.draw(kind, text, layout.Style(rng), 0.8)
+            faces.append(cv2.resize(face, (max(1, int(face.shape[1] * 90 / face.shape[0])), 90), interpolation=cv2.INTER_AREA))
+        row = np.hstack(faces)[:, :1664]
+        rows.append(np.pad(row, ((0, 4), (0, 1664 - row.shape[1]), (0, 0))))
     scenes = [
         scene.render(random_text(rng), kind, seed + i, yaw=float(rng.normal(0, 12)))
         for i, kind in enumerate(KINDS + ("day",))
     ]
-    shrunk = [cv2.resize(picture, (416, 234), interpolation=cv2.INTER_AREA) for picture, _ in scenes]
-    return np.vstack(rows + [np.hstack(shrunk[:3]), np.hstack(shrunk[3:])])
+    shrunk = [cv2.resize(picture, (554, 312), interpolation=cv2.INTER_AREA) for picture, _ in scenes]
+    streets = np.vstack([np.hstack(shrunk[:3]), np.hstack(shrunk[3:])])
+    return np.vstack([*rows, np.pad(streets, ((0, 0), (0, 1664 - streets.shape[1]), (0, 0)))])
 
 
 def arguments():
