@@ -8,17 +8,19 @@ lamps, with edges, glass, shadows and lettering near it.
 import cv2
 import numpy as np
 
-from . import effects
-from .layout import HEIGHT_MM, WIDTH_MM, Style, draw_plate
+from . import effects, kinds
+from .layout import HEIGHT_MM, WIDTH_MM, Style
 
 CAR_WIDTH_MM, CAR_HEIGHT_MM = 1760, 1460
 PLATE_CORNERS = np.float32([[0, 0], [1, 0], [1, 1], [0, 1]])  # TL TR BR BL, the order used everywhere
 
 
-def plate_quad(centre, width, yaw=0.0, pitch=0.0, roll=0.0):
-    """Corners (TL TR BR BL, pixels) of a plate `width` pixels wide face-on, turned by degrees, seen from 8 plate widths."""
+def plate_quad(centre, width, yaw=0.0, pitch=0.0, roll=0.0, size=(WIDTH_MM, HEIGHT_MM)):
+    """Corners (TL TR BR BL, pixels) of a plate of `size` (width, height) millimetres, turned by degrees, seen from 4 metres.
+
+    `width` is the scale of the picture: how many pixels 520 mm, the width of type 1, would be face-on."""
     return project(
-        np.float32([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) * [WIDTH_MM, HEIGHT_MM],
+        np.float32([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) * np.float32(size),
         centre,
         width,
         yaw,
@@ -162,14 +164,16 @@ def mount(picture, face, quad, rng, frame=True, light=None):
     lay(picture, painted.astype(np.float32), np.ones((height, width), np.float32), matrix)
 
 
-def render(text, kind="day", seed=0, width=300, centre=(640, 470), yaw=8.0, pitch=4.0, roll=0.0, size=(1280, 720)):
+def render(
+    text, kind="day", seed=0, width=300, centre=(640, 470), yaw=8.0, pitch=4.0, roll=0.0, size=(1280, 720), plate="type1"
+):
     """A whole scene with a car carrying `text` (None: a car without a plate); returns (8-bit BGR, plate corners).
 
-    `kind`: day, night, dirt, snow, dusk, empty (the yard alone). `width`: pixels of the plate face-on.
+    `kind`: day, night, dirt, snow, dusk, empty (the yard alone). `width`: pixels of 520 mm face-on. `plate`: one of `kinds.KINDS`.
     """
     rng = np.random.default_rng(seed)
     picture = street(rng, *size)
-    quad = plate_quad(centre, width, yaw, pitch, roll)
+    quad = plate_quad(centre, width, yaw, pitch, roll, kinds.size_mm(plate))
     if kind != "empty":
         scale = width / WIDTH_MM
         sheet, alpha, middle = car_sheet(rng, scale)
@@ -181,7 +185,7 @@ def render(text, kind="day", seed=0, width=300, centre=(640, 470), yaw=8.0, pitc
         cv2.fillConvexPoly(picture, np.int32(shadow), (35.0, 35.0, 38.0), cv2.LINE_AA)
         lay(picture, sheet, alpha, cv2.getPerspectiveTransform(np.float32(car * scale), placed))
         if text is not None:
-            face = draw_plate(text, Style(rng), 2.0)
+            face = kinds.draw(plate, text, Style(rng), 2.0)
             if kind == "dirt":
                 face = effects.to_bytes(effects.dirt(face.astype(np.float32), rng, 0.55))
             mount(picture, face, quad, rng, light=np.array([225.0, 228, 230]) * rng.uniform(0.8, 1.0))

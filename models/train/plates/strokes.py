@@ -8,6 +8,7 @@ import numpy as np
 from .glyphs import GLYPHS
 from .latin import DIN, FE
 
+SHARP = 0.8  # cosine of the turn that is a corner rather than a curve
 HANDS = {"gost": GLYPHS, "din": DIN, "fe": FE}
 
 
@@ -55,17 +56,44 @@ def draw(canvas, char, left, top, height, pen, scale, stretch=1.0, wobble=None, 
         _follow(canvas, (points * inner + origin) * scale, pen * scale)
 
 
+def _sixteenths(points):
+    return np.rint(np.asarray(points) * 16).astype(np.int32)
+
+
 def _follow(canvas, points, pen):
-    """Draws a line of width `pen` with square ends and round joints, to a sixteenth of a pixel."""
-    sixteenths = lambda value: np.rint(np.asarray(value) * 16).astype(np.int32)
-    closed = np.linalg.norm(points[0] - points[-1]) < 0.25 * pen
-    for i, (a, b) in enumerate(zip(points[:-1], points[1:], strict=False)):
-        along = b - a
-        length = float(np.linalg.norm(along))
-        if length < 1e-6:
-            continue
-        across = np.array([-along[1], along[0]]) / length * (pen / 2)
-        quad = sixteenths([a + across, b + across, b - across, a - across])
-        cv2.fillConvexPoly(canvas, quad, 255, cv2.LINE_AA, 4)
-        if i > 0 or closed:
-            cv2.circle(canvas, tuple(int(v) for v in sixteenths(a)), int(pen * 8), 255, -1, cv2.LINE_AA, 4)
+    """Draws a line of width `pen` with square ends and round joints, to a sixteenth of a pixel.
+
+    The line is cut where it turns sharply; each smooth piece is filled as one outline, a closed one as two.
+    """
+    steps = np.diff(points, axis=0)
+    kept = np.hypot(steps[:, 0], steps[:, 1]) > 1e-3
+    points = np.concatenate([points[:1], points[1:][kept]])
+    along = np.diff(points, axis=0)
+    along /= np.hypot(along[:, 0], along[:, 1])[:, None]
+    closed = bool(np.hypot(*(points[0] - points[-1])) < 0.25 * pen)
+    turns = (along[1:] * along[:-1]).sum(1)
+    corners = np.flatnonzero(turns < SHARP) + 1
+    if closed and not len(corners):
+        return _ring(canvas, points, along, pen)
+    cuts = [0, *corners.tolist(), len(points) - 1]
+    for start, end in zip(cuts[:-1], cuts[1:], strict=True):
+        directions = along[start:end]
+        across = _normals(np.concatenate([directions[:1], directions[1:] + directions[:-1], directions[-1:]]), pen / 2)
+        piece = points[start : end + 1]
+        outline = np.concatenate([piece + across, (piece - across)[::-1]])
+        cv2.fillPoly(canvas, [_sixteenths(outline)], 255, cv2.LINE_AA, 4)
+    for i in corners.tolist() + ([0] if closed else []):
+        cv2.circle(canvas, tuple(int(v) for v in _sixteenths(points[i])), int(pen * 8), 255, -1, cv2.LINE_AA, 4)
+
+
+def _normals(directions, length):
+    """Vectors of that length at right angles to `directions`."""
+    across = np.stack([-directions[:, 1], directions[:, 0]], 1)
+    return across * (length / np.maximum(1e-6, np.hypot(across[:, 0], across[:, 1])))[:, None]
+
+
+def _ring(canvas, points, along, pen):
+    """A closed smooth line: the space between two outlines."""
+    across = _normals(along + np.roll(along, 1, 0), pen / 2)
+    ring = points[:-1]
+    cv2.fillPoly(canvas, [_sixteenths(ring + across), _sixteenths(ring - across)], 255, cv2.LINE_AA, 4)
