@@ -8,19 +8,21 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 
-def conv(inputs, outputs, kernel=3, stride=1, groups=1, padding=None, activate=True):
+def conv(inputs, outputs, kernel=3, stride=1, groups=1, padding=None, dilation=1, activate=True):
     """Convolution, batch norm and, unless told otherwise, ReLU."""
-    padding = kernel // 2 if padding is None else padding
-    layers = [nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False), nn.BatchNorm2d(outputs)]
-    return nn.Sequential(*layers, *([nn.ReLU(True)] if activate else []))
+    padding = dilation * (kernel // 2) if padding is None else padding
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), *([nn.ReLU(True)] if activate else []))
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions beside a short cut."""
+    """Two 3x3 convolutions beside a short cut; `dilation` spreads both, for a wider view at the same cost."""
 
-    def __init__(self, width):
+    def __init__(self, width, dilation=1):
         super().__init__()
-        self.body = nn.Sequential(conv(width, width), conv(width, width, activate=False))
+        self.body = nn.Sequential(
+            conv(width, width, dilation=dilation), conv(width, width, dilation=dilation, activate=False)
+        )
 
     def forward(self, x):
         return F.relu(x + self.body(x))
@@ -45,14 +47,19 @@ class Reader(nn.Module):
 
 
 class CentrePoints(nn.Module):
-    """BGR [n,3,h,w] in -1..1, sides multiples of 32 -> heat map [n,1,h/8,w/8], points [n,2p,..], box [n,4,..]."""
+    """BGR [n,3,h,w] in -1..1, sides multiples of 32 -> heat map [n,1,h/8,w/8], points [n,2p,..], box [n,4,..].
 
-    def __init__(self, points, box, widths=(16, 24, 48, 64, 96), neck=48):
+    A cell sees about 330 pixels across; with `wide`, one more, dilated block makes that about 590, enough to see both
+    ends of an object that fills half the picture.
+    """
+
+    def __init__(self, points, box, widths=(16, 24, 48, 64, 96), neck=48, wide=False):
         super().__init__()
         stem, a, b, c, d = widths
         self.eighth = nn.Sequential(conv(3, stem, 3, 2), conv(stem, a, 3, 2), conv(a, b, 3, 2), Residual(b))
         self.sixteenth = nn.Sequential(conv(b, c, 3, 2), Residual(c))
-        self.thirty_second = nn.Sequential(conv(c, d, 3, 2), Residual(d))
+        context = [Residual(d, dilation=2)] if wide else []
+        self.thirty_second = nn.Sequential(conv(c, d, 3, 2), Residual(d), *context)
         self.side_32, self.side_16, self.side_8 = conv(d, neck, 1), conv(c, neck, 1), conv(b, neck, 1)
         self.merge_16, self.merge_8 = conv(neck, neck), conv(neck, neck)
         self.heatmap, self.points = nn.Conv2d(neck, 1, 1), nn.Conv2d(neck, 2 * points, 1)
