@@ -50,10 +50,10 @@ class CentrePoints(nn.Module):
     """BGR [n,3,h,w] in -1..1, sides multiples of 32 -> heat map [n,1,h/8,w/8], points [n,2p,..], box [n,4,..].
 
     A cell sees about 330 pixels across; with `wide`, one more, dilated block makes that about 590, enough to see both
-    ends of an object that fills half the picture.
+    ends of an object that fills half the picture. With `detail` the points have a convolution of their own.
     """
 
-    def __init__(self, points, box, widths=(16, 24, 48, 64, 96), neck=48, wide=False):
+    def __init__(self, points, box, widths=(16, 24, 48, 64, 96), neck=48, wide=False, detail=False):
         super().__init__()
         stem, a, b, c, d = widths
         self.eighth = nn.Sequential(conv(3, stem, 3, 2), conv(stem, a, 3, 2), conv(a, b, 3, 2), Residual(b))
@@ -64,6 +64,7 @@ class CentrePoints(nn.Module):
         self.merge_16, self.merge_8 = conv(neck, neck), conv(neck, neck)
         self.heatmap, self.points = nn.Conv2d(neck, 1, 1), nn.Conv2d(neck, 2 * points, 1)
         self.box = nn.Conv2d(neck, 4, 1) if box else None
+        self.detail = conv(neck, neck) if detail else None
         nn.init.constant_(self.heatmap.bias, -3.5)
 
     def forward(self, x):
@@ -72,7 +73,8 @@ class CentrePoints(nn.Module):
         deep = self.side_32(self.thirty_second(sixteenth))
         deep = self.merge_16(F.interpolate(deep, scale_factor=2.0, mode="nearest") + self.side_16(sixteenth))
         deep = self.merge_8(F.interpolate(deep, scale_factor=2.0, mode="nearest") + self.side_8(eighth))
-        out = (self.heatmap(deep), self.points(deep))
+        fine = deep if self.detail is None else deep + self.detail(deep)
+        out = (self.heatmap(deep), self.points(fine))
         return (*out, self.box(deep)) if self.box is not None else out
 
 

@@ -28,7 +28,7 @@ SPARE = 32  # pixels that a picture is larger than what is cut from it
 
 def network():
     """The untrained detector."""
-    return CentrePoints(points=4, box=False, wide=True)
+    return CentrePoints(points=4, box=False, wide=True, detail=True)
 
 
 class Scenes:
@@ -89,7 +89,7 @@ def main():
     cv2.setNumThreads(1)
     started = time.monotonic()
     scenes = Scenes(rng, args.pictures)
-    net = network()
+    net = network().to(memory_format=torch.channels_last)
     if args.resume and args.resume.endswith(".onnx"):
         unfold(net, args.resume, scenes.far.batch(64)[0])
     elif args.resume:
@@ -102,6 +102,7 @@ def main():
 
     def loss_of_batch():
         inputs, heat, regression, weight = scenes.batch()
+        inputs = inputs.contiguous(memory_format=torch.channels_last)  # a sixth faster on processors
         with half_precision():
             heatmap, points = net(inputs)
         return focal_loss(heatmap, heat) + CORNERS * corner_loss(points, regression, weight)

@@ -1,4 +1,4 @@
-"""What the plate detector learns from: drawn pictures with no, one or two plates, and what a plate is not."""
+"""What the plate detector learns from: drawn pictures with and without plates, and what a plate is not."""
 
 from dataclasses import dataclass
 
@@ -72,11 +72,11 @@ def sample(rng, size, widths):
     for _ in range(int(rng.choice([0, 0, 1, 2]))):  # cars whose plates cannot be seen
         scale = float(np.exp(rng.uniform(*np.log([15, 150])))) / 520
         place_car(picture, rng, rng.uniform(0, 1, 2) * size, scale, random_pose(rng))
-    for _ in range(int(rng.choice([0, 1, 1, 1, 1, 1, 2, 2]))):
+    for _ in range(int(rng.choice([0, 0, 1, 1, 2, 4, 6]))):  # more than on a road: corners are learnt from plates alone
         plate = random_plate(rng, size, widths)
         if any(overlap(box_of(plate.quad), box_of(other.quad)) > 0 for other in plates):
             continue
-        if rng.random() < 0.75 and (not plates or rng.random() < 0.3):
+        if rng.random() < 0.75 and (not plates or rng.random() < 0.15):
             middle, measures = plate.quad.mean(0), kinds.size_mm(plate.kind)
             place_car(picture, rng, middle, plate.scale, plate.pose, measures)
         plates.append(plate)
@@ -95,6 +95,8 @@ def sample(rng, size, widths):
     picture = worsened(rng, picture, by_day=time == DAY)
     if rng.random() < 0.2:
         picture = _enlarged(rng, picture, quads)
+    if rng.random() < 0.2:
+        picture = effects.to_bytes(weather.sharpened(picture, rng))
     if rng.random() < 0.3:
         overlay(rng, picture, quads)
         picture = effects.jpeg(picture, rng.integers(50, 95))

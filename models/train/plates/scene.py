@@ -138,7 +138,7 @@ def _holder(picture, quad, rng):
     along, down = (quad[1] - quad[0] + quad[2] - quad[3]) / 2, (quad[3] - quad[0] + quad[2] - quad[1]) / 2
     rim, foot = rng.uniform(0.005, 0.03), rng.uniform(0.02, 0.28)
     grown = middle + (quad - middle) * (1 + 2 * rim) + np.outer([-0.02, -0.02, foot, foot], down)
-    tone = rng.uniform(5, 60) if rng.random() < 0.8 else rng.uniform(90, 235)
+    tone = rng.uniform(5, 60) if rng.random() < 0.7 else rng.uniform(90, 235)
     cv2.fillConvexPoly(picture, np.int32(np.rint(grown * 16)), (float(tone),) * 3, cv2.LINE_AA, 4)
     letter = foot * float(np.linalg.norm(down)) * 0.6
     if letter > 3 and rng.random() < 0.7:

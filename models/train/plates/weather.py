@@ -1,4 +1,4 @@
-"""Night, rain and glare as a gate's camera sees them: infrared lamps, headlights, drops on the glass.
+"""Night, rain and glare as a gate's camera sees them: infrared lamps, headlights, drops on the glass, drawn-up edges.
 
 Float BGR pictures, as in `effects`; each function returns a new picture or changes its argument in place, as it says.
 """
@@ -81,3 +81,9 @@ def fog(picture, rng):
     """A pale veil, thicker in places."""
     thick = rng.uniform(0.15, 0.55) * (0.5 + smooth_field(rng, picture.shape, (3, 4)))[..., None]
     return picture * (1 - thick) + rng.uniform(120, 220) * thick
+
+
+def sharpened(picture, rng):
+    """As surveillance cameras deliver it: edges drawn up, with halos on both sides."""
+    soft = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), rng.uniform(0.7, 2.0))
+    return picture + rng.uniform(0.4, 2.2) * (picture - soft)
