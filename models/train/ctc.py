@@ -71,15 +71,17 @@ def _put(beams, prefix, in_blank, in_symbol):
     beams[prefix] = (_add(old[0], in_blank), _add(old[1], in_symbol))
 
 
-def hypotheses(log_probs, grammar=None, width=24, depth=8):
-    """Prefix beam search: [(text, log likelihood)] best first; `log_probs` [T,C]; only texts `grammar` allows, if given."""
+def hypotheses(log_probs, grammar=None, width=24, depth=8, least=-16.0):
+    """Prefix beam search: [(text, log likelihood)] best first; `log_probs` [T,C]; only texts `grammar` allows, if given.
+
+    Kept are `width` beginnings; each is continued by the `depth` likeliest classes of a step that are likelier than `least` (log)."""
     beams = {"": (0.0, -math.inf)}  # prefix -> log probability ending in blank, not ending in blank
     alive = {"": grammar.start} if grammar else {}
     for row in log_probs:
         likely = np.argpartition(row, -depth)[-depth:].tolist()
         if BLANK not in likely:
             likely.append(BLANK)
-        likely = [(c, float(row[c])) for c in likely if row[c] > -16]
+        likely = [(c, float(row[c])) for c in likely if row[c] > least]
         following = {}
         for prefix, (in_blank, in_symbol) in beams.items():
             total = _add(in_blank, in_symbol)
@@ -130,9 +132,11 @@ def likelihood(log_probs, text):
 def read(log_probs, grammar=None):
     """(best text, its log likelihood, how much likelier it is than the second best, nats); empty when nothing fits."""
     found = hypotheses(log_probs, grammar)
-    if not found:
-        return "", -math.inf, 0.0
-    return found[0][0], found[0][1], found[0][1] - (found[1][1] if len(found) > 1 else found[0][1] - 30.0)
+    if len(found) < 2:  # far from any plate, or very sure: look wider before saying so
+        found = hypotheses(log_probs, grammar, 48, log_probs.shape[1], -40.0)
+    if len(found) < 2:
+        return (*found[0], 0.0) if found else ("", -math.inf, 0.0)
+    return found[0][0], found[0][1], found[0][1] - found[1][1]
 
 
 def vote(rows, grammar=None):

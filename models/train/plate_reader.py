@@ -18,11 +18,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+import reader_threshold
 from ctc import BLANK, Grammar, greedy, log_softmax, read
 from nets import Reader
 from plate_crops import FACE_SCALE, UNIT, flatten, photographed
 from plates import kinds
-from plates.grammar import ALPHABET
+from plates.grammar import ALPHABET, GOST
 from plates.layout import Style
 from training import fit, half_precision, late_cosine_rate, seed_everything
 
@@ -188,6 +189,23 @@ def train(args):
     )
 
 
+def calibrate(args):
+    """Prints how sure a reading must be, measured on plates drawn just now; of the kinds that GOST's grammar covers."""
+    net = Reader(BLANK + 1)
+    net.load_state_dict(torch.load(args.resume or pathlib.Path(args.work) / "plate_reader.pt"))
+    rng, right, margin = seed_everything(args.seed + 7000), [], []
+    net.eval()
+    while len(right) < args.calibrate:
+        drawn = [draw_crop(rng) for _ in range(256)]
+        drawn = [one for one in drawn if one[2] in GOST][: args.calibrate - len(right)]
+        one, gap = reader_threshold.margins(logits_of(net, [d[0] for d in drawn]), [d[1] for d in drawn])
+        right += one.tolist()
+        margin += gap.tolist()
+    right, margin = np.array(right), np.array(margin)
+    np.savez(pathlib.Path(args.work) / "plate_reader_margins.npz", right=right, margin=margin)
+    print("\n".join(reader_threshold.report(right, margin)))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", required=True, help="scratch folder, outside the repository")
@@ -197,10 +215,14 @@ def main():
     parser.add_argument("--faces", type=int, default=1000, help="drawn before the first step")
     parser.add_argument("--report-s", type=float, default=240)
     parser.add_argument("--resume", help="weights to start from")
+    parser.add_argument("--calibrate", type=int, default=0, metavar="N", help="measure margins on N plates instead of training")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     cv2.setNumThreads(1)
-    train(args)
+    if args.calibrate:
+        calibrate(args)
+    else:
+        train(args)
 
 
 if __name__ == "__main__":
