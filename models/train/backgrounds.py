@@ -70,7 +70,7 @@ def shapes(rng, picture, count):
     for _ in range(count):
         x, y = (int(v) for v in rng.uniform(-0.1, 1.1, 2) * size)
         w, h = (int(v) for v in np.exp(rng.uniform(np.log(6), np.log(size * 0.8), 2)))
-        kind, tone = rng.integers(0, 7), colour(rng)
+        kind, tone = rng.integers(0, 8), colour(rng)
         if kind == 0:
             cv2.rectangle(picture, (x, y), (x + w, y + h), tone, -1)
         elif kind == 1:
@@ -96,6 +96,12 @@ def shapes(rng, picture, count):
                 cv2.line(picture, *ends, tone, max(1, pitch // 3))
         elif kind == 5:  # a pale, empty panel of about a plate's shape
             cv2.rectangle(picture, (x, y), (x + w, y + max(4, int(w / rng.uniform(3, 7)))), colour(rng, 120, 255), -1)
+        elif kind == 6:  # a house's front, tiles, a keyboard of windows
+            across, down = (int(v) for v in rng.integers(5, 30, 2))
+            cv2.rectangle(picture, (x, y), (x + w, y + h), colour(rng), -1)
+            for top in range(y + 3, y + min(h, 250) - 3, down):
+                for left in range(x + 3, x + min(w, 250) - 3, across):
+                    cv2.rectangle(picture, (left, top), (left + across // 2, top + down * 2 // 3), tone, -1)
         else:
             points = rng.normal(0, 1, (int(rng.integers(3, 7)), 2)) * [w / 2, h / 2] + [x, y]
             cv2.fillPoly(picture, [points.astype(np.int32)], tone, cv2.LINE_AA)

@@ -166,7 +166,7 @@ def worsened(rng, picture, by_day=True):
     if draw[2] < 0.35:
         picture = effects.defocus(picture, rng.uniform(0.3, 1.4))
     if draw[3] < 0.15:
-        picture = effects.motion(picture, rng, rng.integers(3, 7))
+        picture = effects.motion(picture, rng, rng.choice([3, 3, 5]))  # an even length would shift the picture
     if draw[4] < 0.3:
         picture = picture * np.float32(rng.uniform(0.85, 1.15, 3))
     picture = effects.noise(picture, rng, rng.uniform(0, 9))

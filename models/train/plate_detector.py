@@ -122,6 +122,7 @@ def main():
         checkpoint=pathlib.Path(args.work) / "plate_detector.pt",
         report=report,
         report_every_s=240,
+        average=0.998,
     )
 
 

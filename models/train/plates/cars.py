@@ -130,6 +130,8 @@ def _front(car, shoulder):
         _grille(car, top, height, reach)
     if rng.random() < 0.7:
         _badge(car, [CAR_WIDTH_MM / 2, shoulder + rng.uniform(60, 200)])
+    if rng.random() < 0.35:
+        _name(car, (rng.uniform(450, 800), shoulder + rng.uniform(60, 260)), rng.uniform(40, 110))
 
 
 def _grille(car, top, height, reach):
@@ -170,20 +172,37 @@ def _rear(car, shoulder):
         car.fill([[420, y], [1340, y], [1340, y + height], [420, y + height]], car.tone(rng.uniform(0.6, 1.2), base))
     if rng.random() < 0.7:
         _badge(car, [CAR_WIDTH_MM / 2, shoulder + rng.uniform(40, 130)])
-    for x in (rng.uniform(200, 480), rng.uniform(1150, 1400)):  # the model's name, which is not a plate
+    for x in (rng.uniform(200, 480), rng.uniform(1150, 1400)):
         if rng.random() < 0.6:
-            text = "".join(rng.choice(MAKERS_LETTERS, int(rng.integers(2, 8))))
-            at = (x, shoulder + rng.uniform(150, 420))
-            car.write(text, at, rng.uniform(28, 60), car.tone(rng.uniform(0.3, 1.2), (200, 200, 200)))
+            _name(car, (x, shoulder + rng.uniform(150, 420)), rng.uniform(28, 70))
 
 
 def _badge(car, middle):
+    """A maker's sign: a ring, a disc with something in it, a bar or a wing, in chrome."""
     rng = car.rng
-    tone = car.tone(rng.uniform(0.6, 1.3), (190, 190, 190))
-    radius = rng.uniform(35, 75)
-    car.disc(middle, radius, tone, -1 if rng.random() < 0.4 else 9)
-    if rng.random() < 0.6:
-        car.line([middle[0] - radius * 0.7, middle[1]], [middle[0] + radius * 0.7, middle[1]], car.tone(0.6, tone), 8)
+    chrome, dark = car.tone(rng.uniform(0.6, 1.3), (190, 190, 190)), car.tone(rng.uniform(0.1, 0.8), (90, 60, 50))
+    x, y = middle
+    radius, style = rng.uniform(35, 90), rng.integers(0, 4)
+    if style == 0:
+        for k in range(rings := int(rng.integers(1, 5))):
+            car.disc([x + (k - (rings - 1) / 2) * radius * 1.4, y], radius, chrome, rng.uniform(7, 16))
+    elif style == 1:  # a bar across a block, a cross, a wing
+        wide, high = radius * rng.uniform(1.5, 2.6), radius * rng.uniform(0.3, 0.5)
+        car.fill([[x - wide, y - high], [x + wide, y - high], [x + wide * 0.9, y + high], [x - wide * 0.9, y + high]], chrome)
+        tall, narrow = radius * rng.uniform(0.4, 0.9), radius * rng.uniform(0.3, 0.8)
+        car.fill([[x - narrow, y - tall], [x + narrow, y - tall], [x + narrow, y + tall], [x - narrow, y + tall]], chrome)
+    else:
+        car.disc(middle, radius, chrome if style == 2 else dark)
+        car.disc(middle, radius * rng.uniform(0.75, 0.9), dark if style == 2 else chrome)
+        points = rng.uniform(-0.7, 0.7, (int(rng.integers(3, 8)), 2)) * radius + middle
+        for start, end in zip(points[:-1], points[1:], strict=True):
+            car.line(start, end, chrome if style == 2 else dark, radius * 0.2)
+
+
+def _name(car, at, height):
+    """A maker's or model's name in chrome or paint: letters, but no plate."""
+    text = "".join(car.rng.choice(MAKERS_LETTERS, int(car.rng.integers(2, 11))))
+    car.write(text, at, height, car.tone(car.rng.uniform(0.2, 1.3), (200, 200, 200)))
 
 
 def _bumper(car):

@@ -139,7 +139,12 @@ def _holder(picture, quad, rng):
     rim, foot = rng.uniform(0.005, 0.03), rng.uniform(0.02, 0.28)
     grown = middle + (quad - middle) * (1 + 2 * rim) + np.outer([-0.02, -0.02, foot, foot], down)
     tone = rng.uniform(5, 60) if rng.random() < 0.7 else rng.uniform(90, 235)
-    cv2.fillConvexPoly(picture, np.int32(np.rint(grown * 16)), (float(tone),) * 3, cv2.LINE_AA, 4)
+    cv2.fillConvexPoly(picture, np.int32(np.rint(grown * 16 - 8)), (float(tone),) * 3, cv2.LINE_AA, 4)
+    if rng.random() < 0.3:  # the foot has a colour of its own, often as pale as the plate
+        tone = rng.uniform(0, 245)
+        ground = np.full(3, tone) * (rng.uniform(0.4, 1, 3) if rng.random() < 0.4 else 1.0)
+        strip = np.float32([quad[3] + 0.03 * down, quad[2] + 0.03 * down, grown[2] - 0.02 * down, grown[3] - 0.02 * down])
+        cv2.fillConvexPoly(picture, np.int32(np.rint(strip * 16 - 8)), tuple(float(v) for v in ground), cv2.LINE_AA, 4)
     letter = foot * float(np.linalg.norm(down)) * 0.6
     if letter > 3 and rng.random() < 0.7:
         text = "".join(rng.choice(MAKERS_LETTERS, int(rng.integers(4, 16))))
