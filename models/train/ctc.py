@@ -49,7 +49,9 @@ class Grammar:
         """The shapes still possible after `char` at place `length`."""
         key = (alive, length, char)
         if key not in self._steps:
-            self._steps[key] = frozenset(i for i in alive if length < len(self.shapes[i]) and char in self.shapes[i][length])
+            self._steps[key] = frozenset(
+                i for i in alive if length < len(self.shapes[i]) and char in self.shapes[i][length]
+            )
         return self._steps[key]
 
     def ends(self, alive, length):

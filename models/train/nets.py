@@ -44,7 +44,9 @@ class Reader(nn.Module):
             conv(c, d, 3, (2, 1)), Residual(d),
             conv(d, e, (4, 3), padding=(0, 1)),
         )  # fmt: skip
-        self.along = nn.Sequential(conv(e, e, (1, 5), padding=(0, 2)), conv(e, e, (1, 5), padding=(0, 2), activate=False))
+        self.along = nn.Sequential(
+            conv(e, e, (1, 5), padding=(0, 2)), conv(e, e, (1, 5), padding=(0, 2), activate=False)
+        )
         self.gate = nn.Sequential(nn.Conv2d(e, e // 4, 1), nn.ReLU(True), nn.Conv2d(e // 4, e, 1), nn.Sigmoid())
         self.classify = nn.Sequential(nn.Dropout(0.1), nn.Conv2d(e, classes, 1))
 

@@ -50,7 +50,9 @@ def flatten(picture, quad, lines=1):
         centred = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         out.append(
-            cv2.warpPerspective(picture, centred @ to_picture @ to_unit, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+            cv2.warpPerspective(
+                picture, centred @ to_picture @ to_unit, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
+            )
         )
     whole = out[0] if lines == 1 else np.hstack(out)
     return whole if fine == 1 else cv2.resize(whole, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
@@ -79,7 +81,11 @@ def detected(rng, quad, upright, lines=1):
     along = (quad[1] - quad[0] + quad[2] - quad[3]) / 2
     down = (quad[3] - quad[0] + quad[2] - quad[1]) / 2
     sloppy = rng.uniform(0.3, 1.6)
-    off = rng.normal(0, 1, (4, 2)) * [0.010, 0.045] + rng.normal(0, 1, 2) * [0.010, 0.04] + SIGNS * rng.normal(0, 1, 2) * [0.010, 0.04]
+    off = (
+        rng.normal(0, 1, (4, 2)) * [0.010, 0.045]
+        + rng.normal(0, 1, 2) * [0.010, 0.04]
+        + SIGNS * rng.normal(0, 1, 2) * [0.010, 0.04]
+    )
     off *= sloppy * np.float32([1, 1 if lines == 1 else 0.5])  # pixels count, and a two-line plate is taller
     return (quad + off[:, :1] * along + off[:, 1:] * down).astype(np.float32)
 
@@ -147,7 +153,13 @@ def surroundings(rng, shape, quad):
     if rng.random() < 0.7:
         holder = middle + (quad - middle) * np.float32([rng.uniform(1.0, 1.06), rng.uniform(1.0, 1.3)])
         holder += down * rng.uniform(-0.04, 0.12)
-        cv2.fillConvexPoly(out, np.int32(holder * 16), float(rng.uniform(0, 0.35) if rng.random() < 0.7 else rng.uniform(0.4, 1)), cv2.LINE_AA, 4)
+        cv2.fillConvexPoly(
+            out,
+            np.int32(holder * 16),
+            float(rng.uniform(0, 0.35) if rng.random() < 0.7 else rng.uniform(0.4, 1)),
+            cv2.LINE_AA,
+            4,
+        )
     if rng.random() < 0.5:  # small strokes stand for small letters
         tone, tall = float(rng.uniform(0, 1)), float(np.hypot(*down))
         side = rng.choice([0.54, 0.58, 0.62, -0.62])
@@ -173,10 +185,18 @@ def seen(rng, picture, width):
         picture = effects.motion(picture, rng, rng.uniform(2, max(2.5, width / 34)))
     if draw[2] < 0.10:
         factor = rng.uniform(1.2, 2.5) if width < 150 else 1 / rng.uniform(1.1, 2.0)
-        picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC if rng.random() < 0.6 else cv2.INTER_LINEAR)
+        picture = cv2.resize(
+            picture,
+            None,
+            fx=factor,
+            fy=factor,
+            interpolation=cv2.INTER_CUBIC if rng.random() < 0.6 else cv2.INTER_LINEAR,
+        )
     if draw[3] < 0.40:
         picture = picture + rng.uniform(0.3, 1.8) * (picture - cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.7, 2.0)))
-    gain = rng.uniform(0.5, 1.1) if draw[4] < 0.68 else rng.uniform(0.16, 0.5) if draw[4] < 0.86 else rng.uniform(1.1, 1.7)
+    gain = (
+        rng.uniform(0.5, 1.1) if draw[4] < 0.68 else rng.uniform(0.16, 0.5) if draw[4] < 0.86 else rng.uniform(1.1, 1.7)
+    )
     picture = picture * gain + rng.uniform(-0.08, 0.30) * rng.random()
     if draw[5] < 0.4:
         picture = np.maximum(picture, 0) ** np.float32(rng.uniform(0.55, 1.8))
@@ -213,4 +233,4 @@ def photographed(rng, face, size, lines):
     finished = seen(rng, out, min(width, narrow))
     if finished.shape != out.shape:
         quad = quad * np.float32(np.array(finished.shape[::-1]) / out.shape[::-1])
-    return flatten(finished, detected(rng, quad, lines == 1 and rng.random() < 0.22, lines), lines)
+    return flatten(finished, detected(rng, quad, lines == 1 and rng.random() < 0.30, lines), lines)

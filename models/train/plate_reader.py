@@ -27,8 +27,8 @@ from plates.grammar import ALPHABET, GOST
 from plates.layout import Style
 from training import fit, half_precision, late_cosine_rate, seed_everything
 
-BATCH = 64
-NEW_FACES = 3  # drawn for every batch; so each face is used about twenty times
+BATCH = 32  # small: on a processor steps are dear, and many of them teach more than large ones
+NEW_FACES = 1  # drawn for every batch; so each face is used about thirty times
 PLENTY = 30000
 
 
@@ -37,7 +37,9 @@ def draw_face(rng, kind=None):
     text, kind = kinds.random_plate(rng, kind)
     face = kinds.draw(kind, text, Style(rng), FACE_SCALE)
     # what a sensor makes of coloured paint depends on the camera: infrared lamps turn blue bands black or white
-    weights = np.float32([0.114, 0.587, 0.299]) if rng.random() < 0.6 else rng.dirichlet([1.5, 1.5, 1.5]).astype(np.float32)
+    weights = (
+        np.float32([0.114, 0.587, 0.299]) if rng.random() < 0.6 else rng.dirichlet([1.5, 1.5, 1.5]).astype(np.float32)
+    )
     return cv2.transform(face, weights[None]), text, kind
 
 
@@ -132,7 +134,7 @@ def by_grammar(net, pictures, texts, grammar):
     return float(np.mean([read(row, grammar)[0] == text for row, text in zip(rows, texts, strict=True)]))
 
 
-def test_sets(real, count=800):
+def test_sets(real, count=500):
     """{name: (pictures, texts)}: drawn plates of a seed of their own and, where given, photographs."""
     rng = np.random.default_rng(1000)
     drawn = [draw_crop(rng) for _ in range(count)]
@@ -171,7 +173,9 @@ def train(args):
         return ctc_loss(logits, texts)
 
     def report(net):
-        lines = ["{}: {:.3f} exact, {:.4f} characters".format(name, *measured(net, *test)) for name, test in tests.items()]
+        lines = [
+            "{}: {:.3f} exact, {:.4f} characters".format(name, *measured(net, *test)) for name, test in tests.items()
+        ]
         if "real" in tests:
             lines.append(f"by grammar {by_grammar(net, *tests['real'], grammar):.3f}")
         return ", ".join(lines)
@@ -189,19 +193,23 @@ def train(args):
     )
 
 
-def calibrate(args):
-    """Prints how sure a reading must be, measured on plates drawn just now; of the kinds that GOST's grammar covers."""
-    net = Reader(BLANK + 1)
-    net.load_state_dict(torch.load(args.resume or pathlib.Path(args.work) / "plate_reader.pt"))
-    rng, right, margin = seed_everything(args.seed + 7000), [], []
-    net.eval()
-    while len(right) < args.calibrate:
-        drawn = [draw_crop(rng) for _ in range(256)]
-        drawn = [one for one in drawn if one[2] in GOST][: args.calibrate - len(right)]
+def drawn_margins(net, count, seed):
+    """(right, margin) as in `reader_threshold.margins`, of `count` plates drawn just now, of the kinds that GOST's grammar covers."""
+    rng, right, margin = np.random.default_rng(seed), [], []
+    while len(right) < count:
+        drawn = [one for one in (draw_crop(rng) for _ in range(256)) if one[2] in GOST][: count - len(right)]
         one, gap = reader_threshold.margins(logits_of(net, [d[0] for d in drawn]), [d[1] for d in drawn])
         right += one.tolist()
         margin += gap.tolist()
-    right, margin = np.array(right), np.array(margin)
+    return np.array(right), np.array(margin)
+
+
+def calibrate(args):
+    """Prints how sure a reading must be."""
+    seed_everything(args.seed)
+    net = Reader(BLANK + 1)
+    net.load_state_dict(torch.load(args.resume or pathlib.Path(args.work) / "plate_reader.pt"))
+    right, margin = drawn_margins(net.eval(), args.calibrate, args.seed + 7000)
     np.savez(pathlib.Path(args.work) / "plate_reader_margins.npz", right=right, margin=margin)
     print("\n".join(reader_threshold.report(right, margin)))
 
@@ -211,11 +219,13 @@ def main():
     parser.add_argument("--work", required=True, help="scratch folder, outside the repository")
     parser.add_argument("--real", help="labelled photographs to measure on")
     parser.add_argument("--minutes", type=float, default=35)
-    parser.add_argument("--rate", type=float, default=3e-3)
+    parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--faces", type=int, default=1000, help="drawn before the first step")
-    parser.add_argument("--report-s", type=float, default=240)
+    parser.add_argument("--report-s", type=float, default=300)
     parser.add_argument("--resume", help="weights to start from")
-    parser.add_argument("--calibrate", type=int, default=0, metavar="N", help="measure margins on N plates instead of training")
+    parser.add_argument(
+        "--calibrate", type=int, default=0, metavar="N", help="measure margins on N plates instead of training"
+    )
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     cv2.setNumThreads(1)

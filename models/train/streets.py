@@ -109,7 +109,9 @@ def end_to_end(pack, wanted, show):
                 counts["found"] += any(overlap(box, one[2]) > 0.5 for one in results)
             if text:
                 counts["plates"] += 1
-                got = min((one[3] for one in results), key=lambda got: edit_distance(got[-1], text), default=("",) * len(WAYS))
+                got = min(
+                    (one[3] for one in results), key=lambda got: edit_distance(got[-1], text), default=("",) * len(WAYS)
+                )
                 counts["read"] += [any(one[3][way] == text for one in results) for way in range(len(WAYS))]
                 if show and got[-1] != text:
                     print(f"  {path.name}: {text} read as {' '.join(one or '-' for one in got)}")

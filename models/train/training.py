@@ -44,7 +44,17 @@ class Average:
 
 
 def fit(
-    net, loss_of_batch, *, minutes, peak_rate, checkpoint, report=None, report_every_s=120, weight_decay=1e-3, rate=cosine_rate, average=None
+    net,
+    loss_of_batch,
+    *,
+    minutes,
+    peak_rate,
+    checkpoint,
+    report=None,
+    report_every_s=120,
+    weight_decay=1e-3,
+    rate=cosine_rate,
+    average=None,
 ):
     """Trains `net` for `minutes`; `loss_of_batch()` draws a batch and returns its loss, `report(net)` a line to print.
 

@@ -45,7 +45,9 @@ def contact_sheet(seed):
         for _ in range(4 if kinds.lines(kind) == 1 and kind != "us" else 7):
             text, _ = kinds.random_plate(rng, kind)
             face = kinds.draw(kind, text, layout.Style(rng), 0.8)
-            faces.append(cv2.resize(face, (max(1, int(face.shape[1] * 90 / face.shape[0])), 90), interpolation=cv2.INTER_AREA))
+            faces.append(
+                cv2.resize(face, (max(1, int(face.shape[1] * 90 / face.shape[0])), 90), interpolation=cv2.INTER_AREA)
+            )
         row = np.hstack(faces)[:, :1664]
         rows.append(np.pad(row, ((0, 4), (0, 1664 - row.shape[1]), (0, 0))))
     scenes = [

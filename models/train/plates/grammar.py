@@ -52,9 +52,12 @@ def split_region(kind, text):
     """(text before the region code, region code) of a GOST kind; raises ValueError when the text does not fit it."""
     shape = GOST[kind]
     series, region = text[: len(shape)], text[len(shape) :]
-    fits = len(series) == len(shape) and all(c in (LETTERS if s == "L" else DIGITS) for c, s in zip(series, shape, strict=True))
+    fits = len(series) == len(shape) and all(
+        c in (LETTERS if s == "L" else DIGITS) for c, s in zip(series, shape, strict=True)
+    )
     if not fits or not re.fullmatch("[0-9]{2,3}", region):
-        raise ValueError(f"{text!r} does not fit {kind}: expected {shape} and a region code, letters from {LETTERS}")
+        example = shape.replace("L", "A").replace("D", "1") + "77"
+        raise ValueError(f"{text!r} is no {kind} plate: expected e.g. {example}, letters from {LETTERS}")
     return series, region
 
 

@@ -4,6 +4,8 @@ Positions are the middles of the characters, in millimetres from the left edge, 
 up when the region code has three digits. `kinds` has the other types.
 """
 
+import dataclasses
+
 import cv2
 import numpy as np
 
@@ -16,7 +18,7 @@ BASE_MM, REGION_BASE_MM = 95, 71
 MIDDLES = {2: (62, 127, 181, 235, 303, 355), 3: (54, 109, 165, 220, 274, 327)}
 REGION_MIDDLES = {2: (424, 467), 3: (388, 429, 471)}
 SEPARATOR_MM = {2: 394, 3: 364}
-WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+WHITE, BLACK, YELLOW, BLUE = (255, 255, 255), (0, 0, 0), (30, 190, 250), (150, 70, 20)
 FLAG = ((250, 250, 250), (190, 60, 20), (30, 30, 200))
 
 
@@ -37,10 +39,11 @@ class Style:
         self.line = draw(1.2, 3.5)
         self.flag = not free or rng.random() < 0.75
         self.country = not free or rng.random() < 0.93
-        self.bolts = not free or rng.random() < 0.8
+        self.bolts = not free or rng.random() < 0.88
         self.strange_bolts = int(rng.integers(1, 4)) if free and rng.random() < 0.15 else 0
-        self.bolt_mm = draw(2.5, 6)
-        self.bolt_grey = draw(20, 150) if not free or rng.random() < 0.7 else draw(150, 245)
+        self.bolt_mm = draw(2.5, 5.5) if not free or rng.random() < 0.75 else draw(5.5, 9)
+        self.bolt_grey = draw(10, 130) if not free or rng.random() < 0.75 else draw(130, 245)
+        self.caps = free and rng.random() < 0.3  # a cap or washer around the head
         self.relief = 0.0 if not free or rng.random() < 0.5 else draw(0.05, 0.3)
         self.relief_mm = np.array([draw(-1.6, 1.6), draw(-1.6, 1.6)])
         self.wear = draw(0.2, 0.8) if free and rng.random() < 0.12 else 0.0
@@ -62,6 +65,18 @@ class Style:
         return (low + high) / 2 if self.rng is None else float(self.rng.uniform(low, high))
 
 
+@dataclasses.dataclass(frozen=True)
+class Lettering:
+    """How a row of characters is set: `size` (height), `pen` (stroke), `gap` between characters and `wide` (a blank) in millimetres."""
+
+    size: float
+    pen: float
+    gap: float
+    stretch: float = 1.0
+    hand: str = "gost"
+    wide: float = 16.0
+
+
 class Face:
     """A plate being drawn: ink on a sheet of `size` (width, height) millimetres at `scale` pixels per millimetre."""
 
@@ -69,6 +84,7 @@ class Face:
         self.width, self.height, self.style, self.scale = *size, style, scale
         self.ink = np.zeros((int(size[1] * scale), int(size[0] * scale)), np.uint8)
         self.painted = []  # coloured parts, laid over the ink at the end
+        self.on_top = None  # a mask like `ink`, white over all
 
     def put(self, char, middle, base, size, pen, stretch=1.0, hand="gost"):
         """One character: the middle of its width, the line it stands on, its height and stroke, all in millimetres."""
@@ -77,32 +93,37 @@ class Face:
         top = base - size + style.nudge(0.4)
         strokes.draw(self.ink, char, left, top, size, pen, self.scale, stretch, style.wobble, hand)
 
-    def row(self, text, span, base, size, pen, gap, stretch=1.0, hand="gost", wide=16.0):
-        """Characters side by side, centred between `span` (left, right), `gap` mm apart, narrowed when they do not fit.
+    def row(self, text, span, base, lettering):
+        """Characters side by side, centred between `span` (left, right) on the line `base`, narrowed when they do not fit.
 
-        A blank is `wide` mm; a hyphen is a dash, a colon two round stickers one above the other."""
-        def width(char, by):
-            known = {" ": wide, "-": wide, ":": wide * 1.4}
-            return known[char] if char in known else strokes.width_mm(char, size, by, hand)
-
-        def total(by):
-            return sum(width(c, by) for c in text) + gap * (len(text) - 1)
-
-        room, full = span[1] - span[0], total(stretch)
+        A hyphen is a dash, a colon two round stickers one above the other."""
+        set_as, room = lettering, span[1] - span[0]
+        full = self._length(text, set_as)
         if full > room:
-            squeeze = room / full
-            stretch, gap, wide = stretch * squeeze, gap * squeeze, wide * squeeze
-        left = sum(span) / 2 - total(stretch) / 2 + self.style.nudge(2.0)
+            by = room / full
+            narrow = {"stretch": set_as.stretch * by, "gap": set_as.gap * by, "wide": set_as.wide * by}
+            set_as = dataclasses.replace(set_as, **narrow)
+        left = sum(span) / 2 - self._length(text, set_as) / 2 + self.style.nudge(2.0)
         for char in text:
-            middle, taken = left + width(char, stretch) / 2, width(char, stretch)
-            left += taken + gap
+            taken = self._width(char, set_as)
+            middle, centre = left + taken / 2, base - set_as.size / 2
+            left += taken + set_as.gap
             if char == "-":
-                half, pitch = taken * 0.32, base - size / 2
-                self.bar(middle - half, pitch - pen / 2, middle + half, pitch + pen / 2)
+                half = taken * 0.32
+                self.bar(middle - half, centre - set_as.pen / 2, middle + half, centre + set_as.pen / 2)
             elif char == ":":
-                self.stickers(middle, base - size / 2, taken * 0.42)
+                self.stickers(middle, centre, taken * 0.42)
             elif char != " ":
-                self.put(char, middle, base, size, pen, stretch, hand)
+                self.put(char, middle, base, set_as.size, set_as.pen, set_as.stretch, set_as.hand)
+
+    @staticmethod
+    def _width(char, lettering):
+        known = {" ": lettering.wide, "-": lettering.wide, ":": lettering.wide * 1.4}
+        drawn = lambda: strokes.width_mm(char, lettering.size, lettering.stretch, lettering.hand)
+        return known[char] if char in known else drawn()
+
+    def _length(self, text, lettering):
+        return sum(self._width(char, lettering) for char in text) + lettering.gap * (len(text) - 1)
 
     def bar(self, left, top, right, bottom):
         """A filled rectangle of ink, millimetres."""
@@ -141,8 +162,10 @@ class Face:
         style = self.style
         if style.bolts:
             for x, y in places:
-                at = (x + style.nudge(2), y + style.nudge(3), style.bolt_mm)
-                self.painted.append(("disc", at, (style.bolt_grey,) * 3))
+                x, y, radius = x + style.nudge(2.5), y + style.nudge(4), style.bolt_mm
+                if style.caps:
+                    self.painted.append(("disc", (x, y, radius * 1.5), (255.0 - style.bolt_grey,) * 3))
+                self.painted.append(("disc", (x, y, radius), (style.bolt_grey,) * 3))
         for _ in range(style.strange_bolts):
             at = (style.rng.uniform(0, self.width), style.rng.uniform(0.04, 0.96) * self.height, style.bolt_mm * 0.8)
             self.painted.append(("disc", at, (style.bolt_grey,) * 3))
@@ -158,7 +181,9 @@ class Face:
         picture = ground + (ink - ground) * cover[..., None]
         if style.relief:
             x, y = style.relief_mm * self.scale
-            moved = [cv2.warpAffine(cover, np.float32([[1, 0, s * x], [0, 1, s * y]]), cover.shape[::-1]) for s in (1, -1)]
+            moved = [
+                cv2.warpAffine(cover, np.float32([[1, 0, s * x], [0, 1, s * y]]), cover.shape[::-1]) for s in (1, -1)
+            ]
             picture = picture * (1 + style.relief * (moved[0] - moved[1])[..., None] * 0.8)
             picture += (style.relief * 60) * np.clip(moved[1] - moved[0], 0, 1)[..., None]
         picture = np.clip(picture, 0, 255).astype(np.uint8)
@@ -168,6 +193,8 @@ class Face:
                 cv2.rectangle(picture, at[:2], at[2:], colour, -1)
             else:
                 cv2.circle(picture, at[:2], max(1, at[2]), colour, -1, cv2.LINE_AA)
+        if self.on_top is not None:
+            picture = np.maximum(picture, self.on_top[..., None])
         return picture
 
 
@@ -189,7 +216,9 @@ def right_field(face, region, ink_pen):
     """The region code with its separator, country and flag, as on every one-line plate of 520 x 112 mm."""
     style, count = face.style, len(region)
     for char, middle in zip(region, REGION_MIDDLES[count], strict=True):
-        face.put(char, middle + style.region_shift, REGION_BASE_MM + style.shift[1], REGION_MM, ink_pen, style.digit_stretch)
+        face.put(
+            char, middle + style.region_shift, REGION_BASE_MM + style.shift[1], REGION_MM, ink_pen, style.digit_stretch
+        )
     separator = SEPARATOR_MM[count] + style.region_shift * 0.5
     face.bar(separator, 5, separator + style.line, HEIGHT_MM - 5)
     country_and_flag(face, (398 if count == 2 else 392) + style.region_shift + style.nudge(1.5), 98 + style.nudge(1))
@@ -202,7 +231,9 @@ def left_field(face, series, count):
     for char, middle in zip(series, places, strict=True):
         digit = char.isdigit()
         size, pen = (DIGIT_MM, style.digit_pen) if digit else (LETTER_MM, style.letter_pen)
-        face.put(char, middle, BASE_MM + style.shift[1], size, pen, style.digit_stretch if digit else style.letter_stretch)
+        face.put(
+            char, middle, BASE_MM + style.shift[1], size, pen, style.digit_stretch if digit else style.letter_stretch
+        )
 
 
 def draw_plate(text, style=None, scale=2.0):
@@ -213,5 +244,5 @@ def draw_plate(text, style=None, scale=2.0):
     left_field(face, first + digits + letters, len(region))
     right_field(face, region, style.region_pen)
     face.border()
-    face.bolts(((14, 56), (WIDTH_MM - 13, 56)))
+    face.bolts(((14, 56), (WIDTH_MM - 14, 56)))
     return face.finish()

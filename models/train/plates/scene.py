@@ -162,7 +162,16 @@ def _holder(picture, quad, rng):
 
 
 def render(
-    text, kind="day", seed=0, width=300, centre=(640, 470), yaw=8.0, pitch=4.0, roll=0.0, size=(1280, 720), plate="type1"
+    text,
+    kind="day",
+    seed=0,
+    width=300,
+    centre=(640, 470),
+    yaw=8.0,
+    pitch=4.0,
+    roll=0.0,
+    size=(1280, 720),
+    plate="type1",
 ):
     """A whole scene with a car carrying `text` (None: a car without a plate); returns (8-bit BGR, plate corners).
 
