@@ -15,6 +15,7 @@ import numpy as np
 import plate_scenes
 from centre_points import box_of, decode, overlap, seen, to_input
 from faces_data import session
+from quantize import by_session
 
 SIDE = 384  # pixels of a scene
 WIDTHS = (28, 45, 70, 110, 180, 350)
@@ -53,8 +54,7 @@ def main():
     parser.add_argument("--threshold", type=float, default=0.45)
     args = parser.parse_args()
     cv2.setNumThreads(1)
-    net = session(args.model)
-    measured = corner_errors(lambda tensor: net.run(None, {"bgr": tensor.numpy()}), args.scenes, args.threshold)
+    measured = corner_errors(by_session(session(args.model)), args.scenes, args.threshold)
     print("pixels wide | plates | found | corner error, median | 90th percentile")
     for low, high in [*zip(WIDTHS[:-1], WIDTHS[1:], strict=True), (0, 1000)]:
         errors = [error for width, error in measured if low <= width < high]

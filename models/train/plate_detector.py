@@ -75,6 +75,12 @@ class Photographs:
         return result
 
 
+def lines(measured):
+    """What `Photographs.measure` found, one line per threshold."""
+    text = "at {}: recall {:.3f}, {:.2f} false alarms per picture, overlap {:.3f}"
+    return [text.format(threshold, *figures) for threshold, figures in measured.items()]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", required=True, help="scratch folder, outside the repository")
@@ -110,9 +116,7 @@ def main():
     def report(net):
         if real is None:
             return ""
-        measured = real.measure(by_torch(net), (0.3, 0.5))
-        line = "at {}: recall {:.3f}, {:.2f} false alarms, overlap {:.3f}"
-        return "; ".join(line.format(t, *figures) for t, figures in measured.items())
+        return "; ".join(lines(real.measure(by_torch(net), (0.3, 0.5))))
 
     fit(
         net,

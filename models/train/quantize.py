@@ -20,9 +20,10 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 import plate_scenes
 from centre_points import to_input
 from faces_data import session
-from plate_detector import Photographs
+from plate_detector import Photographs, lines
 
 HEADS = ("heatmap", "points")
+SCENES = 128  # to calibrate on
 
 
 class DrawnScenes(CalibrationDataReader):
@@ -59,6 +60,11 @@ def quantise(source, target, count, method=CalibrationMethod.Entropy):
     prepared.unlink()
 
 
+def by_session(net):
+    """A `run` for `centre_points.detect` from an ONNX Runtime session."""
+    return lambda tensor: net.run(None, {"bgr": tensor.numpy()})
+
+
 def medians(sessions, shape=(1, 3, 384, 640), rounds=200):
     """Median milliseconds of one run of each session, taking turns so that other work disturbs all alike."""
     picture = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
@@ -77,7 +83,7 @@ def main():
     parser.add_argument("--out", required=True)
     parser.add_argument("--real", required=True)
     parser.add_argument("--threshold", type=float, default=0.45)
-    parser.add_argument("--scenes", type=int, default=128)
+    parser.add_argument("--scenes", type=int, default=SCENES)
     args = parser.parse_args()
     cv2.setNumThreads(1)
     quantise(args.model, args.out, args.scenes)
@@ -86,13 +92,8 @@ def main():
     times = dict(zip(sessions, medians(list(sessions.values())), strict=True))
     real = Photographs(args.real)
     for name, one in sessions.items():
-        run = lambda tensor, one=one: one.run(None, {"bgr": tensor.numpy()})
-        recall, alarms, fit = real.measure(run, (args.threshold,))[args.threshold]
-        size = pathlib.Path(files[name]).stat().st_size / 1e6
-        print(
-            f"{name}: recall {recall:.3f}, {alarms:.2f} false alarms per picture, overlap {fit:.3f}, "
-            f"{times[name]:.2f} ms, {size:.2f} MB"
-        )
+        (line,) = lines(real.measure(by_session(one), (args.threshold,)))
+        print(f"{name}: {line}, {times[name]:.2f} ms, {pathlib.Path(files[name]).stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":
