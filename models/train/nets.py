@@ -4,6 +4,7 @@
 `Embedder` (aligned face -> unit vector). Shapes are batch, channels, height, width throughout.
 """
 
+import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
@@ -59,11 +60,32 @@ class Reader(nn.Module):
         return self.classify(x).squeeze(2).permute(0, 2, 1)
 
 
+class Agreement(nn.Module):
+    """Points [n,2p,h,w] averaged over 3x3 cells, each weighted by the square of its heat's probability.
+
+    Points are given from each cell's own middle; `pitch` is how far apart two cells' middles are, in the points' unit.
+    """
+
+    def __init__(self, points, pitch=0.25):
+        super().__init__()
+        right = pitch * torch.tensor([[-1.0, 0.0, 1.0]] * 3)[None, None]
+        self.count = 2 * points
+        self.register_buffer("shift", torch.cat([right, right.transpose(2, 3)] * points), persistent=False)
+        self.register_buffer("around", torch.ones(2 * points, 1, 3, 3), persistent=False)
+
+    def forward(self, heatmap, points):
+        weight = torch.sigmoid(heatmap.detach()).square() + 1e-6
+        total = F.conv2d(weight * points, self.around, padding=1, groups=self.count)
+        total = total + F.conv2d(weight, self.shift, padding=1)
+        return total / F.conv2d(weight, self.around[:1], padding=1)
+
+
 class CentrePoints(nn.Module):
     """BGR [n,3,h,w] in -1..1, sides multiples of 32 -> heat map [n,1,h/8,w/8], points [n,2p,..], box [n,4,..].
 
     A cell sees about 330 pixels across; with `wide`, one more, dilated block makes that about 590, enough to see both
-    ends of an object that fills half the picture. With `detail` the points have a convolution of their own.
+    ends of an object that fills half the picture. With `detail` the points have a convolution of their own, and what the
+    cells around a peak say of them is averaged, each by how sure it is (`Agreement`).
     """
 
     def __init__(self, points, box, widths=(16, 24, 48, 64, 96), neck=48, wide=False, detail=False):
@@ -78,6 +100,7 @@ class CentrePoints(nn.Module):
         self.heatmap, self.points = nn.Conv2d(neck, 1, 1), nn.Conv2d(neck, 2 * points, 1)
         self.box = nn.Conv2d(neck, 4, 1) if box else None
         self.detail = conv(neck, neck) if detail else None
+        self.agreement = Agreement(points) if detail else None
         nn.init.constant_(self.heatmap.bias, -3.5)
 
     def forward(self, x):
@@ -86,8 +109,14 @@ class CentrePoints(nn.Module):
         deep = self.side_32(self.thirty_second(sixteenth))
         deep = self.merge_16(F.interpolate(deep, scale_factor=2.0, mode="nearest") + self.side_16(sixteenth))
         deep = self.merge_8(F.interpolate(deep, scale_factor=2.0, mode="nearest") + self.side_8(eighth))
-        fine = deep if self.detail is None else deep + self.detail(deep)
-        out = (self.heatmap(deep), self.points(fine))
+        heatmap = self.heatmap(deep)
+        if self.detail is None:
+            points = self.points(deep)
+        else:
+            fine = deep + self.detail(deep)
+            with torch.autocast(fine.device.type, enabled=False):  # bfloat16 would round a corner to a quarter of a pixel
+                points = self.agreement(heatmap.float(), self.points(fine.float()))
+        out = (heatmap, points)
         return (*out, self.box(deep)) if self.box is not None else out
 
 

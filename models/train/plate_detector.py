@@ -21,7 +21,7 @@ from training import fit, half_precision, seed_everything
 from warm_start import unfold
 
 MAX_SIDE = 640
-CORNERS = 12.0  # what a corner that is off by the plate's height costs, against a plate missed
+CORNERS = 16.0  # what a corner that is off by the plate's height costs, against a plate missed
 NEAR, CUT = 2, 0.9  # see `centre_points.target`
 SPARE = 32  # pixels that a picture is larger than what is cut from it
 

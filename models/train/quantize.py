@@ -22,7 +22,7 @@ from centre_points import to_input
 from faces_data import session
 from plate_detector import Photographs, lines
 
-HEADS = ("heatmap", "points")
+FEW = 8  # channels of the widest head
 SCENES = 128  # to calibrate on
 
 
@@ -40,12 +40,22 @@ class DrawnScenes(CalibrationDataReader):
         return None if following is None else {"bgr": following}
 
 
+def heads(graph):
+    """Names of the nodes that stay in float: the two convolutions with few outputs, and all that comes after them."""
+    widths = {tensor.name: tensor.dims[0] for tensor in graph.initializer}
+    kept, values = [], set()
+    for node in graph.node:  # in order of execution
+        few = node.op_type == "Conv" and widths.get(node.input[1], FEW + 1) <= FEW
+        if few or values & set(node.input):
+            kept.append(node.name)
+            values |= set(node.output)
+    return kept
+
+
 def quantise(source, target, count, method=CalibrationMethod.Entropy):
     """Writes the int8 twin of the detector at `source` to `target`, calibrated on `count` drawn scenes."""
     prepared = pathlib.Path(target).with_suffix(".prepared.onnx")
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-    graph = onnx.load(str(prepared)).graph
-    heads = [node.name for node in graph.node if set(node.output) & set(HEADS)]
     quantize_static(
         str(prepared),
         str(target),
@@ -54,7 +64,7 @@ def quantise(source, target, count, method=CalibrationMethod.Entropy):
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        nodes_to_exclude=heads,
+        nodes_to_exclude=heads(onnx.load(str(prepared)).graph),
         calibrate_method=method,
     )
     prepared.unlink()
