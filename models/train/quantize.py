@@ -42,7 +42,7 @@ class DrawnScenes(CalibrationDataReader):
 
 def heads(graph):
     """Names of the nodes that stay in float: the two convolutions with few outputs, and all that comes after them."""
-    widths = {tensor.name: tensor.dims[0] for tensor in graph.initializer}
+    widths = {tensor.name: tensor.dims[0] for tensor in graph.initializer if tensor.dims}
     kept, values = [], set()
     for node in graph.node:  # in order of execution
         few = node.op_type == "Conv" and widths.get(node.input[1], FEW + 1) <= FEW
