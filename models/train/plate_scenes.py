@@ -29,13 +29,13 @@ class Mounted:
 def random_pose(rng):
     """From the front, from the side as at most gates, or from far above; through long and short lenses."""
     view = rng.random()
-    if view < 0.5:
+    if view < 0.4:
         yaw = rng.normal(0, 14)
-    elif view < 0.8:
+    elif view < 0.7:
         yaw = rng.uniform(-55, 55)
     else:
-        yaw = rng.choice([-1, 1]) * rng.uniform(40, 66)
-    pitch = rng.normal(8, 10) if rng.random() < 0.75 else rng.uniform(-15, 45)
+        yaw = rng.choice([-1, 1]) * rng.uniform(35, 66)
+    pitch = rng.normal(10, 10) if rng.random() < 0.75 else rng.uniform(-15, 45)
     roll = rng.normal(0, 4) if rng.random() < 0.8 else rng.normal(0, 14)
     lean = rng.normal(0, 0.06) if rng.random() < 0.5 else 0.0
     return Pose(yaw, pitch, roll, float(np.exp(rng.uniform(np.log(1500), np.log(12000)))), lean)

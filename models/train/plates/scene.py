@@ -136,7 +136,8 @@ def _holder(picture, quad, rng):
     """A frame around the plate, black or chrome, wider at the foot, where a dealer's name often stands."""
     middle = quad.mean(0)
     along, down = (quad[1] - quad[0] + quad[2] - quad[3]) / 2, (quad[3] - quad[0] + quad[2] - quad[1]) / 2
-    rim, foot = rng.uniform(0.005, 0.03), rng.uniform(0.02, 0.28)
+    rim = rng.uniform(0.005, 0.03) if rng.random() < 0.75 else rng.uniform(0.03, 0.08)
+    foot = rng.uniform(0.02, 0.28)
     grown = middle + (quad - middle) * (1 + 2 * rim) + np.outer([-0.02, -0.02, foot, foot], down)
     tone = rng.uniform(5, 60) if rng.random() < 0.7 else rng.uniform(90, 235)
     cv2.fillConvexPoly(picture, np.int32(np.rint(grown * 16 - 8)), (float(tone),) * 3, cv2.LINE_AA, 4)
