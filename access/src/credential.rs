@@ -115,6 +115,17 @@ pub struct FaceEvidence {
     pub in_zone: bool,
     /// Presentation attack detection's verdict (ISO/IEC 30107).
     pub liveness: Liveness,
+    /// What the models are fit for that found and compared it.
+    pub fitness: Fitness,
+}
+
+/// What a model is fit for, by the evaluation that its pack states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fitness {
+    /// To show how things work: it confuses people too often to guard a door.
+    Demo,
+    /// Access control.
+    Production,
 }
 
 /// How close a face is to a biometric reference.
@@ -139,6 +150,17 @@ pub enum Liveness {
     Live,
     /// Judged to be an attack: paper, screen, mask.
     Spoof,
+}
+
+impl Liveness {
+    /// The stable name for events.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Live => "live",
+            Self::Spoof => "spoof",
+        }
+    }
 }
 
 /// An open on demand.

@@ -13,11 +13,13 @@
 //! access denied, with a reason).
 
 use crate::command;
-use crate::credential::{Evidence, FaceEvidence, Liveness, Method, PlateEvidence, RemoteOpen, VehiclePresence};
+use crate::credential::{
+    Evidence, FaceEvidence, Fitness, Liveness, Method, PlateEvidence, RemoteOpen, VehiclePresence,
+};
 use crate::id::{AccessPointId, CardId, CommandId, PlateId, SubjectId, TemplateId};
 use crate::reason::Reason;
 use crate::request::{AccessRequest, Direction};
-use crate::rules::{Blockable, Grant, Mode, RuleSet, UnknownLiveness};
+use crate::rules::{Blockable, Grant, Mode, PadPolicy, RuleSet};
 use crate::time::{Now, Timestamp};
 
 /// Admitted or not.
@@ -116,7 +118,7 @@ impl Judge<'_> {
         object(!point.methods.contains(&self.request.evidence.method()), Reason::MethodNotAccepted)?;
         match &self.request.evidence {
             Evidence::Plate(seen) => self.plate(seen),
-            Evidence::Face(seen) => self.face(seen),
+            Evidence::Face(seen) => self.face(seen, point.pad),
             Evidence::Card(card) => self.card(card),
             Evidence::ExitButton => Ok(Reason::ExitButton),
             Evidence::RemoteOpen(_) => self.subject_is_free(subject).map(|()| Reason::RemoteOpen),
@@ -187,17 +189,17 @@ impl Judge<'_> {
         Ok(Reason::PlateAdmitted)
     }
 
-    fn face(&self, seen: &FaceEvidence) -> Verdict {
+    fn face(&self, seen: &FaceEvidence, pad: PadPolicy) -> Verdict {
         let limits = &self.rules.limits;
         object(!seen.in_zone, Reason::FaceOutsideZone)?;
-        object(seen.liveness == Liveness::Spoof, Reason::FaceSpoof)?;
+        object(seen.fitness == Fitness::Demo && !limits.demo_face_models, Reason::FaceModelDemo)?;
+        object(pad == PadPolicy::Require && seen.liveness == Liveness::Spoof, Reason::FaceSpoof)?;
         let best = seen.best.as_ref().ok_or(Reason::FaceUnknown)?;
         require(best.score >= best.threshold, Reason::FaceBelowThreshold)?;
         let clear = best.runner_up.is_none_or(|other| best.score - other >= limits.face_min_margin);
         require(clear, Reason::FaceAmbiguous)?;
         object(seen.frames < limits.face_min_frames.max(1), Reason::FaceTooFewFrames)?;
-        let unjudged = seen.liveness == Liveness::Unknown && limits.unknown_liveness == UnknownLiveness::Refuse;
-        object(unjudged, Reason::FaceLivenessUnknown)?;
+        object(pad == PadPolicy::Require && seen.liveness != Liveness::Live, Reason::FaceLivenessUnknown)?;
         let known = self.rules.faces.get(&best.template).ok_or(Reason::FaceErased)?;
         self.subject_is_free(Some(&known.subject))?;
         self.fresh(Some(limits.face_max_staleness_s), Reason::FaceStale)?;

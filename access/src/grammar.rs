@@ -18,6 +18,8 @@ pub const MAX_CHARACTERS: usize = 12;
 
 /// The twelve letters of GOST R 50577 in their Latin form.
 pub const LETTERS: &str = "ABEKMHOPCTYX";
+const DIGITS: &str = "0123456789";
+const LATIN: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 /// One family of plates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,6 +79,15 @@ impl Grammar {
         }
     }
 
+    /// The shapes of this grammar's texts: for each position the characters that may stand there. For recognisers, which
+    /// weigh a text's shape but know no grammar; a region of zeros is left to [`Grammar::matches`].
+    pub fn shapes(self) -> Vec<Vec<&'static str>> {
+        if self == Self::GenericLatin {
+            return (4..=MAX_CHARACTERS).map(|length| vec![LATIN; length]).collect();
+        }
+        self.patterns().iter().map(|pattern| shape(pattern)).collect()
+    }
+
     /// Whether `letter`, a Latin capital, can occur in this grammar.
     pub fn uses(self, letter: char) -> bool {
         self == Self::GenericLatin && letter.is_ascii_uppercase() || LETTERS.contains(letter)
@@ -124,6 +135,17 @@ impl Default for Grammars {
     fn default() -> Self {
         Self::new(Grammar::ALL.into_iter().filter(|g| *g != Grammar::GenericLatin))
     }
+}
+
+/// The characters that may stand at each position of `pattern`. A region of three digits does not begin with 0.
+fn shape(pattern: &str) -> Vec<&'static str> {
+    let region = pattern.find('R');
+    let characters = pattern.bytes().enumerate().map(|(position, class)| match class {
+        b'L' => LETTERS,
+        b'R' if region == Some(position) && pattern.len() - position == 3 => &DIGITS[1..],
+        _ => DIGITS,
+    });
+    characters.collect()
 }
 
 /// Whether `text` has the shape of `pattern`, with a region that can exist.
@@ -174,6 +196,30 @@ mod tests {
         assert!(!Grammar::GostCar.matches("A123BC00"));
         assert!(!Grammar::GostCar.matches("A123BC077"));
         assert!(Grammar::GostCar.matches("A123BC01"));
+    }
+
+    #[test]
+    fn shapes_allow_what_the_grammar_matches() {
+        let allowed = |grammar: Grammar, text: &str| {
+            let fits = |shape: &Vec<&str>| {
+                shape.len() == text.len() && shape.iter().zip(text.chars()).all(|(set, c)| set.contains(c))
+            };
+            grammar.shapes().iter().any(fits)
+        };
+        for (grammar, text) in [
+            (Grammar::GostCar, "A123BC77"),
+            (Grammar::GostCar, "A123BC777"),
+            (Grammar::GostCar, "A123BC077"),
+            (Grammar::GostCar, "4123BC77"),
+            (Grammar::GostTaxi, "AB12377"),
+            (Grammar::GostTrailer, "AB123477"),
+            (Grammar::GostMotorcycle, "1234AB77"),
+            (Grammar::GostPolice, "A123477"),
+            (Grammar::GenericLatin, "WOB1234D"),
+            (Grammar::GenericLatin, "WOB"),
+        ] {
+            assert_eq!(allowed(grammar, text), grammar.matches(text), "{grammar:?} {text}");
+        }
     }
 
     #[test]

@@ -67,6 +67,7 @@ reasons! {
         FaceOutsideZone = "face-outside-zone", "The face is outside the area in front of the door.";
         FaceSpoof = "face-spoof", "The face looks like a picture or a screen, not a person.";
         FaceLivenessUnknown = "face-liveness-unknown", "It could not be made sure that the face is a living person's.";
+        FaceModelDemo = "face-model-demo", "The face models here are a demonstration, and this site does not let them open.";
         FaceStale = "face-stale", "No recent word that biometric data are still valid, so faces do not open.";
         FaceErased = "face-erased", "The biometric data behind this match have been erased.";
 

@@ -72,13 +72,39 @@ pub struct AccessPoint {
     pub faulted: bool,
     /// The kinds of evidence that open it.
     pub methods: BTreeSet<Method>,
+    /// What presentation attack detection has to say here.
+    pub pad: PadPolicy,
 }
 
-/// In normal mode, in order, open to every method.
+/// In normal mode, in order, open to every method, to living faces only.
 impl Default for AccessPoint {
     fn default() -> Self {
         let methods = [Method::Plate, Method::Face, Method::Card, Method::ExitButton, Method::RemoteOpen];
-        Self { mode: Mode::Normal, faulted: false, methods: methods.into() }
+        Self { mode: Mode::Normal, faulted: false, methods: methods.into(), pad: PadPolicy::Require }
+    }
+}
+
+/// What presentation attack detection (ISO/IEC 30107-1) has to say at an access point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum PadPolicy {
+    /// Faces are not judged: a photograph may pass.
+    Off,
+    /// Faces are judged and the verdict is recorded, but it refuses nobody: for the weeks in which a site learns what it
+    /// would have refused.
+    Log,
+    /// Only a face that was judged to be live counts.
+    #[default]
+    Require,
+}
+
+impl PadPolicy {
+    /// The stable name for configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Log => "log",
+            Self::Require => "require",
+        }
     }
 }
 
@@ -219,11 +245,11 @@ pub struct Limits {
     pub face_min_frames: u32,
     /// How far, in cosine, a face's score must be above that of the next subject.
     pub face_min_margin: f32,
-    /// What to do with a face whose liveness nobody judged.
-    pub unknown_liveness: UnknownLiveness,
+    /// Whether faces open although the models that judge them are a demonstration.
+    pub demo_face_models: bool,
 }
 
-/// One day for faces, no limit for plates and cards, evidence of 3 s at most from two frames or more, living faces only.
+/// One day for faces, no limit for plates and cards, evidence of 3 s at most from two frames or more, models fit for it.
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -234,19 +260,9 @@ impl Default for Limits {
             plate_min_frames: 2,
             face_min_frames: 2,
             face_min_margin: 0.05,
-            unknown_liveness: UnknownLiveness::Refuse,
+            demo_face_models: false,
         }
     }
-}
-
-/// What a site does where presentation attack detection gave no verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub enum UnknownLiveness {
-    /// The face does not count.
-    #[default]
-    Refuse,
-    /// The face counts: for sites without such detection, at their own risk. A detected attack never counts.
-    Admit,
 }
 
 /// A verified statement of the cloud that the rules are current, and when it came.

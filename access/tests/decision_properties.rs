@@ -3,11 +3,12 @@
 
 use cardea_access::command::RemoteCommand;
 use cardea_access::credential::{
-    Evidence, FaceEvidence, FaceMatch, Liveness, Method, Origin, PlateEvidence, PlateMatch, RemoteOpen, VehiclePresence,
+    Evidence, FaceEvidence, FaceMatch, Fitness, Liveness, Method, Origin, PlateEvidence, PlateMatch, RemoteOpen,
+    VehiclePresence,
 };
 use cardea_access::grammar::Grammars;
 use cardea_access::rules::{
-    AccessPoint, Blockable, CardGrant, FaceGrant, Freshness, Grant, Limits, Mode, PlateGrant, UnknownLiveness,
+    AccessPoint, Blockable, CardGrant, FaceGrant, Freshness, Grant, Limits, Mode, PadPolicy, PlateGrant,
 };
 use cardea_access::{AccessRequest, Direction, Monotonic, Now, Outcome, Plate, Reason, RuleSet, Timestamp, decide};
 use proptest::prelude::*;
@@ -50,11 +51,13 @@ fn evidence() -> impl Strategy<Value = Evidence> {
             Evidence::Plate(PlateEvidence { best: Some(best), frames, in_zone, vehicle })
         });
     let liveness = prop_oneof![4 => Just(Liveness::Live), 1 => Just(Liveness::Unknown), 1 => Just(Liveness::Spoof)];
-    let face = (0..3u8, score(), prop::option::weighted(0.3, score()), 1..7u32, prop::bool::weighted(0.8), liveness)
-        .prop_map(|(n, score, runner_up, frames, in_zone, liveness)| {
-            let best = FaceMatch { template: format!("t{n}").into(), score, threshold: 0.4, runner_up };
-            Evidence::Face(FaceEvidence { best: Some(best), frames, in_zone, liveness })
-        });
+    let fitness = prop_oneof![3 => Just(Fitness::Production), 1 => Just(Fitness::Demo)];
+    let face =
+        (0..3u8, score(), prop::option::weighted(0.3, score()), 1..7u32, prop::bool::weighted(0.8), liveness, fitness)
+            .prop_map(|(n, score, runner_up, frames, in_zone, liveness, fitness)| {
+                let best = FaceMatch { template: format!("t{n}").into(), score, threshold: 0.4, runner_up };
+                Evidence::Face(FaceEvidence { best: Some(best), frames, in_zone, liveness, fitness })
+            });
     let remote =
         (prop::bool::weighted(0.8), prop_oneof![4 => Just(0u8), 1 => Just(1)], wall(), prop::option::of(0..2usize))
             .prop_map(|(first_seen, boot, expires_at, subject)| {
@@ -89,10 +92,11 @@ fn rules() -> impl Strategy<Value = RuleSet> {
     let mode = prop_oneof![4 => Just(Mode::Normal), 1 => Just(Mode::LockedDown), 1 => Just(Mode::HeldOpen)];
     let freshness = prop::option::weighted(0.8, (wall(), prop::option::of(0..20_000u64)));
     let limits = (0..60u64, prop::option::of(0..60u64), any::<bool>());
-    (prop::collection::vec(grant(), 6), mode, prop::bool::weighted(0.1), freshness, limits).prop_map(
-        |(grants, mode, faulted, freshness, (face_s, plate_s, unjudged))| {
+    let pad = prop_oneof![Just(PadPolicy::Off), Just(PadPolicy::Log), Just(PadPolicy::Require)];
+    (prop::collection::vec(grant(), 6), mode, prop::bool::weighted(0.1), pad, freshness, limits).prop_map(
+        |(grants, mode, faulted, pad, freshness, (face_s, plate_s, demo_face_models))| {
             let mut rules = RuleSet::new("boot-0".into());
-            rules.access_points.insert("gate".into(), AccessPoint { mode, faulted, ..AccessPoint::default() });
+            rules.access_points.insert("gate".into(), AccessPoint { mode, faulted, pad, ..AccessPoint::default() });
             for n in 0..2 {
                 let subject = SUBJECTS[n].into();
                 let plate = Plate::parse(PLATES[n], &Grammars::default()).expect("a plate");
@@ -110,7 +114,7 @@ fn rules() -> impl Strategy<Value = RuleSet> {
             rules.limits = Limits {
                 face_max_staleness_s: face_s,
                 plate_max_staleness_s: plate_s,
-                unknown_liveness: if unjudged { UnknownLiveness::Admit } else { UnknownLiveness::Refuse },
+                demo_face_models,
                 ..Limits::default()
             };
             rules
@@ -188,7 +192,8 @@ proptest! {
                 Evidence::Face(seen) => {
                     let best = seen.best.as_ref().expect("a match");
                     prop_assert!(best.score >= best.threshold && seen.frames >= 2 && seen.in_zone);
-                    prop_assert!(seen.liveness != Liveness::Spoof);
+                    prop_assert!(point.pad != PadPolicy::Require || seen.liveness == Liveness::Live);
+                    prop_assert!(seen.fitness == Fitness::Production || rules.limits.demo_face_models);
                 }
                 Evidence::RemoteOpen(open) => {
                     prop_assert!(open.first_seen && open.command.boot_id == rules.boot_id);

@@ -10,7 +10,7 @@ use cardea_hardware::sim::Fault;
 use cardea_hardware::sim::physics::INPUT_LOOP;
 use cardea_protocol::id::{ErasureId, SubjectToken};
 use cardea_protocol::message::Change;
-use support::pictures::{at_the_door, empty_scene, enrol, recognition, sample};
+use support::pictures::{at_the_door, empty_scene, enrol, enrol_with, pack_with_pad, presented, recognition, sample};
 use support::{Site, Wish};
 
 /// The plate of `car-day.jpg`, `car-night.jpg` and `car-dirt.jpg`, and that of `car-other.jpg`: the first is a part of it.
@@ -185,4 +185,56 @@ async fn without_a_usable_pack_orders_still_open_and_an_alarm_says_so() {
     let events = serde_json::to_string(&site.events().await).unwrap();
     assert!(events.contains("recognition-unavailable"));
     site.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_model_for_liveness_a_door_that_requires_it_opens_to_no_face() {
+    let mut site = Site::start(Wish { pad: Some("require"), ..wish() }).await;
+    site.add_template("template-1", &resident(), &enrol("grace_hopper.jpg")).await;
+    site.admit_plate("plate-1", KNOWN).await;
+    let events = serde_json::to_string(&site.events().await).unwrap();
+    assert!(events.contains("pad-unavailable"), "{events}");
+    site.sim.set_picture("face-cam", at_the_door("grace_hopper.jpg")).unwrap();
+    // Long enough for a face to have been decided about: the plate is, and the barrier is not concerned.
+    site.sim.set_picture("plate-cam", sample("car-day.jpg")).unwrap();
+    site.sim.set_input(INPUT_LOOP, Some(true)).unwrap();
+    assert!(site.decision("plate-admitted").await.granted);
+    assert_eq!(site.pulses("lock"), 0);
+    assert!(!site.outcomes(site.order("door-1"), true).await.is_empty(), "an order opens all the same");
+    site.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demonstration_opens_no_door_unless_the_site_says_so() {
+    let mut site = Site::start(Wish { demo_refused: true, ..wish() }).await;
+    site.add_template("template-1", &resident(), &enrol("grace_hopper.jpg")).await;
+    site.sim.set_picture("face-cam", at_the_door("grace_hopper.jpg")).unwrap();
+    let refusal = site.decision("face-model-demo").await;
+    assert!(!refusal.granted);
+    assert_eq!(site.pulses("lock"), 0);
+    site.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_face_opens_and_a_photograph_of_one_counts_as_the_door_says() {
+    let Some(pack) = pack_with_pad() else { return };
+    let recognition = Some((pack.path().to_owned(), recognition().1));
+    for (pad, on_paper) in [("require", "face-spoof"), ("log", "face-admitted")] {
+        let mut site = Site::start(Wish { pad: Some(pad), recognition: recognition.clone(), ..wish() }).await;
+        site.sim.set_picture("face-cam", empty_scene()).unwrap();
+        site.add_template("template-1", &resident(), &enrol_with(pack.path(), &presented(true))).await;
+        let other = SubjectToken::new("0d6b1a52-2c0e-4d9f-8f0a-7b6c5d4e3f2a").unwrap();
+        site.add_template("template-2", &other, &enrol_with(pack.path(), &presented(false))).await;
+        site.sim.set_picture("face-cam", presented(true)).unwrap();
+        let live = site.decision("face-admitted").await;
+        assert_eq!((live.subject, live.liveness.as_deref()), (Some(resident()), Some("live")), "{pad}");
+        site.sim.set_picture("face-cam", empty_scene()).unwrap();
+        site.until("the door is shut again", |site| site.state_of("door-1") == "closed").await;
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        let before = site.decisions().await.len();
+        site.sim.set_picture("face-cam", presented(false)).unwrap();
+        let paper = site.decision_after(before, on_paper).await;
+        assert_eq!((paper.granted, paper.liveness.as_deref()), (pad == "log", Some("spoof")));
+        site.finish().await;
+    }
 }

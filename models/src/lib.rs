@@ -32,11 +32,13 @@ pub mod plate;
 mod raster;
 pub mod runtime;
 mod stopwatch;
+mod tensor;
+mod weights;
 
-pub use face::{FaceDetection, FaceDetector, FaceEmbedder, Gallery, Template};
+pub use face::{FaceDetection, FaceDetector, FaceEmbedder, FacePad, Gallery, PadScore, Template};
 pub use frame::{Frame, FrameError};
 pub use geometry::{Point, Rect};
-pub use manifest::{Manifest, ManifestError, ModelSpec, Role, Threshold};
+pub use manifest::{Fitness, Manifest, ManifestError, ModelSpec, Role, Threshold};
 pub use network::InferenceError;
 pub use pack::{Pack, PackError};
 pub use pipeline::{EnrolError, FacePipeline, PlatePipeline};

@@ -1,14 +1,21 @@
 //! One ONNX model in an ONNX Runtime session: checked against its manifest entry, fed from a buffer that is kept.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::session::{Session, SessionOutputs};
+use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::{Outlet, TensorElementType, TensorRef};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
-use crate::manifest::{Decode, ModelSpec, Role};
+use crate::detect;
+use crate::manifest::{Decode, ElementType, Input, Layout, ModelSpec, Role};
 use crate::runtime::Runtime;
+use crate::tensor::{TensorView, Tensors, Unexpected};
+use crate::weights;
+
+/// No output has more elements: the largest detectors give some ten thousand.
+const MAX_OUTPUT_ELEMENTS: i64 = 1 << 26;
 
 /// Why a loaded model gave no usable answer.
 #[derive(Debug, thiserror::Error)]
@@ -61,25 +68,34 @@ pub(crate) enum BuildError {
 pub(crate) struct Network {
     model: Arc<str>,
     session: Session,
-    /// The input tensor, NCHW; holds a face's pixels between runs, hence wiped when dropped.
+    /// The input as normalised `f32` planes; holds a face's pixels between runs, hence wiped when dropped.
     pub(crate) tensor: Zeroizing<Vec<f32>>,
-    planes: usize,
+    feed: Feed,
+    input: Input,
     /// Overwrite output tensors after reading: they are templates.
     wipe_outputs: bool,
+    /// The first run also asks whether all outputs are numbers.
+    warm: bool,
 }
 
 impl Network {
-    /// Makes a session of `bytes` with `threads` threads per operator and checks its inputs and output names.
+    /// Makes a session of `bytes` with `threads` threads per operator and checks its inputs and outputs.
     pub(crate) fn build(runtime: &Runtime, spec: &ModelSpec, bytes: &[u8], threads: usize) -> Result<Self, BuildError> {
+        if weights::lie_elsewhere(bytes) {
+            let problem = "its weights lie in another file, which no hash covers; export it as one file";
+            return Err(BuildError::Mismatch(problem.into()));
+        }
         let session = builder(runtime, threads)?.commit_from_memory(bytes)?;
         check_input(&session, spec).map_err(BuildError::Mismatch)?;
-        check_output_names(&session, spec).map_err(BuildError::Mismatch)?;
+        check_outputs(&session, spec).map_err(BuildError::Mismatch)?;
         Ok(Self {
             model: spec.id.as_str().into(),
             session,
             tensor: Zeroizing::new(Vec::new()),
-            planes: spec.input.channels.count(),
+            feed: Feed::default(),
+            input: spec.input.clone(),
             wipe_outputs: spec.role == Role::FaceEmbedder,
+            warm: false,
         })
     }
 
@@ -91,67 +107,99 @@ impl Network {
     pub(crate) fn run<T>(
         &mut self,
         size: [usize; 2],
-        read: impl FnOnce(&Outputs<'_, '_>) -> Result<T, InferenceError>,
+        read: impl FnOnce(&Outputs<'_, '_>) -> Result<T, Unexpected>,
     ) -> Result<T, InferenceError> {
         let failed = |source| InferenceError::Run { model: self.model.clone(), source };
-        let shape = [1, self.planes, size[0], size[1]];
-        let input = TensorRef::from_array_view((shape, self.tensor.as_slice())).map_err(failed)?;
+        let input = self.feed.input(&self.tensor, &self.input, size).map_err(failed)?;
         let mut values = self.session.run(ort::inputs![input]).map_err(failed)?;
-        let result = read(&Outputs { model: &self.model, values: &values });
+        let result = read(&Outputs { values: &values, must_be_finite: !self.warm });
         if self.wipe_outputs {
             for (_, mut value) in &mut values {
                 if let Ok((_, data)) = value.try_extract_tensor_mut::<f32>() {
-                    zeroize::Zeroize::zeroize(data);
+                    data.zeroize();
                 }
             }
         }
-        result
+        let answer = result.map_err(|Unexpected { output, expected, found }| InferenceError::Output {
+            model: self.model.clone(),
+            output,
+            expected,
+            found,
+        })?;
+        self.warm = true;
+        Ok(answer)
+    }
+}
+
+/// The input in the order and type of a model that does not take planes of `f32`.
+#[derive(Debug, Default)]
+struct Feed {
+    floats: Zeroizing<Vec<f32>>,
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+impl Feed {
+    /// `planes` as the model wants them.
+    fn input<'a>(
+        &'a mut self,
+        planes: &'a [f32],
+        input: &Input,
+        size: [usize; 2],
+    ) -> Result<SessionInputValue<'a>, ort::Error> {
+        let shape = input.shape(size);
+        let channels = input.channels.count();
+        let interleaved =
+            || (0..size[0] * size[1]).flat_map(move |i| (0..channels).map(move |c| c * size[0] * size[1] + i));
+        Ok(match (input.dtype, input.layout) {
+            (ElementType::F32, Layout::Nchw) => TensorRef::from_array_view((shape, planes))?.into(),
+            (ElementType::F32, Layout::Nhwc) => {
+                self.floats.clear();
+                self.floats.extend(interleaved().map(|at| planes[at]));
+                TensorRef::from_array_view((shape, self.floats.as_slice()))?.into()
+            }
+            (ElementType::U8, layout) => {
+                let byte = |v: f32| (v + 0.5) as u8;
+                self.bytes.clear();
+                match layout {
+                    Layout::Nchw => self.bytes.extend(planes.iter().map(|v| byte(*v))),
+                    Layout::Nhwc => self.bytes.extend(interleaved().map(|at| byte(planes[at]))),
+                }
+                TensorRef::from_array_view((shape, self.bytes.as_slice()))?.into()
+            }
+        })
     }
 }
 
 /// The output tensors of one run.
 pub(crate) struct Outputs<'a, 'r> {
-    model: &'a Arc<str>,
     values: &'a SessionOutputs<'r>,
+    must_be_finite: bool,
 }
 
 impl Outputs<'_, '_> {
-    /// Shape and values of the output called `name`.
-    pub(crate) fn named(&self, name: &str) -> Result<(&[i64], &[f32]), InferenceError> {
-        let value = self.values.get(name).ok_or_else(|| self.unexpected(name, "present", "missing"))?;
-        let (shape, data) = value
-            .try_extract_tensor::<f32>()
-            .map_err(|source| InferenceError::Run { model: self.model.clone(), source })?;
-        Ok((shape, data))
-    }
-
-    /// Shape and values of the first output, whatever its name.
-    pub(crate) fn first(&self) -> Result<(&[i64], &[f32]), InferenceError> {
-        let name = self.values.keys().next().ok_or_else(|| self.unexpected("", "one output", "no output"))?;
-        self.named(name)
-    }
-
-    /// Values of output `name`, which must have `shape`.
-    pub(crate) fn shaped(&self, name: &str, shape: &[usize]) -> Result<&[f32], InferenceError> {
-        let (found, data) = self.named(name)?;
-        if found.len() != shape.len() || found.iter().zip(shape).any(|(a, b)| *a != *b as i64) {
-            return Err(self.unexpected(name, format!("{shape:?}"), format!("{found:?}")));
+    fn view<'v>(&self, name: &str, value: &'v ort::value::DynValue) -> Result<TensorView<'v>, Unexpected> {
+        let of_floats = |_| Unexpected::new(name, "a tensor of f32", value.dtype().to_string());
+        let (shape, data) = value.try_extract_tensor::<f32>().map_err(of_floats)?;
+        if self.must_be_finite && !data.iter().all(|v| v.is_finite()) {
+            return Err(Unexpected::new(name, "finite numbers for a blank picture", "NaN or infinity"));
         }
-        Ok(data)
+        TensorView::new(shape, data).ok_or_else(|| Unexpected::new(name, "a tensor", format!("{shape:?}")))
+    }
+}
+
+impl Tensors for Outputs<'_, '_> {
+    fn count(&self) -> usize {
+        self.values.len()
     }
 
-    pub(crate) fn unexpected(
-        &self,
-        output: &str,
-        expected: impl Into<String>,
-        found: impl Into<String>,
-    ) -> InferenceError {
-        InferenceError::Output {
-            model: self.model.clone(),
-            output: output.into(),
-            expected: expected.into(),
-            found: found.into(),
-        }
+    fn at(&self, index: usize) -> Result<(Cow<'_, str>, TensorView<'_>), Unexpected> {
+        let name = self.values.keys().nth(index).ok_or_else(|| Unexpected::new("", "an output", "none"))?;
+        Ok((name.into(), self.named(name)?))
+    }
+
+    fn named(&self, name: &str) -> Result<TensorView<'_>, Unexpected> {
+        let value = self.values.get(name).ok_or_else(|| Unexpected::new(name, "present", "missing"))?;
+        self.view(name, value)
     }
 }
 
@@ -168,41 +216,66 @@ fn check_input(session: &Session, spec: &ModelSpec) -> Result<(), String> {
     let [input] = session.inputs() else {
         return Err(format!("expected one input, the file has {}", session.inputs().len()));
     };
-    let expected = describe_input(spec);
-    let found = describe(input);
-    let shape = input.dtype().tensor_shape().filter(|shape| shape.len() == 4);
-    let (Some(shape), Some(TensorElementType::Float32)) = (shape, input.dtype().tensor_type()) else {
-        return Err(format!("expected input {expected}, the file has {found}"));
+    let misfit = || format!("expected input {}, the file has {}", describe_input(spec), describe(input));
+    let shape = input.dtype().tensor_shape().filter(|shape| shape.len() == 4).ok_or_else(misfit)?;
+    let element = match spec.input.dtype {
+        ElementType::F32 => TensorElementType::Float32,
+        ElementType::U8 => TensorElementType::Uint8,
     };
-    let sides = spec.input.size.map_or([-1, -1], |size| size.map(|side| side as i64));
-    let wanted = [1, spec.input.channels.count() as i64, sides[0], sides[1]];
+    // -1 stands for a side that is not fixed, on either side of the comparison
+    let [height, width] = spec.input.size.map_or([-1, -1], |size| size.map(|side| side as i64));
+    let channels = spec.input.channels.count() as i64;
+    let wanted = match spec.input.layout {
+        Layout::Nchw => [1, channels, height, width],
+        Layout::Nhwc => [1, height, width, channels],
+    };
     let fits = shape.iter().zip(wanted).all(|(have, want)| *have == -1 || *have == want);
-    if fits { Ok(()) } else { Err(format!("expected input {expected}, the file has {found}")) }
+    if fits && input.dtype().tensor_type() == Some(element) { Ok(()) } else { Err(misfit()) }
 }
 
-fn check_output_names(session: &Session, spec: &ModelSpec) -> Result<(), String> {
-    let mut needed: Vec<String> = match &spec.decode {
-        Decode::CentrePoints { points_output, .. } => vec!["heatmap".into(), points_output.clone()],
-        Decode::Yunet {} => ["cls", "obj", "bbox", "kps"]
-            .iter()
-            .flat_map(|name| [8, 16, 32].map(|stride| format!("{name}_{stride}")))
-            .collect(),
-        Decode::Embedding { .. } | Decode::Ctc { .. } => Vec::new(),
-    };
-    if spec.role == Role::FaceDetector && matches!(spec.decode, Decode::CentrePoints { .. }) {
-        needed.push("box".into());
-    }
+/// Names and number of the outputs, and that none is larger than any decoder reads.
+fn check_outputs(session: &Session, spec: &ModelSpec) -> Result<(), String> {
     let names: Vec<&str> = session.outputs().iter().map(Outlet::name).collect();
-    match needed.iter().find(|name| !names.contains(&name.as_str())) {
-        Some(missing) => Err(format!("output `{missing}` is missing, the file has {}", names.join(", "))),
-        None if names.is_empty() => Err("the file has no output".into()),
-        None => Ok(()),
+    let (needed, least): (Vec<&str>, usize) = match &spec.decode {
+        Decode::CentrePoints { points_output, points, .. } => {
+            let sides = if *points == 5 { Some("box") } else { None };
+            (["heatmap", points_output.as_str()].into_iter().chain(sides).collect(), 2)
+        }
+        Decode::Yunet {} => (detect::yunet::output_names().collect(), 12),
+        Decode::Scrfd {} => (Vec::new(), detect::scrfd::OUTPUTS),
+        Decode::RetinaFace(_) => (Vec::new(), detect::retina::OUTPUTS),
+        Decode::Yolo(_) | Decode::Embedding { .. } | Decode::LiveClass(_) | Decode::Ctc { .. } | Decode::Slots(_) => {
+            (Vec::new(), 1)
+        }
+    };
+    if let Some(missing) = needed.iter().find(|name| !names.contains(name)) {
+        return Err(format!("output `{missing}` is missing, the file has {}", names.join(", ")));
     }
+    if names.len() < least {
+        let (kind, count) = (spec.decode.kind(), names.len());
+        return Err(format!("{kind} needs {least} outputs, the file has {count}: {}", names.join(", ")));
+    }
+    for outlet in session.outputs() {
+        let sides = outlet.dtype().tensor_shape().into_iter().flat_map(|shape| shape.iter());
+        let elements = sides.filter(|side| **side > 0).try_fold(1_i64, |product, side| product.checked_mul(*side));
+        if elements.is_none_or(|elements| elements > MAX_OUTPUT_ELEMENTS) {
+            return Err(format!("output {} is larger than any model's", describe(outlet)));
+        }
+    }
+    Ok(())
 }
 
 fn describe_input(spec: &ModelSpec) -> String {
     let size = spec.input.size.map_or("dynamic height x dynamic width".into(), |[h, w]| format!("{h} x {w}"));
-    format!("f32 [1, {}, {size}]", spec.input.channels.count())
+    let channels = spec.input.channels.count();
+    let element = match spec.input.dtype {
+        ElementType::F32 => "f32",
+        ElementType::U8 => "u8",
+    };
+    match spec.input.layout {
+        Layout::Nchw => format!("{element} [1, {channels}, {size}]"),
+        Layout::Nhwc => format!("{element} [1, {size}, {channels}]"),
+    }
 }
 
 fn describe(outlet: &Outlet) -> String {

@@ -1,12 +1,13 @@
 //! A pack on disk: verified, loaded, and every model run once before anything depends on it.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use crate::detect::Detector;
-use crate::face::{FaceDetector, FaceEmbedder};
+use crate::face::{FaceDetector, FaceEmbedder, FacePad, PadModel};
 use crate::frame::Frame;
 use crate::manifest::{Manifest, ManifestError, ModelSpec, Role};
 use crate::network::{BuildError, InferenceError, Network};
@@ -16,8 +17,10 @@ use crate::runtime::Runtime;
 
 /// Name of the manifest inside a pack's folder.
 pub const MANIFEST: &str = "manifest.toml";
-/// No file of a pack is read beyond this size, in bytes.
-const MAX_FILE_BYTES: u64 = 256 << 20;
+/// No model file is read beyond this size, in bytes: a controller could not run a larger model anyway.
+const MAX_MODEL_BYTES: u64 = 256 << 20;
+/// No manifest is read beyond this size, in bytes.
+const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 
 /// A loaded pack: one session per model.
 #[derive(Debug)]
@@ -25,6 +28,7 @@ pub struct Pack {
     manifest: Manifest,
     face_detector: Option<FaceDetector>,
     face_embedder: Option<FaceEmbedder>,
+    pads: Vec<PadModel>,
     plate_detector: Option<PlateDetector>,
     plate_reader: Option<PlateReader>,
 }
@@ -38,15 +42,15 @@ pub enum PackError {
         /// The file.
         path: PathBuf,
         /// What the file system said.
-        source: std::io::Error,
+        source: io::Error,
     },
-    /// A file is larger than any model should be.
-    #[error("{path} has {bytes} bytes; files of a model pack have at most 256 MiB")]
+    /// A file is larger than it may be.
+    #[error("{path} of the model pack has more than {limit} bytes; install a pack made for this version")]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// Its size.
-        bytes: u64,
+        /// The most it may have.
+        limit: u64,
     },
     /// The manifest is not usable.
     #[error("the model pack's {path} is not usable")]
@@ -119,6 +123,7 @@ impl Pack {
             manifest: manifest.clone(),
             face_detector: None,
             face_embedder: None,
+            pads: Vec::new(),
             plate_detector: None,
             plate_reader: None,
         };
@@ -151,6 +156,11 @@ impl Pack {
         self.face_embedder.take().ok_or_else(|| self.missing(Role::FaceEmbedder))
     }
 
+    /// The presentation attack detection of all `pad` models together, once.
+    pub fn take_face_pad(&mut self) -> Result<FacePad, PackError> {
+        FacePad::new(std::mem::take(&mut self.pads)).ok_or_else(|| self.missing(Role::Pad))
+    }
+
     /// The plate detector, once.
     pub fn take_plate_detector(&mut self) -> Result<PlateDetector, PackError> {
         self.plate_detector.take().ok_or_else(|| self.missing(Role::PlateDetector))
@@ -161,9 +171,10 @@ impl Pack {
         self.plate_reader.take().ok_or_else(|| self.missing(Role::PlateReader))
     }
 
-    /// Face detector and embedder as a pipeline, once.
+    /// Face detector and embedder, with presentation attack detection where the pack has it, as a pipeline, once.
     pub fn take_face_pipeline(&mut self) -> Result<FacePipeline, PackError> {
-        Ok(FacePipeline::new(self.take_face_detector()?, self.take_face_embedder()?))
+        let (detector, embedder) = (self.take_face_detector()?, self.take_face_embedder()?);
+        Ok(FacePipeline::new(detector, embedder, FacePad::new(std::mem::take(&mut self.pads))))
     }
 
     /// Plate detector and reader as a pipeline, once.
@@ -191,6 +202,11 @@ impl Pack {
                 embedder.as_mut().map(|embedder| embedder.embed(&blank)).transpose()?;
                 self.face_embedder = embedder;
             }
+            Role::Pad => {
+                let mut pad = PadModel::new(network, spec);
+                pad.as_mut().map(|pad| pad.live(&blank)).transpose()?;
+                self.pads.extend(pad);
+            }
             Role::PlateReader => {
                 let mut reader = PlateReader::new(network, spec);
                 reader.as_mut().map(|reader| reader.read(&blank)).transpose()?;
@@ -207,13 +223,14 @@ impl Pack {
 
 fn read_manifest(dir: &Path) -> Result<Manifest, PackError> {
     let path = dir.join(MANIFEST);
-    let text = read(&path)?;
-    Manifest::parse(&String::from_utf8_lossy(&text)).map_err(|source| PackError::Manifest { path, source })
+    let bytes = read(&path, MAX_MANIFEST_BYTES)?;
+    let parsed = std::str::from_utf8(&bytes).map_err(ManifestError::from).and_then(Manifest::parse);
+    parsed.map_err(|source| PackError::Manifest { path, source })
 }
 
 fn read_verified(dir: &Path, spec: &ModelSpec) -> Result<Vec<u8>, PackError> {
     let path = dir.join(&spec.file);
-    let bytes = read(&path)?;
+    let bytes = read(&path, MAX_MODEL_BYTES)?;
     let found = hex::encode(Sha256::digest(&bytes));
     if !found.eq_ignore_ascii_case(&spec.sha256) {
         return Err(PackError::WrongHash { model: spec.id.clone(), path, expected: spec.sha256.clone(), found });
@@ -221,11 +238,19 @@ fn read_verified(dir: &Path, spec: &ModelSpec) -> Result<Vec<u8>, PackError> {
     Ok(bytes)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, PackError> {
+/// Reads a regular file of at most `limit` bytes. What it says of its size is not relied upon: a device has none.
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, PackError> {
     let failed = |source| PackError::Read { path: path.into(), source };
-    let bytes = fs::metadata(path).map_err(failed)?.len();
-    if bytes > MAX_FILE_BYTES {
-        return Err(PackError::TooLarge { path: path.into(), bytes });
+    // asked before it is opened: opening a pipe waits for its other end
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
     }
-    fs::read(path).map_err(failed)
+    let mut bytes = Vec::with_capacity(metadata.len().min(limit) as usize);
+    let file = File::open(path).map_err(failed)?;
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > limit {
+        return Err(PackError::TooLarge { path: path.into(), limit });
+    }
+    Ok(bytes)
 }

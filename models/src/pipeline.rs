@@ -2,10 +2,10 @@
 
 use zeroize::Zeroizing;
 
-use crate::face::{FaceDetection, FaceDetector, FaceEmbedder, Template, sharpness};
+use crate::face::{FaceDetection, FaceDetector, FaceEmbedder, FacePad, Template, quality, sharpness};
 use crate::frame::Frame;
 use crate::network::InferenceError;
-use crate::plate::{PlateDetection, PlateDetector, PlateReader, PlateReading};
+use crate::plate::{PlateDetection, PlateDetector, PlateReader, PlateReading, Shapes};
 use crate::stopwatch::Stopwatch;
 
 /// Only the best few objects of a frame are read or embedded: nobody can flood the controller with a poster of faces.
@@ -60,6 +60,12 @@ impl PlatePipeline {
         Self { detector, reader }
     }
 
+    /// The same where plates have these shapes.
+    pub fn expecting(mut self, shapes: &Shapes) -> Self {
+        self.reader.expect(shapes);
+        self
+    }
+
     /// Finds and reads the plates of `frame`.
     pub fn run(&mut self, frame: &Frame) -> Result<PlateFrame, InferenceError> {
         let mut watch = Stopwatch::start();
@@ -67,8 +73,7 @@ impl PlatePipeline {
         let detect_ms = watch.lap_ms();
         let mut plates = Vec::with_capacity(detections.len());
         for (i, detection) in detections.into_iter().enumerate() {
-            let crop = if i < MAX_PER_FRAME { self.reader.rectify(frame, &detection) } else { None };
-            let reading = crop.map(|crop| self.reader.read(&crop)).transpose()?;
+            let reading = if i < MAX_PER_FRAME { self.reader.read_plate(frame, &detection)? } else { None };
             plates.push(PlateEvidence { detection, reading });
         }
         Ok(PlateFrame { plates, timings: PlateTimings { detect_ms, read_ms: watch.lap_ms() } })
@@ -85,11 +90,14 @@ impl PlatePipeline {
     }
 }
 
-/// Face detection, alignment and embedding.
+/// Face detection, alignment and embedding, and presentation attack detection where it is asked for.
 #[derive(Debug)]
 pub struct FacePipeline {
     detector: FaceDetector,
     embedder: FaceEmbedder,
+    pad: Option<FacePad>,
+    /// Judge liveness in [`FacePipeline::run`].
+    judge: bool,
 }
 
 /// What one frame says about faces.
@@ -108,6 +116,11 @@ pub struct FaceEvidence {
     pub detection: FaceDetection,
     /// The probe; `None` for a face too far away, beyond the first few of a frame, or when the landmarks make no face.
     pub template: Option<Template>,
+    /// How good the picture is to compare, 0 to 1: [`crate::face::quality`]. 0 without a template.
+    pub quality: f32,
+    /// Mean probability that the face lives, 0 to 1 ([`FacePad::score`]); `None` where there is no template, and unless
+    /// [`FacePipeline::with_pad`] asked for it.
+    pub live: Option<f32>,
 }
 
 /// Durations in milliseconds.
@@ -119,6 +132,8 @@ pub struct FaceTimings {
     pub align_ms: f32,
     /// Embedding, all faces of the frame together.
     pub embed_ms: f32,
+    /// Presentation attack detection, all faces of the frame together.
+    pub pad_ms: f32,
 }
 
 /// Why a photo gives no template to enrol.
@@ -150,9 +165,17 @@ pub enum EnrolError {
 }
 
 impl FacePipeline {
-    /// A pipeline of the two stages.
-    pub fn new(detector: FaceDetector, embedder: FaceEmbedder) -> Self {
-        Self { detector, embedder }
+    /// A pipeline of the stages; `pad` is used once [`FacePipeline::with_pad`] asks for it.
+    pub fn new(detector: FaceDetector, embedder: FaceEmbedder, pad: Option<FacePad>) -> Self {
+        Self { detector, embedder, pad, judge: false }
+    }
+
+    /// The same pipeline, judging liveness or not. Judging needs [`FacePipeline::pad`]; it is off at first, since it costs
+    /// as much as the embedding.
+    #[must_use]
+    pub fn with_pad(mut self, judge: bool) -> Self {
+        self.judge = judge;
+        self
     }
 
     /// Finds the faces of `frame` and makes a probe of each.
@@ -165,9 +188,14 @@ impl FacePipeline {
             let near = detection.eye_distance_px() * MAX_PROBE_ENLARGEMENT >= self.embedder.eye_distance_px();
             let crop = if near && i < MAX_PER_FRAME { self.embedder.align(frame, &detection) } else { None };
             timings.align_ms += watch.lap_ms();
+            let eyes = self.embedder.eye_distance_px();
+            let quality = crop.as_ref().map_or(0.0, |crop| quality(&detection, crop, eyes));
             let template = crop.map(|crop| self.embedder.embed(&crop)).transpose()?;
             timings.embed_ms += watch.lap_ms();
-            faces.push(FaceEvidence { detection, template });
+            let pad = self.pad.as_mut().filter(|_| self.judge && template.is_some());
+            let live = pad.map(|pad| pad.score(frame, &detection.bbox)).transpose()?.flatten().map(|score| score.live);
+            timings.pad_ms += watch.lap_ms();
+            faces.push(FaceEvidence { detection, template, quality, live });
         }
         Ok(FaceFrame { faces, timings })
     }
@@ -201,6 +229,11 @@ impl FacePipeline {
     /// The embedder, for its model id and threshold.
     pub fn embedder(&self) -> &FaceEmbedder {
         &self.embedder
+    }
+
+    /// The presentation attack detection, for its model ids and threshold; `None` where the pack has no `pad` model.
+    pub fn pad(&self) -> Option<&FacePad> {
+        self.pad.as_ref()
     }
 }
 

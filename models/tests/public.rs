@@ -1,5 +1,5 @@
 //! Public models and our pilots, described by the same manifest format, on real pictures. Runs where the optional
-//! ../shared folder is; elsewhere each test returns at once.
+//! ../shared folder is; elsewhere each test says so and returns.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod support;
@@ -24,6 +24,44 @@ fn the_small_public_pack_tells_people_apart() {
     let mut pipeline = Pack::load(pack.path(), &runtime(), 2).unwrap().take_face_pipeline().unwrap();
     let verified = verify(&mut pipeline, &shared.join("eval/faces/lfw"), 40);
     assert!(verified.share_right() >= 0.95, "{verified:?}");
+}
+
+#[test]
+fn a_detector_of_any_size_finds_the_same_faces() {
+    let Some(shared) = shared() else { return };
+    let mut found = Vec::new();
+    for manifest in ["public.toml", "public_small.toml", "public_dynamic.toml"] {
+        let pack = linked_pack(manifest, &shared.join("models"));
+        let mut detector = Pack::load(pack.path(), &runtime(), 2).unwrap().take_face_detector().unwrap();
+        let portrait = picture(&shared.join("eval/faces/lfw/images/Abel_Pacheco_0001.jpg"));
+        let faces = detector.detect(&portrait).unwrap();
+        assert_eq!(faces.len(), 1, "{manifest}");
+        found.push(faces[0]);
+    }
+    for other in &found[1..] {
+        assert!(other.bbox.iou(&found[0].bbox) > 0.8, "{found:?}");
+        assert!(other.landmarks.iter().zip(&found[0].landmarks).all(|(a, b)| a.distance(*b) < 6.0), "{found:?}");
+    }
+}
+
+/// The mean live probabilities of the reference (crop, resize and models as the project publishes them, in Python) for the
+/// boxes that YuNet gives at 640 pixels.
+#[test]
+fn a_live_face_and_a_picture_of_one_are_told_apart_as_by_the_reference() {
+    let Some(shared) = shared() else { return };
+    let pack = linked_pack("public.toml", &shared.join("models"));
+    let mut pipeline = Pack::load(pack.path(), &runtime(), 2).unwrap().take_face_pipeline().unwrap().with_pad(true);
+    let threshold = pipeline.pad().unwrap().threshold().value;
+    for (name, live, reference) in [("real_image_T1.jpg", true, 0.9999), ("fake_image_F1.jpg", false, 0.3349)] {
+        let seen = pipeline.run(&picture(&shared.join("eval/antispoof").join(name))).unwrap();
+        let score = seen.faces[0].live.unwrap();
+        assert_eq!(score >= threshold, live, "{name}: {score}");
+        assert!((score - reference).abs() < 0.002, "{name}: {score}, the reference gives {reference}");
+    }
+    // nobody asked
+    let mut pipeline = pipeline.with_pad(false);
+    let seen = pipeline.run(&picture(&shared.join("eval/antispoof/real_image_T1.jpg"))).unwrap();
+    assert_eq!((seen.faces[0].live, seen.faces[0].template.is_some()), (None, true));
 }
 
 #[test]

@@ -65,8 +65,8 @@ def best_threshold(measured, alarm_cost):
     return max(measured, key=lambda t: measured[t][0] - alarm_cost * measured[t][1])
 
 
-def entry(role, name, file, size_lines, channels, values, decode, threshold):
-    """One [[model]] of the manifest."""
+def entry(role, name, file, size_lines, channels, values, decode, threshold, fitness="demo"):
+    """One [[model]] of the manifest. `fitness` is "production" only where the card's figures earn it."""
     kind, extra = decode
     value, meaning, false_match_rate = threshold
     rate = f"false_match_rate = {false_match_rate}\n" if false_match_rate else ""
@@ -74,6 +74,7 @@ def entry(role, name, file, size_lines, channels, values, decode, threshold):
 [[model]]
 id = "{name}"
 role = "{role}"
+fitness = "{fitness}"
 file = "{file.name}"
 sha256 = "{hashlib.sha256(file.read_bytes()).hexdigest()}"
 licence = "MIT OR Apache-2.0"

@@ -89,6 +89,10 @@ pub struct AccessDecision {
     /// The threshold the score was held against.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f32>,
+    /// What presentation attack detection said of a face: `live`, `spoof`, or `unknown` where it is off or has seen too few
+    /// frames. Absent for anything but a face.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub liveness: Option<String>,
     /// Where the time went.
     #[serde(default)]
     pub timings: Timings,

@@ -17,6 +17,7 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("cardea-protocol", BTreeSet::from(["cardea-access"])),
         ("cardea-hardware", BTreeSet::new()),
         ("cardea-models", BTreeSet::new()),
+        ("cardea-models-cli", BTreeSet::from(["cardea-access", "cardea-models"])),
         ("cardea-daemon", BTreeSet::from(["cardea-access", "cardea-protocol", "cardea-hardware", "cardea-models"])),
         ("cardea-cloud", BTreeSet::from(["cardea-access", "cardea-protocol", "cardea-models"])),
         (

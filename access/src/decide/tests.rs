@@ -37,6 +37,7 @@ fn face() -> FaceEvidence {
         frames: 3,
         in_zone: true,
         liveness: Liveness::Live,
+        fitness: Fitness::Production,
     }
 }
 
@@ -126,12 +127,30 @@ fn a_face_needs_certainty_frames_zone_and_life() {
 }
 
 #[test]
-fn a_site_may_admit_unjudged_faces_but_never_a_detected_attack() {
-    let mut rules = rules();
-    rules.limits.unknown_liveness = UnknownLiveness::Admit;
+fn liveness_counts_as_the_access_point_says() {
     let seen = |liveness| Evidence::Face(FaceEvidence { liveness, ..face() });
-    assert_eq!(reason(&rules, seen(Liveness::Unknown)), Reason::FaceAdmitted);
-    assert_eq!(reason(&rules, seen(Liveness::Spoof)), Reason::FaceSpoof);
+    for (pad, unknown, spoof) in [
+        (PadPolicy::Require, Reason::FaceLivenessUnknown, Reason::FaceSpoof),
+        (PadPolicy::Log, Reason::FaceAdmitted, Reason::FaceAdmitted),
+        (PadPolicy::Off, Reason::FaceAdmitted, Reason::FaceAdmitted),
+    ] {
+        let mut rules = rules();
+        rules.access_points.insert("gate".into(), AccessPoint { pad, ..AccessPoint::default() });
+        assert_eq!(reason(&rules, seen(Liveness::Live)), Reason::FaceAdmitted, "{pad:?}");
+        assert_eq!(reason(&rules, seen(Liveness::Unknown)), unknown, "{pad:?}");
+        assert_eq!(reason(&rules, seen(Liveness::Spoof)), spoof, "{pad:?}");
+    }
+    // until enough frames were judged, it is too early to say that nobody could
+    assert_eq!(with_face(|f| (f.frames, f.liveness) = (1, Liveness::Unknown)), Reason::FaceTooFewFrames);
+}
+
+#[test]
+fn a_demonstration_opens_no_door_unless_the_site_says_so() {
+    let demo = || Evidence::Face(FaceEvidence { fitness: Fitness::Demo, ..face() });
+    let mut rules = rules();
+    assert_eq!(reason(&rules, demo()), Reason::FaceModelDemo);
+    rules.limits.demo_face_models = true;
+    assert_eq!(reason(&rules, demo()), Reason::FaceAdmitted);
 }
 
 #[test]

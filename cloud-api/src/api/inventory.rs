@@ -158,6 +158,7 @@ pub(super) const ROWS: &[Row] = &[
     row("EventFields.plate_id", "events", "says which admission matched", EVENTS),
     row("EventFields.score", "events", "lets a wrong decision be understood", EVENTS),
     row("EventFields.threshold", "events", "lets a wrong decision be understood", EVENTS),
+    row("EventFields.liveness", "events", "lets a wrong decision be understood", EVENTS),
     row("EventFields.capture_ms", "events", "shows where time went", EVENTS),
     row("EventFields.detect_ms", "events", "shows where time went", EVENTS),
     row("EventFields.read_ms", "events", "shows where time went", EVENTS),

@@ -34,6 +34,9 @@ pub struct EventFields {
     /// The threshold the score was held against.
     #[serde(skip_serializing_if = "Option::is_none")]
     threshold: Option<f32>,
+    /// What presentation attack detection said of a face: `live`, `spoof` or `unknown`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    liveness: Option<String>,
     /// Milliseconds from asking the camera to the decoded frame.
     #[serde(skip_serializing_if = "Option::is_none")]
     capture_ms: Option<f32>,
@@ -110,6 +113,7 @@ impl EventFields {
             command_id: decision.command_id.map(|id| name("command", id.as_str())),
             score: decision.score,
             threshold: decision.threshold,
+            liveness: decision.liveness.map(code),
             capture_ms: timings.capture_ms,
             detect_ms: timings.detect_ms,
             read_ms: timings.read_ms,

@@ -31,6 +31,7 @@ fn decision() -> EventKind {
         command_id: None,
         score: Some(0.7),
         threshold: Some(0.5),
+        liveness: None,
         timings: Timings { detect_ms: Some(3.5), ..Timings::default() },
     })
 }

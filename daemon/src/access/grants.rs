@@ -135,6 +135,7 @@ mod tests {
             command_id: None,
             score: None,
             threshold: None,
+            liveness: None,
             timings: Timings::default(),
         };
         (grants.begin(Grant::new(0, None, event, Some(sender))), outcomes)

@@ -3,9 +3,11 @@
 //! A new version of the holdings replaces everything at once. The old gallery is overwritten when it is dropped, before the
 //! new version is announced: an erasure is confirmed only after that.
 
-use cardea_access::credential::{FaceMatch, PlateMatch};
+use std::collections::HashMap;
+
+use cardea_access::credential::{FaceMatch, Fitness, Liveness, PlateMatch};
 use cardea_access::grammar::{Grammar, Grammars};
-use cardea_access::id::{SubjectId, TemplateId};
+use cardea_access::id::{PlateId, SubjectId, TemplateId};
 use cardea_access::plate::Plate;
 use cardea_access::rules::{FaceGrant, Grant, PlateGrant, RuleSet};
 use cardea_models::{Gallery, Template, TrackReading};
@@ -33,8 +35,21 @@ impl PartialEq for Reference {
 pub(crate) struct Calibration {
     /// The reader's log-likelihood ratio; `None` without plate models.
     pub(crate) plate_log_ratio: Option<f64>,
-    /// The embedder's id and cosine; `None` without face models.
-    pub(crate) face: Option<(String, f32)>,
+    /// `None` without face models.
+    pub(crate) face: Option<FaceCalibration>,
+}
+
+/// What the face models of a pack state.
+#[derive(Clone, Debug)]
+pub(crate) struct FaceCalibration {
+    /// The embedder's id.
+    pub(crate) embedder: String,
+    /// The cosine from which two faces count as one person's.
+    pub(crate) cosine: f32,
+    /// The probability of being live from which a face counts as that; `None` where no access point asks.
+    pub(crate) live: Option<f32>,
+    /// The least fit of them.
+    pub(crate) fitness: Fitness,
 }
 
 /// Rules, plates and faces.
@@ -43,18 +58,20 @@ pub(crate) struct Knowledge {
     /// What decisions are judged by.
     pub(crate) rules: RuleSet,
     calibration: Calibration,
+    /// The registration behind each canonical text.
+    plates: HashMap<String, PlateId>,
     gallery: Option<Gallery<Reference>>,
 }
 
 impl Knowledge {
     /// Nothing but the access points and limits in `rules`; nothing can be matched.
     pub(crate) fn new(rules: RuleSet) -> Self {
-        Self { rules, calibration: Calibration::default(), gallery: None }
+        Self { rules, calibration: Calibration::default(), plates: HashMap::new(), gallery: None }
     }
 
     /// Matches with these models from now on. What is held is to be replaced after that.
     pub(crate) fn calibrate(&mut self, calibration: Calibration) {
-        self.gallery = calibration.face.as_ref().map(|(model, _)| Gallery::new(model));
+        self.gallery = calibration.face.as_ref().map(|face| Gallery::new(&face.embedder));
         self.rules.faces.clear();
         self.calibration = calibration;
     }
@@ -62,6 +79,7 @@ impl Knowledge {
     /// Holds exactly this from now on. What was held before is overwritten when this returns.
     pub(crate) fn replace(&mut self, plates: &[PlateEntry], templates: &[HeldTemplate]) {
         self.rules.plates.clear();
+        self.plates.clear();
         self.rules.faces.clear();
         if let Some(gallery) = &mut self.gallery {
             gallery.clear();
@@ -84,8 +102,9 @@ impl Knowledge {
         let every = Grammars::new(Grammar::ALL);
         match Plate::parse(&held.plate, &every) {
             Ok(plate) => {
-                let grant = PlateGrant { plate, subject: None, grant: grant(held.validity) };
-                self.rules.plates.insert(held.plate_id.as_str().into(), grant);
+                let id = PlateId::from(held.plate_id.as_str());
+                self.plates.insert(plate.as_str().to_owned(), id.clone());
+                self.rules.plates.insert(id, PlateGrant { plate, subject: None, grant: grant(held.validity) });
             }
             Err(error) => {
                 tracing::warn!(plate_id = %held.plate_id, %error, "a held plate is unusable and admits nobody");
@@ -111,25 +130,35 @@ impl Knowledge {
     /// The admitted plate that explains the readings best.
     pub(crate) fn match_plate(&self, reading: &TrackReading) -> Option<PlateMatch> {
         let threshold = self.calibration.plate_log_ratio?;
-        let likelihood = |plate: &PlateGrant| reading.log_likelihood(plate.plate.as_str());
-        let (id, held, _) = self
-            .rules
-            .plates
-            .iter()
-            .map(|(id, held)| (id, held, likelihood(held)))
-            .max_by(|a, b| a.2.total_cmp(&b.2))?;
-        let log_likelihood_ratio = reading.match_score(held.plate.as_str());
-        Some(PlateMatch { plate: id.clone(), log_likelihood_ratio, threshold })
+        let best = reading.best_match(|text| self.plates.get(text))?;
+        Some(PlateMatch { plate: best.plate.clone(), log_likelihood_ratio: best.score, threshold })
+    }
+
+    /// What the models are fit for that judge faces.
+    pub(crate) fn face_fitness(&self) -> Fitness {
+        self.calibration.face.as_ref().map_or(Fitness::Demo, |face| face.fitness)
+    }
+
+    /// What `judged`, the mean probability of being live over a track's frames and how many were judged, says of a face.
+    pub(crate) fn liveness(&self, judged: Option<(f32, u32)>) -> Liveness {
+        let threshold = self.calibration.face.as_ref().and_then(|face| face.live);
+        match (judged, threshold) {
+            (Some((live, frames)), Some(threshold)) if frames >= self.rules.limits.face_min_frames => {
+                // a probability that is not a number is an attack
+                if live >= threshold { Liveness::Live } else { Liveness::Spoof }
+            }
+            _ => Liveness::Unknown,
+        }
     }
 
     /// The held face that is most like the probe.
     pub(crate) fn match_face(&self, probe: &Template) -> Option<FaceMatch> {
-        let (_, threshold) = self.calibration.face.as_ref()?;
+        let calibration = self.calibration.face.as_ref()?;
         match self.gallery.as_ref()?.search(probe) {
             Ok(found) => found.map(|best| FaceMatch {
                 template: best.id.template,
                 score: best.score_cosine,
-                threshold: *threshold,
+                threshold: calibration.cosine,
                 runner_up: best.runner_up_cosine,
             }),
             Err(error) => {

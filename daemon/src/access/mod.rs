@@ -8,7 +8,7 @@
 //! ```
 //!
 //! What may pass and when a boom may come down is `cardea_access`'s, pure; this is the shell around it. The liveness of a
-//! face is not judged yet: evidence says *unknown*, and `biometrics.unknown_liveness` decides what that counts.
+//! face is judged over the frames of its track, and what that counts is each access point's `pad`.
 //!
 //! To add an input: a role in [`machine`], its key in the configuration, its event there. To add a credential: a variant of
 //! [`crate::capture::Seen`], its evidence in [`orders`].
@@ -50,7 +50,7 @@ use crate::seam::{AccessLinks, HoldingsVersion};
 use crate::store::{Held, Store};
 use crate::supervisor::Tasks;
 
-pub(crate) use knowledge::Calibration;
+pub(crate) use knowledge::{Calibration, FaceCalibration};
 pub use point::UnknownDevice;
 
 /// What the access task works with.
@@ -120,14 +120,14 @@ fn rules(config: &Config, links: &AccessLinks) -> RuleSet {
     for point in &config.access_points {
         let mut methods: std::collections::BTreeSet<Method> = point.credentials().iter().map(|c| method(*c)).collect();
         methods.insert(Method::ExitButton);
-        let entry = AccessPoint { methods, ..AccessPoint::default() };
+        let entry = AccessPoint { methods, pad: point.pad().policy(), ..AccessPoint::default() };
         rules.access_points.insert(AccessPointId::from(point.id().as_str()), entry);
     }
     rules.limits = Limits {
         face_max_staleness_s: config.biometrics.max_staleness_s,
         face_min_frames: config.biometrics.min_frames,
         face_min_margin: config.biometrics.min_margin,
-        unknown_liveness: config.biometrics.unknown_liveness.into(),
+        demo_face_models: config.recognition.as_ref().is_some_and(|r| r.allow_demo_models),
         plate_max_staleness_s: config.plates.max_staleness_s,
         plate_min_frames: config.plates.min_frames,
         ..Limits::default()

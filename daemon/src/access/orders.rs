@@ -2,7 +2,7 @@
 //! machines report.
 
 use cardea_access::command::RemoteCommand;
-use cardea_access::credential::{Evidence, FaceEvidence, Liveness, Origin, PlateEvidence, RemoteOpen};
+use cardea_access::credential::{Evidence, FaceEvidence, Origin, PlateEvidence, RemoteOpen};
 use cardea_access::decide::{Decision, decide};
 use cardea_access::machine::{Alarm, Command, Fault, GrantId, NotDone, Report};
 use cardea_access::request::{AccessRequest, Direction};
@@ -38,12 +38,11 @@ impl AccessTask {
                 let settled = frames >= limits.plate_min_frames && knowledge::could_be_a_plate(reading);
                 (Evidence::Plate(PlateEvidence { best, frames, in_zone: true, vehicle }), settled)
             }
-            Seen::Face(probe) => {
+            Seen::Face { probe, live } => {
                 let best = self.knowledge.match_face(probe);
-                // No model of the base pack judges liveness; `biometrics.unknown_liveness` says what that counts.
-                let liveness = Liveness::Unknown;
+                let (liveness, fitness) = (self.knowledge.liveness(*live), self.knowledge.face_fitness());
                 let settled = frames >= limits.face_min_frames;
-                (Evidence::Face(FaceEvidence { best, frames, in_zone: true, liveness }), settled)
+                (Evidence::Face(FaceEvidence { best, frames, in_zone: true, liveness, fitness }), settled)
             }
         };
         drop(seen);

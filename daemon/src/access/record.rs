@@ -8,6 +8,10 @@ use cardea_protocol::id::{CommandId, PlateId, SubjectToken};
 /// The record of `decision` about `evidence`.
 pub(crate) fn record(decision: &Decision, evidence: &Evidence, timings: Timings) -> AccessDecision {
     let (score, threshold) = score(evidence);
+    let liveness = match evidence {
+        Evidence::Face(seen) => Some(seen.liveness.name().to_owned()),
+        _ => None,
+    };
     let (mut plate_id, mut command_id) = (None, None);
     match &decision.credential {
         Some(CredentialRef::Plate(id)) => plate_id = PlateId::new(id.as_str()).ok(),
@@ -23,6 +27,7 @@ pub(crate) fn record(decision: &Decision, evidence: &Evidence, timings: Timings)
         command_id,
         score,
         threshold,
+        liveness,
         timings,
     }
 }
@@ -53,7 +58,9 @@ fn score(evidence: &Evidence) -> (Option<f32>, Option<f32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cardea_access::credential::{FaceEvidence, FaceMatch, Liveness, PlateEvidence, PlateMatch, VehiclePresence};
+    use cardea_access::credential::{
+        FaceEvidence, FaceMatch, Fitness, Liveness, PlateEvidence, PlateMatch, VehiclePresence,
+    };
     use cardea_access::decide::{Outcome, decide};
     use cardea_access::request::AccessRequest;
     use cardea_access::rules::RuleSet;
@@ -76,12 +83,13 @@ mod tests {
     #[test]
     fn a_refused_stranger_leaves_a_score_and_nobodys_name() {
         let best = FaceMatch { template: "t1".into(), score: 0.2, threshold: 0.4, runner_up: None };
-        let seen = FaceEvidence { best: Some(best), frames: 3, in_zone: true, liveness: Liveness::Unknown };
+        let (liveness, fitness) = (Liveness::Live, Fitness::Production);
+        let seen = FaceEvidence { best: Some(best), frames: 3, in_zone: true, liveness, fitness };
         let (decision, evidence) = judged(Evidence::Face(seen));
         let event = record(&decision, &evidence, Timings::default());
         assert_eq!((event.granted, event.subject, event.plate_id), (false, None, None));
         assert_eq!((event.score, event.threshold), (Some(0.2), Some(0.4)));
-        assert_eq!(event.reason, "face-below-threshold");
+        assert_eq!((event.reason.as_str(), event.liveness.as_deref()), ("face-below-threshold", Some("live")));
     }
 
     #[test]

@@ -33,8 +33,8 @@ use crate::config::{AccessPointConfig, Config, Credential};
 use crate::local::StatusBoard;
 use crate::supervisor::Tasks;
 
-pub(crate) use recognisers::Recognisers;
 pub use recognisers::RecognitionError;
+pub(crate) use recognisers::{Recognisers, face_fitness};
 pub(crate) use sighting::{Capture, Seen, Sighting, TrackKey};
 
 /// Sightings that may wait for the access task; more are dropped, because the next ones say more.
@@ -75,6 +75,7 @@ pub(crate) fn start(
                 plates: recognisers.plates.clone().filter(|_| uses(Credential::Plate)),
                 faces: recognisers.faces.clone().filter(|_| uses(Credential::Face)),
                 calibration: recognisers.calibration.clone(),
+                refused: None,
             },
             plate_frames: config.plates.min_frames,
             face_frames: config.biometrics.min_frames,

@@ -35,15 +35,20 @@ pub(crate) struct Sighting {
 pub(crate) enum Seen {
     /// The fused readings of a plate.
     Plate(TrackReading),
-    /// The fused probe of a face; overwritten when dropped.
-    Face(Template),
+    /// A face.
+    Face {
+        /// The fused probe; overwritten when dropped.
+        probe: Template,
+        /// Mean probability of being live, and over how many frames; `None` if none was judged.
+        live: Option<(f32, u32)>,
+    },
 }
 
 impl std::fmt::Debug for Seen {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Plate(_) => "Plate(…)",
-            Self::Face(_) => "Face(…)",
+            Self::Face { .. } => "Face(…)",
         })
     }
 }

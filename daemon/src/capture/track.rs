@@ -3,8 +3,19 @@
 //! Pure, with time as input. A detection continues the nearest track that it may belong to: its centre has moved by no more
 //! than its own size, and the caller agrees that the content can be the same. A track that was not seen for a while is
 //! lost, and its evidence with it: nothing is carried from one car or person to the next.
+//!
+//! Cars park in front of gates. Where nothing but the camera says that one has arrived, a tracker may be told to mind that
+//! ([`Tracker::minding_parked`]): a car that has stood still is the same car when whoever hid it has walked on, and a car
+//! that stands there when the camera first looks has not arrived until it moves. Neither opens the gate by itself.
 
 use cardea_protocol::Monotonic;
+
+/// How far a detection may be from where it was, in its own sizes, and still stand there.
+const STILL: f32 = 0.25;
+/// How long something must have stood still to be parked.
+const PARKED_AFTER_MS: u64 = 10_000;
+/// How long a parked car may be hidden and still be the same one.
+const HIDDEN_FOR_MS: u64 = 120_000;
 
 /// Where a detection is, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,6 +42,11 @@ impl Place {
         Some(Self { x: f32::midpoint(left, right), y: f32::midpoint(top, bottom), size })
     }
 
+    /// Whether it is where it was, in place and size.
+    fn is_still(self, before: Self) -> bool {
+        self.distance(before) <= STILL && (self.size / before.size.max(1.0) - 1.0).abs() <= STILL
+    }
+
     /// Distance of the centres in units of the larger of the two.
     fn distance(self, other: Self) -> f32 {
         (self.x - other.x).hypot(self.y - other.y) / self.size.max(other.size).max(1.0)
@@ -50,6 +66,29 @@ pub(crate) struct Track<E> {
     pub(crate) evidence: E,
     last_seen: Monotonic,
     last_frame: u64,
+    /// Where it has been standing, and since when.
+    anchor: Place,
+    still_since: Monotonic,
+    /// Whether it came there while the camera looked.
+    arrived: bool,
+}
+
+impl<E> Track<E> {
+    /// Whether it came there while the camera looked; otherwise it does not count.
+    pub(crate) fn has_arrived(&self) -> bool {
+        self.arrived
+    }
+
+    fn parked(&self) -> bool {
+        self.last_seen.since_ms(self.still_since) >= PARKED_AFTER_MS
+    }
+
+    fn see(&mut self, place: Place, now: Monotonic, frame: u64) {
+        if !place.is_still(self.anchor) {
+            (self.anchor, self.still_since, self.arrived) = (place, now, true);
+        }
+        (self.place, self.last_seen, self.last_frame) = (place, now, frame);
+    }
 }
 
 /// The tracks of one camera.
@@ -59,19 +98,30 @@ pub(crate) struct Tracker<E> {
     next_id: u64,
     frame: u64,
     lost_after_ms: u64,
+    mind_parked: bool,
 }
 
 impl<E> Tracker<E> {
     /// No tracks. One that was not seen for `lost_after_ms` is lost.
     pub(crate) fn new(lost_after_ms: u64) -> Self {
-        Self { tracks: Vec::new(), next_id: 1, frame: 0, lost_after_ms }
+        Self { tracks: Vec::new(), next_id: 1, frame: 0, lost_after_ms, mind_parked: false }
+    }
+
+    /// The same, minding cars that have parked.
+    pub(crate) fn minding_parked(mut self) -> Self {
+        self.mind_parked = true;
+        self
     }
 
     /// A new frame begins; answers the tracks that are lost by now.
     pub(crate) fn begin_frame(&mut self, now: Monotonic) -> Vec<Track<E>> {
         self.frame += 1;
-        let limit = self.lost_after_ms;
-        self.tracks.extract_if(.., |track| now.since_ms(track.last_seen) > limit).collect()
+        let (limit, mind_parked) = (self.lost_after_ms, self.mind_parked);
+        let lost = |track: &mut Track<E>| {
+            let limit = if mind_parked && track.parked() { limit.max(HIDDEN_FOR_MS) } else { limit };
+            now.since_ms(track.last_seen) > limit
+        };
+        self.tracks.extract_if(.., lost).collect()
     }
 
     /// The track that a detection at `place` continues, or a new one with evidence `fresh`. In one frame, each track is
@@ -83,24 +133,38 @@ impl<E> Tracker<E> {
         may_be: impl Fn(&E) -> bool,
         fresh: impl FnOnce() -> E,
     ) -> &mut Track<E> {
-        let frame = self.frame;
+        let (frame, limit) = (self.frame, self.lost_after_ms);
+        let near = |track: &Track<E>| {
+            let hidden = now.since_ms(track.last_seen) > limit;
+            if hidden { place.is_still(track.anchor) } else { track.place.distance(place) <= 1.0 }
+        };
         let nearest = self
             .tracks
             .iter()
             .enumerate()
-            .filter(|(_, track)| track.last_frame != frame && may_be(&track.evidence))
+            .filter(|(_, track)| track.last_frame != frame && near(track) && may_be(&track.evidence))
             .map(|(i, track)| (i, track.place.distance(place)))
-            .filter(|(_, distance)| *distance <= 1.0)
             .min_by(|a, b| a.1.total_cmp(&b.1))
             .map(|(i, _)| i);
         let i = nearest.unwrap_or_else(|| {
             let id = self.next_id;
             self.next_id += 1;
-            self.tracks.push(Track { id, place, since: now, evidence: fresh(), last_seen: now, last_frame: frame });
+            self.tracks.push(Track {
+                id,
+                place,
+                since: now,
+                evidence: fresh(),
+                last_seen: now,
+                last_frame: frame,
+                anchor: place,
+                still_since: now,
+                // what the first frame shows was there before
+                arrived: !(self.mind_parked && frame <= 1),
+            });
             self.tracks.len() - 1
         });
         let track = &mut self.tracks[i];
-        (track.place, track.last_seen, track.last_frame) = (place, now, frame);
+        track.see(place, now, frame);
         track
     }
 
@@ -110,8 +174,9 @@ impl<E> Tracker<E> {
     }
 
     /// When the oldest of the present tracks was first seen.
-    pub(crate) fn oldest(&self) -> Option<Monotonic> {
-        self.tracks.iter().map(|track| track.since).min()
+    pub(crate) fn oldest(&self, now: Monotonic) -> Option<Monotonic> {
+        let present = self.tracks.iter().filter(|track| now.since_ms(track.last_seen) <= self.lost_after_ms);
+        present.map(|track| track.since).min()
     }
 }
 
@@ -138,7 +203,7 @@ mod tests {
         }
         tracker.begin_frame(Monotonic(400));
         assert_eq!(see(&mut tracker, at(800.0), 400), 2);
-        assert_eq!(tracker.oldest(), Some(Monotonic(0)));
+        assert_eq!(tracker.oldest(Monotonic(400)), Some(Monotonic(0)));
     }
 
     #[test]
@@ -158,7 +223,7 @@ mod tests {
         assert_eq!(lost.iter().map(|t| (t.id, t.evidence)).collect::<Vec<_>>(), [(1, 1)]);
         assert_eq!(see(&mut tracker, at(0.0), 1_001), 2);
         assert_eq!(tracker.reset().len(), 1);
-        assert_eq!(tracker.oldest(), None);
+        assert_eq!(tracker.oldest(Monotonic(1_001)), None);
     }
 
     #[test]
@@ -168,6 +233,52 @@ mod tests {
         see(&mut tracker, at(0.0), 0);
         tracker.begin_frame(Monotonic(100));
         assert_eq!(tracker.observe(at(0.0), Monotonic(100), |_| false, || 0).id, 2);
+    }
+
+    #[test]
+    fn a_parked_car_that_was_hidden_is_the_same_car() {
+        let mut tracker = Tracker::new(1_000).minding_parked();
+        tracker.begin_frame(Monotonic(0));
+        for ms in (100..12_000).step_by(500) {
+            assert!(tracker.begin_frame(Monotonic(ms)).is_empty());
+            assert_eq!(see(&mut tracker, at(10.0), ms), 1);
+        }
+        // somebody walks past for half a minute
+        assert!(tracker.begin_frame(Monotonic(40_000)).is_empty());
+        assert_eq!(tracker.oldest(Monotonic(40_000)), None, "hidden is not present");
+        assert_eq!(see(&mut tracker, at(12.0), 40_000), 1);
+        // another car stops nearly there
+        tracker.begin_frame(Monotonic(60_000));
+        assert_eq!(see(&mut tracker, at(60.0), 60_000), 2);
+        assert_eq!(tracker.begin_frame(Monotonic(300_000)).len(), 2);
+    }
+
+    #[test]
+    fn a_car_that_only_stopped_is_lost_as_any_other() {
+        let mut tracker = Tracker::new(1_000).minding_parked();
+        tracker.begin_frame(Monotonic(0));
+        for ms in (100..5_000).step_by(500) {
+            tracker.begin_frame(Monotonic(ms));
+            see(&mut tracker, at(10.0), ms);
+        }
+        assert_eq!(tracker.begin_frame(Monotonic(8_000)).len(), 1);
+        assert_eq!(see(&mut tracker, at(10.0), 8_000), 2);
+    }
+
+    #[test]
+    fn what_the_first_frame_shows_has_not_arrived_until_it_moves() {
+        let mut tracker = Tracker::new(1_000).minding_parked();
+        let arrived = |tracker: &mut Tracker<u32>, x: f32, ms: u64| {
+            tracker.begin_frame(Monotonic(ms));
+            tracker.observe(at(x), Monotonic(ms), |_| true, || 0).has_arrived()
+        };
+        assert!(!arrived(&mut tracker, 0.0, 0));
+        assert!(!arrived(&mut tracker, 5.0, 500), "detections jitter");
+        assert!(arrived(&mut tracker, 50.0, 1_000));
+        assert!(arrived(&mut tracker, 50.0, 1_500), "and then it stays arrived");
+        assert!(arrived(&mut tracker, 900.0, 2_000), "a car that comes later");
+        let mut plain = Tracker::new(1_000);
+        assert!(arrived(&mut plain, 0.0, 0));
     }
 
     #[test]

@@ -67,10 +67,12 @@ pub(crate) fn zone(point: &AccessPointConfig) -> Zone {
 impl Watcher {
     /// A watcher that has seen nothing.
     pub(crate) fn new(setup: Setup) -> Self {
+        let plates = Tracker::new(LOST_AFTER_MS);
         Self {
+            // A loop knows better than a camera who has arrived.
+            plates: if setup.vehicle_loop.is_none() { plates.minding_parked() } else { plates },
             setup,
             eye: Eye::default(),
-            plates: Tracker::new(LOST_AFTER_MS),
             faces: Tracker::new(LOST_AFTER_MS),
             failing: false,
         }
@@ -190,19 +192,22 @@ impl Watcher {
             let Some(reading) = plate.reading else { continue };
             let frames = self.setup.plate_frames;
             let track = self.plates.observe(place, now, |t| t.may_be(&reading), || PlateTrack::new(frames));
-            let (id, (fused, frames)) = (track.id, track.evidence.add(reading));
-            self.tell(Method::Plate, id, Seen::Plate(fused), frames, at, timings);
+            let (id, arrived, (fused, frames)) = (track.id, track.has_arrived(), track.evidence.add(reading));
+            if arrived {
+                self.tell(Method::Plate, id, Seen::Plate(fused), frames, at, timings);
+            }
         }
         for face in faces {
             let corners = face.detection.landmarks.map(|p| (p.x, p.y));
             let Some(place) = self.place(&corners, size, false) else { continue };
             let Some(probe) = face.template else { continue };
             let frames = self.setup.face_frames;
-            let same = self.setup.recognisers.calibration.face.as_ref().map_or(1.0, |(_, cosine)| *cosine);
+            let same = self.setup.recognisers.calibration.face.as_ref().map_or(1.0, |face| face.cosine);
             let track = self.faces.observe(place, now, |t| t.may_be(&probe), || FaceTrack::new(frames, same));
-            let (id, added) = (track.id, track.evidence.add(probe));
-            if let Some((fused, frames)) = added {
-                self.tell(Method::Face, id, Seen::Face(fused), frames, at, timings);
+            let (id, added) = (track.id, track.evidence.add(probe, face.quality, face.live));
+            if let Some((probe, frames)) = added {
+                let live = track.evidence.live();
+                self.tell(Method::Face, id, Seen::Face { probe, live }, frames, at, timings);
             }
         }
     }
@@ -257,7 +262,8 @@ impl Watcher {
     }
 
     fn track_since(&self) -> Option<Monotonic> {
-        self.plates.oldest().into_iter().chain(self.faces.oldest()).min()
+        let now = self.setup.clock.monotonic();
+        self.plates.oldest(now).into_iter().chain(self.faces.oldest(now)).min()
     }
 
     /// When the frame was captured, on both clocks.

@@ -2,6 +2,7 @@
 //!
 //! Defaults of the times are those of `cardea_access`'s machines.
 
+use cardea_access::rules::PadPolicy;
 use cardea_access::{barrier, door};
 use cardea_protocol::id::AccessPointId;
 use cardea_protocol::message::AccessPointKind;
@@ -54,6 +55,9 @@ pub struct BarrierConfig {
     /// Where in the picture a plate counts: corners `[x, y]` of a polygon, 0 to 1 from the top left. Empty: everywhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub zone: Vec<[f32; 2]>,
+    /// What presentation attack detection has to say of a face.
+    #[serde(default)]
+    pub pad: Pad,
     /// The output that raises the boom.
     pub open: String,
     /// The output that lowers it; absent where the barrier comes down by itself.
@@ -105,6 +109,9 @@ pub struct DoorConfig {
     /// Where in the picture a face counts; see the barrier's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub zone: Vec<[f32; 2]>,
+    /// What presentation attack detection has to say of a face.
+    #[serde(default)]
+    pub pad: Pad,
     /// The output of the lock; on means released.
     pub lock: String,
     /// The input of the door contact: true while the door is shut.
@@ -122,6 +129,30 @@ pub struct DoorConfig {
     /// What the lock does without power; the output's `safe` level must agree.
     #[serde(default)]
     pub mode: LockMode,
+}
+
+/// What presentation attack detection (ISO/IEC 30107-1) has to say of a face: a photograph, a screen, a mask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pad {
+    /// Nothing: a photograph may pass.
+    Off,
+    /// It is asked and its verdict recorded, and it refuses nobody.
+    Log,
+    /// Only a face that is judged to be live opens. Without a model for it in the pack, the program does not start.
+    #[default]
+    Require,
+}
+
+impl Pad {
+    /// The policy of the rules.
+    pub const fn policy(self) -> PadPolicy {
+        match self {
+            Self::Off => PadPolicy::Off,
+            Self::Log => PadPolicy::Log,
+            Self::Require => PadPolicy::Require,
+        }
+    }
 }
 
 /// What a lock does without power (EN 60839-11-1: fail locked, fail unlocked).
@@ -165,6 +196,15 @@ impl AccessPointConfig {
         match self {
             Self::Barrier(barrier) => barrier.camera.as_deref(),
             Self::Door(door) => door.camera.as_deref(),
+        }
+    }
+
+    /// What presentation attack detection has to say of a face; nothing where faces open nothing.
+    pub fn pad(&self) -> Pad {
+        match self {
+            _ if !self.credentials().contains(&Credential::Face) => Pad::Off,
+            Self::Barrier(barrier) => barrier.pad,
+            Self::Door(door) => door.pad,
         }
     }
 

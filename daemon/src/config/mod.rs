@@ -28,11 +28,11 @@ use std::path::{Path, PathBuf};
 use cardea_hardware::config::{BoardConfig, CameraConfig, HardwareConfig, InputConfig, OutputConfig};
 use serde::{Deserialize, Serialize};
 
-pub use access_point::{AccessPointConfig, BarrierConfig, Credential, DoorConfig, LockMode};
+pub use access_point::{AccessPointConfig, BarrierConfig, Credential, DoorConfig, LockMode, Pad};
 pub use cloud::CloudConfig;
 pub use events::EventsConfig;
 pub use local::LocalConfig;
-pub use policy::{BiometricsConfig, PlatesConfig, UnknownLiveness};
+pub use policy::{BiometricsConfig, PlatesConfig};
 pub use recognition::RecognitionConfig;
 
 /// The example that `cardead config --example` prints; also installed as `/usr/share/cardea/cardead.example.toml`.

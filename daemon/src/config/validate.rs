@@ -62,6 +62,11 @@ impl Found {
             self.range("[plates]", "max_staleness_s", max, 1..=366 * 24 * 3600);
         }
         self.range("[plates]", "min_frames", config.plates.min_frames, 1..=10);
+        match config.plates.grammars() {
+            Ok(grammars) if grammars.is_empty() => self.add("[plates]: grammars is empty: name one, or leave it out"),
+            Ok(_) => {}
+            Err(error) => self.add(format!("[plates]: grammars: {error}")),
+        }
         self.range("[events]", "max_rows", config.events.max_rows, 100..=1_000_000);
         self.range("[events]", "max_kib", config.events.max_kib, 64..=1_048_576);
     }

@@ -208,6 +208,7 @@ mod tests {
                 command_id: None,
                 score: Some(5.0),
                 threshold: Some(3.0),
+                liveness: None,
                 timings: Timings::default(),
             };
             board.decided(Timestamp(i), &gate, &decision);

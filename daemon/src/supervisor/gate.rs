@@ -118,7 +118,13 @@ async fn load_recognisers(config: &Config, outbox: &Outbox) -> Recognisers {
     let config = config.clone();
     let loaded = tokio::task::spawn_blocking(move || Recognisers::load(&config)).await;
     let error: &dyn std::error::Error = match &loaded {
-        Ok(Ok(recognisers)) => return recognisers.clone(),
+        Ok(Ok(recognisers)) => {
+            if let Some(error) = &recognisers.refused {
+                tracing::error!(%error, "faces do not open; run cardead check");
+                outbox.push(None, EventKind::Alarm { alarm: "pad-unavailable".to_owned() });
+            }
+            return recognisers.clone();
+        }
         Ok(Err(error)) => error,
         Err(error) => error,
     };

@@ -385,6 +385,7 @@ fn refused(command_id: &CommandId, reason: &str) -> EventKind {
         command_id: Some(command_id.clone()),
         score: None,
         threshold: None,
+        liveness: None,
         timings: Timings::default(),
     })
 }

@@ -52,6 +52,10 @@ pub(crate) struct Wish {
     /// Keys added to the barrier, and to the door.
     pub(crate) barrier: String,
     pub(crate) door: String,
+    /// The door's `pad`; off unless given.
+    pub(crate) pad: Option<&'static str>,
+    /// Whether demonstration models may not open.
+    pub(crate) demo_refused: bool,
     /// Whether a person at the door walks in once it is released.
     pub(crate) auto_push: bool,
 }
@@ -225,7 +229,14 @@ pub(crate) fn config(sim: &SimHandle, wish: &Wish) -> String {
     let (plate, face, recognition) = match &wish.recognition {
         Some((pack, library)) => {
             let (pack, library) = (pack.display(), library.display());
-            (r#""plate", "#, r#""face", "#, format!("[recognition]\npack = '{pack}'\nonnxruntime = '{library}'\n"))
+            (
+                r#""plate", "#,
+                r#""face", "#,
+                format!(
+                    "[recognition]\npack = '{pack}'\nonnxruntime = '{library}'\nallow_demo_models = {}\n",
+                    !wish.demo_refused
+                ),
+            )
         }
         None => ("", "", String::new()),
     };
@@ -273,6 +284,7 @@ open_timeout_s = 3
 
 [[access_point]]
 kind = "door"
+pad = "{pad}"
 id = "door-1"
 credentials = [{face}"remote"]
 camera = "face-cam"
@@ -284,6 +296,7 @@ release_ms = 1000
 "#,
         sections = wish.sections,
         barrier = wish.barrier,
+        pad = wish.pad.unwrap_or("off"),
         door = wish.door,
         modbus = sim.modbus_addr(),
         lines = lines(),

@@ -15,6 +15,30 @@ pub(crate) fn recognition() -> (PathBuf, PathBuf) {
     (pack, root().join(".tools/onnxruntime/libonnxruntime.so"))
 }
 
+/// A pack of public face and PAD models from the optional folder of shared models, in a folder of its own; `None`, with a
+/// word, where that folder is not there.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+pub(crate) fn pack_with_pad() -> Option<tempfile::TempDir> {
+    let models = root().join("../shared/models");
+    if !models.is_dir() {
+        eprintln!("skipped: there is no folder {} with public models", models.display());
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(root().join("models/tests/packs/public.toml"), folder.path().join("manifest.toml")).unwrap();
+    for model in std::fs::read_dir(models).unwrap() {
+        let model = model.unwrap();
+        std::os::unix::fs::symlink(model.path(), folder.path().join(model.file_name())).unwrap();
+    }
+    Some(folder)
+}
+
+/// A photograph of a living face, or of a face on paper, from the shared folder.
+pub(crate) fn presented(live: bool) -> Bytes {
+    let name = if live { "real_image_T1.jpg" } else { "fake_image_F1.jpg" };
+    std::fs::read(root().join("../shared/eval/antispoof").join(name)).unwrap().into()
+}
+
 /// A sample picture's bytes.
 pub(crate) fn sample(name: &str) -> Bytes {
     let path = root().join(".tools/samples").join(name);
@@ -23,14 +47,18 @@ pub(crate) fn sample(name: &str) -> Bytes {
 
 /// The biometric reference of the person in a sample photograph.
 pub(crate) fn enrol(photo: &str) -> Vec<u8> {
-    let mut pipeline = face_pipeline();
-    let template = pipeline.enrol(&Frame::decode(&sample(photo)).unwrap()).unwrap();
+    enrol_with(&recognition().0, &sample(photo))
+}
+
+/// The biometric reference of the person in a photograph, by the models of `pack`.
+pub(crate) fn enrol_with(pack: &Path, photo: &[u8]) -> Vec<u8> {
+    let template = face_pipeline(pack).enrol(&Frame::decode(photo).unwrap()).unwrap();
     template.to_bytes().to_vec()
 }
 
-fn face_pipeline() -> FacePipeline {
-    let (pack, library) = recognition();
-    Pack::load(&pack, &Runtime::load(&library).unwrap(), 1).unwrap().take_face_pipeline().unwrap()
+fn face_pipeline(pack: &Path) -> FacePipeline {
+    let (_, library) = recognition();
+    Pack::load(pack, &Runtime::load(&library).unwrap(), 1).unwrap().take_face_pipeline().unwrap()
 }
 
 /// What a door camera shows of the person in a sample photograph: smaller, darker, somewhere in the picture, compressed.

@@ -7,9 +7,10 @@ use super::detector::FaceDetection;
 use super::template::Template;
 use crate::frame::Frame;
 use crate::geometry::Point;
-use crate::manifest::{Input, ModelSpec, Threshold};
+use crate::manifest::{Fitness, Input, ModelSpec, Threshold};
 use crate::network::{InferenceError, Network};
 use crate::raster::fill_exact;
+use crate::tensor::{Tensors, Unexpected};
 
 /// The model with the role `face-embedder`.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub struct FaceEmbedder {
     size: [usize; 2],
     template: [Point; 5],
     threshold: Threshold,
+    fitness: Fitness,
 }
 
 impl FaceEmbedder {
@@ -30,6 +32,7 @@ impl FaceEmbedder {
             size: spec.input.size?,
             template: spec.decode.template_points()?,
             threshold: spec.threshold.clone(),
+            fitness: spec.fitness,
         })
     }
 
@@ -47,10 +50,9 @@ impl FaceEmbedder {
         fill_exact(crop, &self.input, &mut self.network.tensor);
         let model = self.network.model().clone();
         self.network.run(self.size, |outputs| {
-            let (shape, values) = outputs.first()?;
-            Template::normalised(model, Zeroizing::new(values.to_vec())).ok_or_else(|| {
-                outputs.unexpected("embedding", "16 to 4096 finite numbers, not all zero", format!("shape {shape:?}"))
-            })
+            let (name, values) = outputs.first()?;
+            Template::normalised(model, Zeroizing::new(values.data().to_vec()))
+                .ok_or_else(|| Unexpected::new(&name, "16 to 4096 finite numbers, not all zero", values.describe()))
         })
     }
 
@@ -62,6 +64,11 @@ impl FaceEmbedder {
     /// From which cosine on two templates count as one person, and the false-match rate that stands for.
     pub fn threshold(&self) -> &Threshold {
         &self.threshold
+    }
+
+    /// What the model may be relied upon for.
+    pub fn fitness(&self) -> Fitness {
+        self.fitness
     }
 
     /// Distance between the eyes in the aligned crop, in pixels: smaller faces are enlarged.

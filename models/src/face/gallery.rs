@@ -1,22 +1,24 @@
 //! 1:N comparison: which enrolled person, if any, is this?
 //!
-//! Exact search over all templates. At a controller's scale (up to some 10,000) that is under a millisecond, and an
-//! erased template is gone by overwriting its row, with no index to rebuild.
+//! Exact search over all templates, first by their 8-bit codes (`codes`), then in `f32` for the few rows that the codes
+//! leave open; the result is that of comparing every row in `f32`. There is no index to rebuild, and an erased template
+//! is gone by overwriting its rows. A template of 512 values takes 2.5 kB: four bytes a value to compare exactly, and one
+//! to scan.
 
 use std::fmt;
 use std::sync::Arc;
 
-use zeroize::Zeroize;
-
+use super::codes::{Codes, ProbeCode};
+use super::rows::Rows;
 use super::template::{Template, TemplateError, dot};
 
 /// Enrolled templates of one model, by the caller's ids. An id may have several templates.
 pub struct Gallery<Id> {
     model: Arc<str>,
     ids: Vec<Id>,
-    /// Rows of `dimensions` values, followed by zeros; grown by hand, so that outgrown memory is overwritten.
-    rows: Vec<f32>,
     dimensions: usize,
+    rows: Rows<f32>,
+    codes: Codes,
 }
 
 /// The most similar enrolled person.
@@ -33,7 +35,7 @@ pub struct Match<Id> {
 impl<Id: Clone + PartialEq> Gallery<Id> {
     /// An empty gallery for templates of `model`.
     pub fn new(model: &str) -> Self {
-        Self { model: model.into(), ids: Vec::new(), rows: Vec::new(), dimensions: 0 }
+        Self { model: model.into(), ids: Vec::new(), dimensions: 0, rows: Rows::new(0), codes: Codes::new(0) }
     }
 
     /// Id of the model whose templates it takes.
@@ -57,16 +59,13 @@ impl<Id: Clone + PartialEq> Gallery<Id> {
         let vector = template.vector();
         if self.ids.is_empty() {
             self.dimensions = vector.len();
+            self.rows = Rows::new(vector.len());
+            self.codes = Codes::new(vector.len());
         } else if self.dimensions != vector.len() {
             return Err(TemplateError::Malformed);
         }
-        let used = self.ids.len() * self.dimensions;
-        if used + vector.len() > self.rows.len() {
-            let mut larger = vec![0.0; (2 * used).max(64 * vector.len())];
-            larger[..used].copy_from_slice(&self.rows[..used]);
-            std::mem::replace(&mut self.rows, larger).zeroize();
-        }
-        self.rows[used..used + vector.len()].copy_from_slice(vector);
+        self.rows.push(vector);
+        self.codes.push(vector);
         self.ids.push(id);
         Ok(())
     }
@@ -88,7 +87,8 @@ impl<Id: Clone + PartialEq> Gallery<Id> {
     /// Removes and overwrites everything.
     pub fn clear(&mut self) {
         self.ids.clear();
-        self.rows.zeroize();
+        self.rows = Rows::new(0);
+        self.codes = Codes::new(0);
     }
 
     /// Who is most similar to `probe`. `Ok(None)` when nobody is enrolled. The caller compares the score with the
@@ -103,9 +103,9 @@ impl<Id: Clone + PartialEq> Gallery<Id> {
         }
         let (mut best, mut score) = (0, f32::NEG_INFINITY);
         let mut runner_up: Option<f32> = None;
-        for (i, (row, id)) in self.rows.chunks_exact(self.dimensions).zip(&self.ids).enumerate() {
-            let found = dot(row, probe.vector());
-            let same = *id == self.ids[best];
+        self.codes.scan(&ProbeCode::new(probe.vector()), |i| {
+            let found = dot(self.rows.row(i), probe.vector());
+            let same = self.ids[i] == self.ids[best];
             if found > score {
                 if !same && score > f32::NEG_INFINITY {
                     runner_up = Some(score);
@@ -114,15 +114,15 @@ impl<Id: Clone + PartialEq> Gallery<Id> {
             } else if !same && runner_up.is_none_or(|second| found > second) {
                 runner_up = Some(found);
             }
-        }
+            // a row below the second person changes neither the first nor the second
+            runner_up.unwrap_or(f32::NEG_INFINITY)
+        });
         Ok(Some(Match { id: self.ids[best].clone(), score_cosine: score, runner_up_cosine: runner_up }))
     }
 
     fn remove_row(&mut self, i: usize) {
-        let last = self.ids.len() - 1;
-        let width = self.dimensions;
-        self.rows.copy_within(last * width..(last + 1) * width, i * width);
-        self.rows[last * width..(last + 1) * width].zeroize();
+        self.rows.swap_remove(i);
+        self.codes.swap_remove(i);
         self.ids.swap_remove(i);
     }
 }
@@ -130,12 +130,6 @@ impl<Id: Clone + PartialEq> Gallery<Id> {
 impl<Id> fmt::Debug for Gallery<Id> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Gallery({}, {} templates, …)", self.model, self.ids.len())
-    }
-}
-
-impl<Id> Drop for Gallery<Id> {
-    fn drop(&mut self) {
-        self.rows.zeroize();
     }
 }
 
@@ -165,6 +159,25 @@ mod tests {
         scores.first().map(|best| (best.1, scores.get(1).map(|second| second.1)))
     }
 
+    fn gallery(people: &[(u8, Template)]) -> Gallery<u8> {
+        let mut gallery = Gallery::new("e");
+        for (id, reference) in people {
+            gallery.add(*id, reference).unwrap();
+        }
+        gallery
+    }
+
+    /// Whether the search says what comparing everybody in `f32` says.
+    fn agrees(gallery: &Gallery<u8>, people: &[(u8, Template)], probe: &Template) -> Result<(), TestCaseError> {
+        let found = gallery.search(probe).unwrap();
+        prop_assert_eq!(found.as_ref().map(|m| (m.score_cosine, m.runner_up_cosine)), plainly(people, probe));
+        if let Some(found) = found {
+            let is_best = |(id, t): &(u8, Template)| *id == found.id && t.compare(probe).unwrap() == found.score_cosine;
+            prop_assert!(people.iter().any(is_best));
+        }
+        Ok(())
+    }
+
     proptest! {
         #[test]
         fn search_finds_what_brute_force_finds(
@@ -174,22 +187,63 @@ mod tests {
         ) {
             let mut people: Vec<(u8, Template)> = people.into_iter().map(|(id, v)| (id, template(&v))).collect();
             let probe = template(&probe);
-            let mut gallery = Gallery::new("e");
-            for (id, reference) in &people {
-                gallery.add(*id, reference).unwrap();
-            }
+            let mut gallery = gallery(&people);
             for id in &gone {
                 let held = people.iter().filter(|(known, _)| known == id).count();
                 prop_assert_eq!(gallery.remove(id), held);
                 people.retain(|(known, _)| known != id);
             }
             prop_assert_eq!(gallery.len(), people.len());
-            let found = gallery.search(&probe).unwrap();
-            prop_assert_eq!(found.as_ref().map(|m| (m.score_cosine, m.runner_up_cosine)), plainly(&people, &probe));
-            if let Some(found) = found {
-                prop_assert!(people.iter().any(|(id, t)| *id == found.id && t.compare(&probe).unwrap() == found.score_cosine));
-            }
+            agrees(&gallery, &people, &probe)?;
         }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn people_who_differ_by_less_than_a_code_are_told_apart(
+            seed in any::<u64>(),
+            dimensions in 100_usize..520,
+            apart in prop_oneof![Just(0.0_f32), Just(1e-6), Just(1e-4), Just(1e-2), Just(0.5)],
+        ) {
+            // everybody is one vector and a little noise, several templates each; the probe lies among them
+            let mut state = seed | 1;
+            let mut next = move || {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 40) as f32 / 8_388_608.0 - 1.0
+            };
+            let centre: Vec<f32> = (0..dimensions).map(|_| next()).collect();
+            let mut near = || template(&centre.iter().map(|v| v + apart * next()).collect::<Vec<f32>>());
+            let people: Vec<(u8, Template)> = (0..300_u32).map(|i| ((i % 90) as u8, near())).collect();
+            let gallery = gallery(&people);
+            agrees(&gallery, &people, &near())?;
+            agrees(&gallery, &people, &people[170].1)?;
+        }
+    }
+
+    #[test]
+    fn codes_leave_few_rows_to_compare_exactly() {
+        let mut state = 1_u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / 8_388_608.0 - 1.0
+        };
+        let mut codes = Codes::new(512);
+        let mut vector = || template(&(0..512).map(|_| next()).collect::<Vec<f32>>());
+        let people: Vec<Template> = (0..4_000).map(|_| vector()).collect();
+        for person in &people {
+            codes.push(person.vector());
+        }
+        let probe = vector();
+        let mut compared = 0;
+        let mut best = f32::NEG_INFINITY;
+        codes.scan(&ProbeCode::new(probe.vector()), |i| {
+            compared += 1;
+            best = best.max(dot(people[i].vector(), probe.vector()));
+            best
+        });
+        assert!(compared < 80, "{compared} of 4,000 rows were compared exactly");
     }
 
     #[test]
@@ -200,12 +254,12 @@ mod tests {
             values[id % 16] = 1.0 + id as f32;
             gallery.add(id, &template(&values)).unwrap();
         }
-        let erased = gallery.rows[40 * 16..41 * 16].to_vec();
+        // that its memory holds zeros then is for the tests of `rows`
+        let erased = gallery.rows.row(40).to_vec();
         assert_eq!(gallery.remove(&40), 1);
-        assert!(gallery.rows.chunks_exact(16).all(|row| row != erased));
-        assert!(gallery.rows[99 * 16..].iter().all(|v| *v == 0.0));
+        assert!(gallery.rows.all().chunks_exact(16).all(|row| row != erased));
         gallery.clear();
-        assert!(gallery.is_empty() && gallery.rows.is_empty());
+        assert!(gallery.is_empty() && gallery.rows.all().is_empty());
         assert_eq!(gallery.search(&template(&[1.0; 16])).unwrap(), None);
         gallery.add(7, &template(&[1.0; 24])).unwrap();
         assert_eq!(gallery.len(), 1);

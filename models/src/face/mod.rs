@@ -4,13 +4,21 @@
 //! two is the comparison score.
 
 mod align;
+mod codes;
 mod detector;
+mod dots;
 mod embedder;
 mod gallery;
+mod pad;
+mod quality;
+mod rows;
 mod template;
 
 pub use align::{align, sharpness};
 pub use detector::{FaceDetection, FaceDetector};
 pub use embedder::FaceEmbedder;
 pub use gallery::{Gallery, Match};
+pub(crate) use pad::PadModel;
+pub use pad::{FacePad, PadScore};
+pub use quality::quality;
 pub use template::{Template, TemplateError};

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use zeroize::{Zeroize, Zeroizing};
 
 const MAGIC: &[u8; 4] = b"CFT1";
-const DIMENSIONS: std::ops::RangeInclusive<usize> = 16..=4096;
+/// Values a template may have.
+pub(super) const DIMENSIONS: std::ops::RangeInclusive<usize> = 16..=4096;
 /// How far the length of a stored vector may be from 1.
-const LENGTH_TOLERANCE: f32 = 1e-3;
+pub(super) const LENGTH_TOLERANCE: f32 = 1e-3;
 
 /// A biometric reference or probe. Overwritten when dropped, never printed.
 #[derive(Clone)]
@@ -136,17 +137,24 @@ impl Zeroize for Template {
     }
 }
 
-/// The inner product, in eight lanes that the compiler turns into vector instructions.
+/// The inner product, in lanes that the compiler turns into vector instructions: enough of them that no addition waits
+/// for the one before.
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0_f32; 8];
-    let (a_chunks, b_chunks) = (a.chunks_exact(8), b.chunks_exact(8));
-    let tail: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(x, y)| x * y).sum();
-    for (x, y) in a_chunks.zip(b_chunks) {
-        for i in 0..8 {
+    const LANES: usize = 32;
+    let mut lanes = [0.0_f32; LANES];
+    let (a_chunks, a_rest) = a.as_chunks::<LANES>();
+    let (b_chunks, b_rest) = b.as_chunks::<LANES>();
+    for (x, y) in a_chunks.iter().zip(b_chunks) {
+        for i in 0..LANES {
             lanes[i] += x[i] * y[i];
         }
     }
-    lanes.iter().sum::<f32>() + tail
+    let mut quarter = [0.0_f32; LANES / 4];
+    for (i, sum) in quarter.iter_mut().enumerate() {
+        *sum = (lanes[i] + lanes[i + LANES / 4]) + (lanes[i + LANES / 2] + lanes[i + 3 * LANES / 4]);
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(x, y)| x * y).sum();
+    quarter.iter().sum::<f32>() + rest
 }
 
 #[cfg(test)]

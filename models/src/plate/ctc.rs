@@ -3,13 +3,14 @@
 //! At each of T steps the network gives the probability of each of C classes, one of them the blank. A path of classes
 //! spells a text by merging repeats and dropping blanks; the likelihood of a text is the sum over its paths.
 
-use std::collections::BTreeMap;
+use super::search::Trie;
+use super::shapes::Automaton;
 
 /// Prefixes kept at each step of the search for likely texts.
 const BEAM_WIDTH: usize = 24;
 /// Classes tried at each step of the search, and the least probability beyond the first two.
-const BEAM_CLASSES: usize = 6;
-const BEAM_MIN_PROBABILITY: f64 = 1e-4;
+const BEAM_CLASSES: usize = 10;
+const BEAM_MIN_PROBABILITY: f64 = 1e-5;
 
 /// Log-probabilities of classes over steps.
 #[derive(Clone)]
@@ -99,39 +100,37 @@ impl Posteriors {
         end.ln() + log_scale
     }
 
-    /// Up to `count` likely texts with their exact log-likelihoods, likeliest first (prefix beam search).
-    pub(crate) fn likely(&self, count: usize) -> Vec<(Vec<usize>, f64)> {
+    /// Up to `count` likely texts of the shapes that `automaton` knows, with their exact log-likelihoods, likeliest first
+    /// (prefix beam search).
+    pub(crate) fn likely(&self, count: usize, automaton: &Automaton) -> Vec<(Vec<usize>, f64)> {
+        let mut trie = Trie::new(automaton);
         // per prefix: probability of its paths that end in a blank, and that end in its last class
-        let mut beam: BTreeMap<Vec<usize>, [f64; 2]> = BTreeMap::from([(Vec::new(), [1.0, 0.0])]);
+        let mut beam = vec![(Trie::ROOT, [1.0, 0.0])];
         for row in self.rows() {
             let tried = classes_to_try(row);
-            let mut next: BTreeMap<Vec<usize>, [f64; 2]> = BTreeMap::new();
-            for (prefix, [blank, last]) in &beam {
+            for (prefix, [blank, last]) in beam.drain(..) {
                 let total = blank + last;
                 for &(class, probability) in &tried {
                     if class == self.blank {
-                        entry(&mut next, prefix)[0] += total * probability;
+                        trie.add(prefix, [total * probability, 0.0]);
                         continue;
                     }
-                    let mut longer = prefix.clone();
-                    longer.push(class);
-                    if prefix.last() == Some(&class) {
-                        entry(&mut next, prefix)[1] += last * probability;
-                        entry(&mut next, &longer)[1] += blank * probability;
-                    } else {
-                        entry(&mut next, &longer)[1] += total * probability;
+                    let again = trie.last(prefix) == Some(class);
+                    if again {
+                        trie.add(prefix, [0.0, last * probability]);
+                    }
+                    if let Some(longer) = trie.child(prefix, class) {
+                        trie.add(longer, [0.0, if again { blank } else { total } * probability]);
                     }
                 }
             }
-            beam = best_of(next);
+            trie.take_best(BEAM_WIDTH, &mut beam);
         }
         // the search's own probabilities lack pruned paths: a few more than asked for are weighed exactly
-        let mut prefixes: Vec<(Vec<usize>, [f64; 2])> = beam.into_iter().collect();
-        prefixes.sort_by(|a, b| (b.1[0] + b.1[1]).total_cmp(&(a.1[0] + a.1[1])));
-        prefixes.truncate(count + 2);
-        let mut texts: Vec<(Vec<usize>, f64)> = prefixes
-            .into_iter()
-            .map(|(text, _)| {
+        let whole = beam.iter().filter(|(prefix, _)| trie.is_whole(*prefix)).take(count + 2);
+        let mut texts: Vec<(Vec<usize>, f64)> = whole
+            .map(|(prefix, _)| {
+                let text = trie.text(*prefix);
                 let likelihood = self.log_likelihood(&text);
                 (text, likelihood)
             })
@@ -152,28 +151,23 @@ fn classes_to_try(row: &[f32]) -> Vec<(usize, f64)> {
     classes
 }
 
-fn entry<'a>(beam: &'a mut BTreeMap<Vec<usize>, [f64; 2]>, prefix: &[usize]) -> &'a mut [f64; 2] {
-    beam.entry(prefix.to_vec()).or_insert([0.0; 2])
-}
-
-fn best_of(beam: BTreeMap<Vec<usize>, [f64; 2]>) -> BTreeMap<Vec<usize>, [f64; 2]> {
-    let mut prefixes: Vec<(Vec<usize>, [f64; 2])> = beam.into_iter().collect();
-    prefixes.sort_by(|a, b| (b.1[0] + b.1[1]).total_cmp(&(a.1[0] + a.1[1])));
-    prefixes.truncate(BEAM_WIDTH);
-    let highest = prefixes.first().map_or(1.0, |(_, [blank, last])| blank + last).max(f64::MIN_POSITIVE);
-    // only ratios matter to the search: scaling keeps long sequences from underflowing
-    prefixes.into_iter().map(|(prefix, p)| (prefix, p.map(|v| v / highest))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
+    use super::super::reading::Alphabet;
+    use super::super::shapes::Shapes;
     use super::*;
 
     const CLASSES: usize = 4;
     const BLANK: usize = 3;
+
+    fn automaton(shapes: &Shapes) -> Automaton {
+        Automaton::new(shapes, &Alphabet::new("abc", BLANK))
+    }
 
     /// Sums the probability of every path by the text it spells.
     fn brute_force(posteriors: &Posteriors) -> BTreeMap<Vec<usize>, f64> {
@@ -218,12 +212,32 @@ mod tests {
         fn the_search_finds_the_likeliest_texts(posteriors in posteriors()) {
             let mut truth: Vec<(Vec<usize>, f64)> = brute_force(&posteriors).into_iter().collect();
             truth.sort_by(|a, b| b.1.total_cmp(&a.1));
-            let found = posteriors.likely(3);
+            let found = posteriors.likely(3, &automaton(&Shapes::any()));
             // ties may come in either order: compare likelihoods
             for (mine, true_one) in found.iter().zip(&truth).take(2) {
                 prop_assert!((mine.1 - true_one.1.ln()).abs() < 0.05, "{mine:?} and not {true_one:?}");
             }
             prop_assert!(!found.is_empty());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn within_shapes_the_search_finds_the_likeliest_text_of_them(posteriors in posteriors()) {
+            let shapes = Shapes::new([vec!["ab", "c"], vec!["a", "bc", "c"]]).unwrap();
+            let automaton = automaton(&shapes);
+            let truth = brute_force(&posteriors);
+            let best = truth.iter().filter(|(text, _)| automaton.accepts(text)).max_by(|a, b| a.1.total_cmp(b.1));
+            let found = posteriors.likely(3, &automaton);
+            prop_assert!(found.iter().all(|(text, _)| automaton.accepts(text)));
+            match (best, found.first()) {
+                (Some((_, probability)), mine) if *probability > 1e-3 => {
+                    prop_assert!(mine.is_some_and(|(_, found)| (found - probability.ln()).abs() < 0.05));
+                }
+                // too few steps for any of them, or all too unlikely to be followed surely
+                (Some(_), _) => {}
+                (None, mine) => prop_assert!(mine.is_none()),
+            }
         }
     }
 
@@ -236,7 +250,7 @@ mod tests {
         let text = posteriors.greedy();
         assert_eq!(text.iter().map(|(class, _)| *class).collect::<Vec<_>>(), [0, 0, 1]);
         assert!(text.iter().all(|(_, probability)| *probability > 0.97 && *probability < 1.0));
-        assert_eq!(posteriors.likely(1)[0].0, [0, 0, 1]);
+        assert_eq!(posteriors.likely(1, &automaton(&Shapes::any()))[0].0, [0, 0, 1]);
     }
 
     #[test]

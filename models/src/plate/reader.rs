@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use super::ctc::Posteriors;
 use super::detector::PlateDetection;
-use super::reading::{Alphabet, PlateReading};
-use super::rectify::rectify;
+use super::padded::keep_aspect;
+use super::posteriors::Family;
+use super::quality::quality;
+use super::reading::PlateReading;
+use super::rectify::{Layout, rectify};
+use super::shapes::{Lexicon, Shapes};
 use crate::frame::Frame;
-use crate::manifest::{Decode, Input, ModelSpec, Threshold};
-use crate::network::{InferenceError, Network, Outputs};
+use crate::manifest::{Aspect, Input, ModelSpec, Threshold};
+use crate::network::{InferenceError, Network};
 use crate::raster::fill_exact;
 
 /// The model with the role `plate-reader`.
@@ -17,38 +20,69 @@ pub struct PlateReader {
     network: Network,
     input: Input,
     size: [usize; 2],
-    alphabet: Arc<Alphabet>,
+    family: Family,
+    two_line: bool,
+    lexicon: Arc<Lexicon>,
     threshold: Threshold,
 }
 
 impl PlateReader {
     /// `None` when the spec is not a reader's, which a checked manifest rules out.
     pub(crate) fn new(network: Network, spec: &ModelSpec) -> Option<Self> {
-        let Decode::Ctc { alphabet, blank } = &spec.decode else { return None };
+        let family = Family::of(&spec.decode)?;
         Some(Self {
             network,
             input: spec.input.clone(),
             size: spec.input.size?,
-            alphabet: Arc::new(Alphabet::new(alphabet, *blank)),
+            lexicon: Arc::new(Lexicon::new(family.alphabet(), &Shapes::any())),
+            family,
+            two_line: spec.decode.reads_two_lines(),
             threshold: spec.threshold.clone(),
         })
     }
 
-    /// The crop this model wants of a detected plate; `None` when its corners span no area.
-    pub fn rectify(&self, frame: &Frame, plate: &PlateDetection) -> Option<Frame> {
-        rectify(frame, &plate.corners, self.size)
+    /// From now on, plates have these shapes: any other text is the less likely for it.
+    pub fn expect(&mut self, shapes: &Shapes) {
+        self.lexicon = Arc::new(Lexicon::new(self.lexicon.alphabet.clone(), shapes));
     }
 
-    /// Reads a rectified plate.
+    /// Reads a detected plate of `frame`: rectified, in one line or two as its shape suggests; where it suggests both, as the
+    /// one that makes more sense. `None` when its corners span no area.
+    pub fn read_plate(
+        &mut self,
+        frame: &Frame,
+        plate: &PlateDetection,
+    ) -> Result<Option<PlateReading>, InferenceError> {
+        let layouts = if self.two_line { Layout::candidates(&plate.corners) } else { &[Layout::OneLine] };
+        let mut best: Option<PlateReading> = None;
+        for layout in layouts {
+            let crop = match self.input.aspect {
+                Aspect::Stretch => rectify(frame, &plate.corners, self.size, *layout),
+                Aspect::Keep => keep_aspect(frame, &plate.corners, self.size),
+            };
+            let Some(crop) = crop else { continue };
+            let reading = self.infer(&crop, quality(plate, &crop))?;
+            if best.as_ref().is_none_or(|best| reading.best_log_weight() > best.best_log_weight()) {
+                best = Some(reading);
+            }
+        }
+        Ok(best)
+    }
+
+    /// Reads a plate that is already rectified to [`PlateReader::crop_size`].
     pub fn read(&mut self, crop: &Frame) -> Result<PlateReading, InferenceError> {
         let found = [crop.height() as usize, crop.width() as usize];
         if found != self.size {
             return Err(InferenceError::CropSize { model: self.network.model().clone(), expected: self.size, found });
         }
+        self.infer(crop, 1.0)
+    }
+
+    fn infer(&mut self, crop: &Frame, quality: f32) -> Result<PlateReading, InferenceError> {
         fill_exact(crop, &self.input, &mut self.network.tensor);
-        let alphabet = &self.alphabet;
-        let posteriors = self.network.run(self.size, |outputs| posteriors(outputs, alphabet))?;
-        Ok(PlateReading::new(alphabet.clone(), posteriors))
+        let family = &self.family;
+        let posteriors = self.network.run(self.size, |outputs| family.read(outputs))?;
+        Ok(PlateReading::new(self.lexicon.clone(), posteriors, quality))
     }
 
     /// Id of the model.
@@ -65,27 +99,4 @@ impl PlateReader {
     pub fn crop_size(&self) -> [usize; 2] {
         self.size
     }
-}
-
-/// Brings the logits into `[step][class]` order; some exporters put classes first.
-fn posteriors(outputs: &Outputs<'_, '_>, alphabet: &Alphabet) -> Result<Posteriors, InferenceError> {
-    let classes = alphabet.classes();
-    let (shape, logits) = outputs.first()?;
-    if logits.iter().all(|v| v.is_finite()) {
-        if let [1, steps, c] = *shape
-            && c == classes as i64
-            && steps > 0
-        {
-            return Ok(Posteriors::from_logits(logits.iter().copied(), classes, alphabet.blank()));
-        }
-        if let [1, c, steps] = *shape
-            && c == classes as i64
-            && steps > 0
-        {
-            let steps = steps as usize;
-            let by_step = (0..steps).flat_map(|t| (0..classes).map(move |class| logits[class * steps + t]));
-            return Ok(Posteriors::from_logits(by_step, classes, alphabet.blank()));
-        }
-    }
-    Err(outputs.unexpected("logits", format!("finite numbers of shape [1, T, {classes}]"), format!("shape {shape:?}")))
 }

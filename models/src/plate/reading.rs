@@ -3,10 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::ctc::Posteriors;
+use super::posteriors::Posteriors;
+use super::shapes::Lexicon;
+
+/// Texts outside the shapes that a reading proposes: what they are matters little, that there is one matters.
+const OTHER_HYPOTHESES: usize = 3;
 
 /// The characters a reader knows and the index of its blank.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Alphabet {
     characters: Vec<char>,
     blank: usize,
@@ -26,18 +30,19 @@ impl Alphabet {
         self.blank
     }
 
-    fn character(&self, class: usize) -> char {
+    pub(crate) fn character(&self, class: usize) -> char {
         self.characters[class - usize::from(class > self.blank)]
     }
 
+    /// `None` when the character is not in the alphabet.
+    pub(crate) fn class_of(&self, character: char) -> Option<usize> {
+        let index = self.characters.iter().position(|known| *known == character)?;
+        Some(index + usize::from(index >= self.blank))
+    }
+
     /// `None` when a character is not in the alphabet.
-    fn classes_of(&self, text: &str) -> Option<Vec<usize>> {
-        text.chars()
-            .map(|c| {
-                let index = self.characters.iter().position(|known| *known == c)?;
-                Some(index + usize::from(index >= self.blank))
-            })
-            .collect()
+    pub(crate) fn classes_of(&self, text: &str) -> Option<Vec<usize>> {
+        text.chars().map(|c| self.class_of(c)).collect()
     }
 }
 
@@ -57,29 +62,45 @@ pub struct Hypothesis {
     pub text: String,
     /// ln of its likelihood.
     pub log_likelihood: f64,
+    /// ln of its prior, up to a constant: 0 for a text of the shapes in use, less for any other.
+    pub log_prior: f64,
+}
+
+impl Hypothesis {
+    /// ln of likelihood times prior: what hypotheses are ranked by.
+    pub fn log_weight(&self) -> f64 {
+        self.log_likelihood + self.log_prior
+    }
 }
 
 /// One reading of one plate. Its `Debug` shows no text: plates are personal data and stay out of logs.
 #[derive(Clone)]
 pub struct PlateReading {
-    alphabet: Arc<Alphabet>,
+    lexicon: Arc<Lexicon>,
     posteriors: Posteriors,
     characters: Vec<CharacterReading>,
+    quality: f32,
 }
 
 impl PlateReading {
-    pub(crate) fn new(alphabet: Arc<Alphabet>, posteriors: Posteriors) -> Self {
+    pub(crate) fn new(lexicon: Arc<Lexicon>, posteriors: Posteriors, quality: f32) -> Self {
         let characters = posteriors
             .greedy()
             .into_iter()
-            .map(|(class, probability)| CharacterReading { character: alphabet.character(class), probability })
+            .map(|(class, probability)| CharacterReading { character: lexicon.alphabet.character(class), probability })
             .collect();
-        Self { alphabet, posteriors, characters }
+        Self { lexicon, posteriors, characters, quality }
     }
 
-    /// The best text; empty when nothing was read.
+    /// The most probable characters one by one, whether or not a plate can have them in this order; empty when nothing was
+    /// read. [`PlateReading::hypotheses`] knows the shapes.
     pub fn text(&self) -> String {
         self.characters.iter().map(|c| c.character).collect()
+    }
+
+    /// How good the picture is to read from, 0 to 1: [`super::quality`].
+    pub fn quality(&self) -> f32 {
+        self.quality
     }
 
     /// The best text's characters with their probabilities.
@@ -98,31 +119,44 @@ impl PlateReading {
         sum / self.characters.len().max(1) as f32
     }
 
-    /// ln P(class) at each step of the network, one row per step; the blank is one of the classes.
-    pub fn log_probs(&self) -> impl Iterator<Item = &[f32]> {
-        self.posteriors.rows()
-    }
-
     /// ln of the likelihood of `text` given the picture. Minus infinity when it cannot be what is shown or contains a
     /// character outside the alphabet.
     pub fn log_likelihood(&self, text: &str) -> f64 {
-        self.alphabet.classes_of(text).map_or(f64::NEG_INFINITY, |classes| self.posteriors.log_likelihood(&classes))
+        let classes = self.lexicon.alphabet.classes_of(text);
+        classes.map_or(f64::NEG_INFINITY, |classes| self.posteriors.log_likelihood(&classes))
     }
 
-    /// Up to `count` likely texts, likeliest first.
+    /// ln of the prior of `text`, up to a constant: 0 for the shapes in use.
+    pub fn log_prior(&self, text: &str) -> f64 {
+        self.lexicon.alphabet.classes_of(text).map_or(f64::NEG_INFINITY, |classes| self.lexicon.log_prior(&classes))
+    }
+
+    /// Up to `count` texts of the shapes in use and a few others, by likelihood and prior, best first.
     pub fn hypotheses(&self, count: usize) -> Vec<Hypothesis> {
-        self.posteriors
-            .likely(count)
+        let mut texts = self.posteriors.likely(count, &self.lexicon.shaped);
+        if self.lexicon.is_limited() {
+            let others = self.posteriors.likely(OTHER_HYPOTHESES, &self.lexicon.free);
+            texts.extend(others.into_iter().filter(|(classes, _)| !self.lexicon.shaped.accepts(classes)));
+        }
+        let mut hypotheses: Vec<Hypothesis> = texts
             .into_iter()
             .map(|(classes, log_likelihood)| Hypothesis {
-                text: classes.into_iter().map(|class| self.alphabet.character(class)).collect(),
+                log_prior: self.lexicon.log_prior(&classes),
+                text: classes.into_iter().map(|class| self.lexicon.alphabet.character(class)).collect(),
                 log_likelihood,
             })
-            .collect()
+            .collect();
+        hypotheses.sort_by(|a, b| b.log_weight().total_cmp(&a.log_weight()));
+        hypotheses
     }
 
-    /// How much likelier (in nats) the picture is under `admitted` than under the best text that is not `admitted`.
-    /// Positive: it is the best reading. Minus infinity: impossible.
+    /// ln of likelihood times prior of the best text: how much sense the picture makes, read this way.
+    pub(crate) fn best_log_weight(&self) -> f64 {
+        self.hypotheses(1).first().map_or(f64::NEG_INFINITY, Hypothesis::log_weight)
+    }
+
+    /// How much likelier (in nats) the picture is under `admitted` than under the best text that is not `admitted`, each
+    /// with its prior. Positive: it is the best reading. Minus infinity: impossible.
     pub fn match_score(&self, admitted: &str) -> f64 {
         let own = self.log_likelihood(admitted);
         if own == f64::NEG_INFINITY {
@@ -130,7 +164,8 @@ impl PlateReading {
         }
         let other = self.hypotheses(2).into_iter().find(|hypothesis| hypothesis.text != admitted);
         // everything else together is an upper bound for the best of it
-        own - other.map_or_else(|| (-own.exp()).ln_1p().max(-700.0), |hypothesis| hypothesis.log_likelihood)
+        let other = other.map_or_else(|| (-own.exp()).ln_1p().max(-700.0), |hypothesis| hypothesis.log_weight());
+        own + self.log_prior(admitted) - other
     }
 }
 
@@ -154,30 +189,47 @@ impl fmt::Debug for CharacterReading {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use super::super::ctc;
+    use super::super::shapes::Shapes;
+    use super::super::shapes::tests::cars;
     use super::*;
 
     const CHARACTERS: &str = "0123456789ABEKMHOPCTYX";
 
     /// A reading that shows `text` with the logit of each right character `sure` above the others, and of `rivals`
-    /// (position, character, logit) as given.
+    /// (position, character, logit) as given; every text is possible.
     pub(crate) fn showing(text: &str, sure: f32, rivals: &[(usize, char, f32)]) -> PlateReading {
-        let alphabet = Arc::new(Alphabet::new(CHARACTERS, 22));
+        shown(&Shapes::any(), 1.0, text, sure, rivals)
+    }
+
+    /// The same within `shapes`, from a picture of some quality.
+    pub(crate) fn shown(
+        shapes: &Shapes,
+        quality: f32,
+        text: &str,
+        sure: f32,
+        rivals: &[(usize, char, f32)],
+    ) -> PlateReading {
+        let alphabet = Alphabet::new(CHARACTERS, 22);
+        let classes = alphabet.classes();
         let mut logits = Vec::new();
         for (position, c) in text.chars().enumerate() {
-            let mut row = vec![0.0; alphabet.classes()];
-            for class in alphabet.classes_of(&c.to_string()).into_iter().flatten() {
+            let mut row = vec![0.0; classes];
+            if let Some(class) = alphabet.class_of(c) {
                 row[class] = sure;
             }
             for (_, rival, logit) in rivals.iter().filter(|rival| rival.0 == position) {
-                for class in alphabet.classes_of(&rival.to_string()).into_iter().flatten() {
+                if let Some(class) = alphabet.class_of(*rival) {
                     row[class] = *logit;
                 }
             }
-            let mut blank = vec![0.0; alphabet.classes()];
+            let mut blank = vec![0.0; classes];
             blank[22] = 12.0;
             logits.extend(row.into_iter().chain(blank));
         }
-        PlateReading::new(alphabet.clone(), Posteriors::from_logits(logits, alphabet.classes(), 22))
+        let lexicon = Arc::new(Lexicon::new(alphabet, shapes));
+        let posteriors = ctc::Posteriors::from_logits(logits, classes, 22);
+        PlateReading::new(lexicon, Posteriors::Ctc(posteriors), quality)
     }
 
     #[test]
@@ -185,7 +237,6 @@ pub(crate) mod tests {
         let reading = showing("A123BC77", 9.0, &[(1, '7', 8.0)]);
         assert_eq!(reading.text(), "A123BC77");
         assert!(reading.weakest_probability() < 0.75 && reading.mean_probability() > 0.9);
-        assert_eq!(reading.log_probs().count(), 16);
         let hypotheses = reading.hypotheses(2);
         assert_eq!(hypotheses[0].text, "A123BC77");
         assert_eq!(hypotheses[1].text, "A723BC77");
@@ -209,6 +260,52 @@ pub(crate) mod tests {
         assert!(long.match_score("A123BC77") < -5.0);
         assert!(long.match_score("123BC777") < -5.0);
         assert!(showing("A123BC77", 12.0, &[]).match_score("A123BC777") < -5.0);
+    }
+
+    #[test]
+    fn region_77_is_not_region_777() {
+        let cars = cars();
+        let long = shown(&cars, 1.0, "A123BC777", 12.0, &[]);
+        assert!(long.match_score("A123BC777") > 5.0 && long.match_score("A123BC77") < -5.0);
+        let short = shown(&cars, 1.0, "A123BC77", 12.0, &[]);
+        assert!(short.match_score("A123BC77") > 5.0 && short.match_score("A123BC777") < -5.0);
+    }
+
+    #[test]
+    fn the_letter_o_and_the_digit_0_are_told_apart_by_their_place() {
+        // the reader cannot tell them apart at all: only one of them can stand at each place
+        let reading = shown(&cars(), 1.0, "0O0OOO77", 9.0, &[(0, 'O', 9.0), (1, '0', 9.0), (3, '0', 9.0)]);
+        let best = &reading.hypotheses(3)[0];
+        assert_eq!((best.text.as_str(), best.log_prior), ("O000OO77", 0.0));
+        assert!(reading.match_score("O000OO77") > 5.0);
+        // without shapes the same picture is a guess
+        let reading = showing("0O0OOO77", 9.0, &[(0, 'O', 9.0), (1, '0', 9.0), (3, '0', 9.0)]);
+        assert!(reading.match_score("O000OO77") < 0.1);
+    }
+
+    #[test]
+    fn b_and_8_are_told_apart_by_their_place_and_never_guessed_where_both_are_digits() {
+        let reading = shown(&cars(), 1.0, "8128BC77", 9.0, &[(0, 'B', 8.5)]);
+        assert!(reading.match_score("B128BC77") > 3.0, "a plate begins with a letter");
+        let reading = shown(&cars(), 1.0, "B128BC77", 9.0, &[(3, '3', 8.9)]);
+        assert!(reading.match_score("B128BC77") < 0.2 && reading.match_score("B123BC77") < 0.2);
+    }
+
+    #[test]
+    fn lettering_is_no_plate_although_a_plate_is_near() {
+        let reading = shown(&cars(), 1.0, "A1238C7", 12.0, &[]);
+        let best = &reading.hypotheses(3)[0];
+        assert!(best.text == "A1238C7" && best.log_prior < 0.0, "no plate has that shape");
+        for plate in ["A123BC77", "A123BC7", "A123PC77"] {
+            assert!(reading.match_score(plate) < 0.0, "{plate}: {}", reading.match_score(plate));
+        }
+    }
+
+    #[test]
+    fn a_plate_of_another_country_is_weighed_against_its_own_kind() {
+        let reading = shown(&cars(), 1.0, "AA0123", 12.0, &[(2, 'O', 11.0)]);
+        assert!(reading.match_score("AA0123") > 0.5, "{}", reading.match_score("AA0123"));
+        assert!(reading.match_score("AAO123") < 0.0, "{}", reading.match_score("AAO123"));
     }
 
     #[test]

@@ -7,17 +7,54 @@ use crate::raster::{Border, warp};
 /// Margins the readers are trained with: each edge is moved outwards by this share of the plate's width or height.
 const MARGIN_X: f32 = 0.03;
 const MARGIN_Y: f32 = 0.08;
+/// How much of a two-line plate's height, margins included, belongs to each line; they overlap a little, because makers
+/// put the border between them at different heights.
+const LINE_SHARE: f32 = 0.54;
+/// Mean width over mean height below which a plate surely has two lines (type 1A of GOST R 50577: 1.7), and above which one
+/// (type 1: 4.6). Seen from the side a plate loses width, so what lies between can be either.
+const SURELY_TWO_LINES: f32 = 1.9;
+const SURELY_ONE_LINE: f32 = 3.0;
+
+/// How a plate's characters are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// In one line.
+    OneLine,
+    /// In two lines; readers want the upper one in the left half of the crop and the lower one in the right half.
+    TwoLines,
+}
+
+impl Layout {
+    /// What a plate with `corners` may be, judged by its aspect ratio.
+    pub fn candidates(corners: &[Point; 4]) -> &'static [Self] {
+        let [tl, tr, br, bl] = *corners;
+        let aspect = (tl.distance(tr) + bl.distance(br)) / (tl.distance(bl) + tr.distance(br));
+        if aspect > SURELY_ONE_LINE {
+            &[Self::OneLine]
+        } else if aspect < SURELY_TWO_LINES {
+            &[Self::TwoLines]
+        } else {
+            &[Self::OneLine, Self::TwoLines]
+        }
+    }
+}
 
 /// Cuts the plate with `corners` (top left, top right, bottom right, bottom left) out as `size` (height, width) pixels.
 /// `None` for corners without area or not finite.
-pub fn rectify(frame: &Frame, corners: &[Point; 4], size: [usize; 2]) -> Option<Frame> {
+pub fn rectify(frame: &Frame, corners: &[Point; 4], size: [usize; 2], layout: Layout) -> Option<Frame> {
     let wide = expand(corners);
     let map = Perspective::onto(&wide)?;
-    let [height, width] = size;
-    let along = wide[0].distance(wide[1]).max(wide[3].distance(wide[2])) / width as f32;
-    let across = wide[0].distance(wide[3]).max(wide[1].distance(wide[2])) / height as f32;
-    Some(warp(frame, width as u32, height as u32, Border::Replicate, along.max(across), |p| {
-        map.apply(p.x / width as f32, p.y / height as f32)
+    let [height, width] = size.map(|side| side as f32);
+    let (line_width, line_share) = match layout {
+        Layout::OneLine => (width, 1.0),
+        Layout::TwoLines => (width / 2.0, LINE_SHARE),
+    };
+    let along = wide[0].distance(wide[1]).max(wide[3].distance(wide[2])) / line_width;
+    let across = wide[0].distance(wide[3]).max(wide[1].distance(wide[2])) * line_share / height;
+    Some(warp(frame, size[1] as u32, size[0] as u32, Border::Replicate, along.max(across), |p| {
+        let lower = p.x >= line_width;
+        let (left, top) = if lower { (line_width, 1.0 - line_share) } else { (0.0, 0.0) };
+        map.apply((p.x - left) / line_width, top + line_share * p.y / height)
     }))
 }
 
@@ -56,7 +93,7 @@ mod tests {
             let colour = [if u < 0.5 { 50 } else { 250 }, if v < 0.5 { 50 } else { 250 }, 99];
             frame.set_pixel(at.x as u32, at.y as u32, colour);
         }
-        let crop = rectify(&frame, &corners, [32, 128]).unwrap();
+        let crop = rectify(&frame, &corners, [32, 128], Layout::OneLine).unwrap();
         assert_eq!((crop.width(), crop.height()), (128, 32));
         for (x, y, colour) in
             [(20, 8, [50, 50, 99]), (108, 8, [250, 50, 99]), (108, 24, [250, 250, 99]), (20, 24, [50, 250, 99])]
@@ -71,7 +108,39 @@ mod tests {
             [Point::new(100.0, 50.0), Point::new(200.0, 50.0), Point::new(200.0, 75.0), Point::new(100.0, 75.0)];
         let wide = expand(&corners);
         assert!(wide[0].distance(Point::new(97.0, 48.0)) < 1e-3 && wide[2].distance(Point::new(203.0, 77.0)) < 1e-3);
-        assert!(rectify(&Frame::filled(9, 9, [0; 3]), &[Point::default(); 4], [32, 128]).is_none());
-        assert!(rectify(&Frame::filled(9, 9, [0; 3]), &[Point::new(f32::NAN, 0.0); 4], [32, 128]).is_none());
+        let blank = Frame::filled(9, 9, [0; 3]);
+        assert!(rectify(&blank, &[Point::default(); 4], [32, 128], Layout::OneLine).is_none());
+        assert!(rectify(&blank, &[Point::new(f32::NAN, 0.0); 4], [32, 128], Layout::TwoLines).is_none());
+    }
+
+    #[test]
+    fn two_lines_stand_side_by_side() {
+        let corners = [(20.0, 20.0), (320.0, 20.0), (320.0, 200.0), (20.0, 200.0)].map(|(x, y)| Point::new(x, y));
+        let mut frame = Frame::filled(340, 220, [0; 3]);
+        // the left and right half of the upper line and of the lower line have four levels
+        for y in 0..220 {
+            for x in 0..340 {
+                let level = 50 + 50 * u8::from(x >= 170) + 100 * u8::from(y >= 110);
+                frame.set_pixel(x, y, [level; 3]);
+            }
+        }
+        let crop = rectify(&frame, &corners, [32, 128], Layout::TwoLines).unwrap();
+        for (x, level) in [(16, 50), (48, 100), (80, 150), (112, 200)] {
+            for y in [4, 14, 27] {
+                assert_eq!(crop.pixel(x, y), Some([level; 3]), "{x}, {y}");
+            }
+        }
+        // a little of the other line shows at the border between them
+        assert_eq!(crop.pixel(16, 31), Some([150; 3]));
+        assert_eq!(crop.pixel(80, 0), Some([50; 3]));
+    }
+
+    #[test]
+    fn the_aspect_ratio_says_how_many_lines_there_may_be() {
+        let plate =
+            |width, height| [(0.0, 0.0), (width, 0.0), (width, height), (0.0, height)].map(|(x, y)| Point::new(x, y));
+        assert_eq!(Layout::candidates(&plate(520.0, 112.0)), [Layout::OneLine]);
+        assert_eq!(Layout::candidates(&plate(290.0, 170.0)), [Layout::TwoLines]);
+        assert_eq!(Layout::candidates(&plate(240.0, 100.0)), [Layout::OneLine, Layout::TwoLines]);
     }
 }

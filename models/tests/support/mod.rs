@@ -14,6 +14,11 @@ use cardea_models::Runtime;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+const GRAY: &str = "channels = \"gray\"\nmean = [128.0]\nstd = [10.0]";
+
+/// Three planes of values as they are.
+pub(crate) const RGB: &str = "channels = \"rgb\"\nmean = [0.0, 0.0, 0.0]\nstd = [1.0, 1.0, 1.0]";
+
 pub(crate) const ALPHABET: &str = "0123456789ABEKMHOPCTYX";
 
 /// The repository's root.
@@ -21,10 +26,15 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The optional folder of shared models and evaluation pictures.
+/// The optional folder of shared models and evaluation pictures; where it is not, the test log says what was skipped.
+#[allow(clippy::print_stderr, reason = "a skipped test should say so")]
 pub(crate) fn shared() -> Option<PathBuf> {
     let folder = root().join("../shared");
-    folder.join("models").is_dir().then_some(folder)
+    if folder.join("models").is_dir() {
+        return Some(folder);
+    }
+    eprintln!("skipped: no public models and pictures in {}", folder.display());
+    None
 }
 
 pub(crate) fn runtime() -> Runtime {
@@ -40,6 +50,8 @@ pub(crate) struct Model {
     pub(crate) role: &'static str,
     pub(crate) bytes: Vec<u8>,
     pub(crate) sha256: Option<String>,
+    /// Channels and normalisation.
+    pub(crate) pixels: &'static str,
     pub(crate) input: String,
     pub(crate) decode: String,
     pub(crate) threshold: f32,
@@ -52,6 +64,7 @@ impl Model {
             role: "plate-detector",
             bytes: onnx::plate_detector(),
             sha256: None,
+            pixels: GRAY,
             input: "multiple_of = 32\nmax_side = 320".into(),
             decode: "kind = \"centre-points\"\nstride = 8\npoint_scale = 2.0\npoints = 4".into(),
             threshold: 0.9,
@@ -75,6 +88,7 @@ impl Model {
             role: "plate-reader",
             bytes: onnx::reader([16, 23]),
             sha256: None,
+            pixels: GRAY,
             input: "size = [16, 23]".into(),
             decode: format!("kind = \"ctc\"\nalphabet = \"{ALPHABET}\"\nblank = 22"),
             threshold: 1.0,
@@ -87,6 +101,7 @@ impl Model {
             role: "face-embedder",
             bytes: onnx::embedder([64, 64]),
             sha256: None,
+            pixels: GRAY,
             input: "size = [64, 64]".into(),
             decode: "kind = \"embedding\"\ntemplate = [[16.0, 16.0], [48.0, 16.0], [32.0, 32.0], [20.0, 48.0], [44.0, 48.0]]"
                 .into(),
@@ -97,11 +112,12 @@ impl Model {
     fn entry(&self) -> String {
         let sha256 = self.sha256.clone().unwrap_or_else(|| hex::encode(Sha256::digest(&self.bytes)));
         format!(
-            "[[model]]\nid = \"{id}\"\nrole = \"{role}\"\nfile = \"{id}.onnx\"\nsha256 = \"{sha256}\"\nlicence = \"MIT\"\n\
-             source = \"tests\"\n[model.input]\nchannels = \"gray\"\nmean = [128.0]\nstd = [10.0]\n{input}\n\
+            "[[model]]\nid = \"{id}\"\nrole = \"{role}\"\nfitness = \"demo\"\nfile = \"{id}.onnx\"\nsha256 = \"{sha256}\"\nlicence = \"MIT\"\n\
+             source = \"tests\"\n[model.input]\n{pixels}\n{input}\n\
              [model.decode]\n{decode}\n[model.threshold]\nvalue = {threshold:?}\nmeaning = \"test\"\n",
             id = self.id,
             role = self.role,
+            pixels = self.pixels,
             input = self.input,
             decode = self.decode,
             threshold = self.threshold,

@@ -52,6 +52,7 @@ ca = "{ca}"
 [recognition]
 pack = "{pack}"
 onnxruntime = "{onnxruntime}"
+allow_demo_models = true
 
 [biometrics]
 max_staleness_s = {staleness}
@@ -92,6 +93,7 @@ open_timeout_s = {open_timeout}
 
 [[access_point]]
 kind = "door"
+pad = "off"
 id = "{DOOR}"
 credentials = ["face", "remote"]
 camera = "face-cam"
