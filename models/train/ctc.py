@@ -107,7 +107,7 @@ def hypotheses(log_probs, grammar=None, width=24, depth=8, least=-16.0):
     found = []
     for prefix, pair in beams.items():
         cost = grammar.ends(alive[prefix], len(prefix)) if grammar else 0.0
-        if cost is not None:
+        if cost is not None and _add(*pair) > -math.inf:
             found.append((prefix, _add(*pair) - cost))
     return sorted(found, key=lambda item: -item[1])
 

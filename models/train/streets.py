@@ -52,12 +52,10 @@ class PlatePack:
         """[T,classes] of one crop."""
         return log_softmax(self.read_one.run(None, {"gray": to_input([flatten(gray, quad, lines)]).numpy()})[0][0])
 
-    def readings(self, gray, quad):
-        """The plate within `quad` read in each of `WAYS`."""
-        ratio = aspect(quad)
-        layouts = [n for n, fits in ((1, ratio > TWO_LINES_BELOW), (2, ratio < ONE_LINE_ABOVE)) if fits]
-        tries = []
-        for lines in layouts:
+    def readings(self, gray, quad, layouts=None):
+        """The plate within `quad` read in each of `WAYS`; `layouts`: the numbers of lines to try, by its aspect ratio if not given."""
+        ratio, tries = aspect(quad), []
+        for lines in layouts or [n for n, fits in ((1, ratio > TWO_LINES_BELOW), (2, ratio < ONE_LINE_ABOVE)) if fits]:
             rows = [self.log_probs(gray, one, lines) for one in varied(quad)]
             one, likelihood, _ = read(rows[0], self.grammar)
             five = vote(rows, self.grammar)
@@ -90,7 +88,8 @@ def on_true_boxes(pack, wanted, show):
         for text, box in here:
             if box is None or not text:
                 continue
-            got = pack.readings(gray, np.float32(box[:2]) + UNIT * np.float32(box[2:] - box[:2]))
+            # the box around a tilted plate says nothing about its lines: try both
+            got = pack.readings(gray, np.float32(box[:2]) + UNIT * np.float32(box[2:] - box[:2]), (1, 2))
             right += [one == text for one in got]
             count += 1
             if show and got[-1] != text:
