@@ -20,6 +20,7 @@
 //! `face/` or `plate/`.
 
 pub mod annotate;
+mod area;
 mod detect;
 pub mod face;
 pub mod frame;
@@ -38,6 +39,7 @@ mod stopwatch;
 mod tensor;
 mod weights;
 
+pub use area::Area;
 pub use face::{FaceDetection, FaceDetector, FaceEmbedder, FacePad, Gallery, PadScore, Template};
 pub use frame::{Frame, FrameError};
 pub use geometry::{Point, Rect};

@@ -13,7 +13,8 @@ pub(crate) use verification::{AtFalseMatch, Verification};
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cardea_models::{FaceDetection, FacePipeline, Frame, Point, Template};
+use cardea_models::pipeline::FaceEvidence;
+use cardea_models::{FacePipeline, Frame, Point, Rect, Template};
 use serde::Serialize;
 
 use super::EvalError;
@@ -24,6 +25,8 @@ use super::work::{Progress, spread};
 
 /// Comparison score where there was nothing to compare: below any cosine.
 const NOTHING: f64 = -2.0;
+/// Of its width, what a face is taken to be nearer to the middle; as in the reference in Python.
+const SIZE_WEIGHT: f32 = 0.3;
 /// False-match rates at which the true accept rate is reported.
 const FALSE_MATCH_RATES: [f64; 2] = [1e-2, 1e-3];
 
@@ -42,7 +45,7 @@ pub(crate) struct FaceResult {
     pub(crate) portraits: usize,
     /// Of those, in which no face was found or none large enough.
     pub(crate) not_acquired: usize,
-    /// Portraits in which several faces were found; the one nearest the middle was taken.
+    /// Portraits in which several faces were found; the largest near the middle was taken.
     pub(crate) several_faces: usize,
     /// The rule by which people were left out, where there is one.
     pub(crate) held_out: Option<String>,
@@ -130,14 +133,21 @@ fn restrict(set: &FaceSet, rule: Option<HeldOut>) -> Restricted {
     }
 }
 
-/// The probe of the face nearest the middle of the picture, which is the one a portrait is about.
+/// The probe of the face that a portrait is about.
 fn look_at(pipeline: &mut FacePipeline, frame: &Frame) -> Result<Portrait, EvalError> {
-    let middle = Point::new(frame.width() as f32 / 2.0, frame.height() as f32 / 2.0);
-    let distance = |face: &FaceDetection| face.landmarks[2].distance(middle);
     let found = pipeline.run(frame)?.faces;
     let faces = found.len();
-    let central = found.into_iter().min_by(|a, b| distance(&a.detection).total_cmp(&distance(&b.detection)));
+    let rank = |face: &FaceEvidence| off_centre(&face.detection.bbox, frame);
+    let central = found.into_iter().min_by(|a, b| rank(a).total_cmp(&rank(b)));
     Ok(Portrait { template: central.and_then(|face| face.template), faces })
+}
+
+/// How far a face is from the middle, in pixels; a large one is a little nearer than it is, so that a small face on a
+/// badge or in the background, which happens to be in the middle, does not take its place.
+fn off_centre(face: &Rect, frame: &Frame) -> f32 {
+    let middle = Point::new(frame.width() as f32 / 2.0, frame.height() as f32 / 2.0);
+    let centre = Point::new(face.x + face.width / 2.0, face.y + face.height / 2.0);
+    centre.distance(middle) - SIZE_WEIGHT * face.width
 }
 
 /// The cosine of two portraits; [`NOTHING`] where one was not acquired.
@@ -154,6 +164,15 @@ mod tests {
 
     use super::*;
     use crate::eval::sets::{FacePair, SearchEntry, SearchRole};
+
+    #[test]
+    fn a_portrait_is_about_the_large_face_near_the_middle() {
+        let frame = Frame::filled(250, 250, [0; 3]);
+        let at = |x: f32, y: f32, width: f32| Rect { x: x - width / 2.0, y: y - width / 2.0, width, height: width };
+        let person = off_centre(&at(118.0, 130.0, 100.0), &frame);
+        assert!(person < off_centre(&at(125.0, 125.0, 12.0), &frame), "a badge in the middle");
+        assert!(person < off_centre(&at(30.0, 120.0, 110.0), &frame), "a neighbour");
+    }
 
     #[test]
     fn only_people_held_out_are_left() {
