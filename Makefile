@@ -12,7 +12,7 @@ export PATH := $(PATH):$(CURDIR)/.tools/cargo/bin
 PERTURB ?= 20
 say = @printf '\n\033[1m==> %s\033[0m\n'
 
-.PHONY: help setup build demo up test lint bench accuracy audit clean
+.PHONY: help setup build demo up test lint bench accuracy fuzz audit clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -50,6 +50,20 @@ bench: setup ## benchmarks, optimised: a table and target/bench/summary.json
 	$(say) "Benchmarks (about 15 minutes to build the first time, then about two)"
 	@cargo build --release --workspace --bins
 	@target/release/cardea-bench
+
+# A sanitiser is an unstable flag of the compiler. RUSTC_BOOTSTRAP lets the pinned stable toolchain take it, for this build
+# only; the alternative is a second, unpinned toolchain. What the fuzzer finds interesting stays in .tools/fuzz; what it
+# breaks, in fuzz/artifacts, with the command that repeats it.
+FUZZ_SECONDS ?= 60
+fuzz: setup ## each fuzz target for FUZZ_SECONDS (60); about 15 minutes to build the first time
+	$(say) "cargo-fuzz"
+	@setup/cargo-fuzz
+	@for target in $$(cargo fuzz list); do \
+	  printf '\n\033[1m==> Fuzzing: %s, for %s s\033[0m\n' "$$target" "$(FUZZ_SECONDS)"; \
+	  mkdir -p ".tools/fuzz/$$target"; \
+	  RUSTC_BOOTSTRAP=1 cargo fuzz run --target-dir target/fuzz "$$target" ".tools/fuzz/$$target" "fuzz/corpus/$$target" -- \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 -verbosity=0; \
+	done
 
 accuracy: setup ## figures of every pack here on labelled pictures, into docs/reference/accuracy.md: about half an hour
 	@test -d ../shared/eval || { echo "There are no labelled pictures in ../shared/eval: models/eval/*.toml says which sets are meant; cardea-models eval measures any other"; exit 1; }

@@ -4,8 +4,11 @@ use std::fmt;
 use std::io::Cursor;
 
 use image::codecs::jpeg::JpegEncoder;
-use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits};
+use image::metadata::Orientation;
+use image::{ColorType, DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits};
 use zeroize::{Zeroize, Zeroizing};
+
+use crate::raster::room;
 
 /// No picture is decoded beyond this many pixels, whatever its header says.
 pub const MAX_PIXELS: u64 = 40_000_000;
@@ -79,6 +82,21 @@ impl Frame {
     ///
     /// The size is checked before pixels are allocated.
     pub fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
+        let mut frame = Self::filled(1, 1, [0; 3]);
+        frame.decode_into(bytes)?;
+        Ok(frame)
+    }
+
+    /// Decodes an enrolment photo; its pixels are overwritten when it goes out of scope.
+    pub fn decode_photo(bytes: &[u8]) -> Result<Zeroizing<Self>, FrameError> {
+        let mut frame = Zeroizing::new(Self::filled(1, 1, [0; 3]));
+        frame.decode_into(bytes)?;
+        Ok(frame)
+    }
+
+    /// The same as [`Frame::decode`], in place of what this frame shows and, for the usual picture (8-bit RGB, upright), in
+    /// the memory it has. After an error it may show part of the damaged picture.
+    pub fn decode_into(&mut self, bytes: &[u8]) -> Result<(), FrameError> {
         let (format, name) = match image::guess_format(bytes) {
             Ok(ImageFormat::Jpeg) => (ImageFormat::Jpeg, "JPEG"),
             Ok(ImageFormat::Png) => (ImageFormat::Png, "PNG"),
@@ -95,11 +113,15 @@ impl Frame {
             return Err(FrameError::TooLarge { width, height });
         }
         // a broken Exif block is no reason to refuse the picture
-        let orientation = decoder.orientation().ok();
-        let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-        if let Some(orientation) = orientation {
-            picture.apply_orientation(orientation);
+        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+        let length = width as usize * height as usize * 3;
+        if decoder.color_type() == ColorType::Rgb8 && orientation == Orientation::NoTransforms && length > 0 {
+            room(&mut self.rgb, length);
+            (self.width, self.height) = (width, height);
+            return decoder.read_image(&mut self.rgb).map_err(damaged);
         }
+        let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+        picture.apply_orientation(orientation);
         let rgb = match picture {
             DynamicImage::ImageRgb8(rgb) => rgb,
             other => {
@@ -108,12 +130,14 @@ impl Frame {
                 rgb
             }
         };
-        Self::from_rgb(rgb.width(), rgb.height(), rgb.into_raw())
+        let decoded = Self::from_rgb(rgb.width(), rgb.height(), rgb.into_raw())?;
+        std::mem::replace(self, decoded).zeroize();
+        Ok(())
     }
 
-    /// Decodes an enrolment photo; its pixels are overwritten when it goes out of scope.
-    pub fn decode_photo(bytes: &[u8]) -> Result<Zeroizing<Self>, FrameError> {
-        Self::decode(bytes).map(Zeroizing::new)
+    /// Paints it black, in the memory it has: what it showed is overwritten, and the next picture needs none anew.
+    pub fn wipe(&mut self) {
+        self.rgb.fill(0);
     }
 
     /// Pixels across.
@@ -147,6 +171,18 @@ impl Frame {
     /// Brightness (Rec. 601) of each pixel, 0 to 255, row by row.
     pub fn luma(&self) -> impl Iterator<Item = f32> + '_ {
         self.rgb.chunks_exact(3).map(|p| 0.299 * f32::from(p[0]) + 0.587 * f32::from(p[1]) + 0.114 * f32::from(p[2]))
+    }
+
+    /// Makes this frame the part of `whole` from column `left` and row `top` on, `width` by `height` pixels, in the memory it
+    /// has. The part is cut short where it reaches beyond `whole`; there is always at least one pixel.
+    pub(crate) fn copy_part(&mut self, whole: &Self, [left, top, width, height]: [u32; 4]) {
+        let (left, top) = (left.min(whole.width - 1), top.min(whole.height - 1));
+        (self.width, self.height) = (width.clamp(1, whole.width - left), height.clamp(1, whole.height - top));
+        self.rgb.clear();
+        for y in top..top + self.height {
+            let first = (y as usize * whole.width as usize + left as usize) * 3;
+            self.rgb.extend_from_slice(&whole.rgb[first..first + self.width as usize * 3]);
+        }
     }
 
     /// The frame as a PNG file.
@@ -229,6 +265,22 @@ mod tests {
     }
 
     #[test]
+    fn pictures_follow_each_other_in_one_memory() {
+        let (small, large) = (gradient(), Frame::filled(40, 30, [9, 8, 7]));
+        let mut frame = large.clone();
+        let memory = frame.rgb.as_ptr();
+        frame.decode_into(&small.to_png().unwrap()).unwrap();
+        assert_eq!(frame, small);
+        frame.decode_into(&large.to_png().unwrap()).unwrap();
+        assert_eq!(frame, large);
+        frame.wipe();
+        assert_eq!(frame, Frame::filled(40, 30, [0; 3]));
+        assert_eq!(frame.rgb.as_ptr(), memory);
+        assert!(frame.decode_into(b"no picture").is_err());
+        assert_eq!((frame.width(), frame.rgb().len()), (40, 3_600));
+    }
+
+    #[test]
     fn what_is_no_picture_is_refused_by_kind() {
         for bytes in [&b""[..], b"hello", b"%PDF-1.7", b"GIF89a", &[0; 4096]] {
             assert!(matches!(Frame::decode(bytes), Err(FrameError::NotAnImage)));
@@ -257,6 +309,18 @@ mod tests {
         let upright = Frame::decode(&jpeg).unwrap();
         assert_eq!((turned.width(), turned.height()), (16, 24));
         assert_eq!(turned.pixel(15, 0), upright.pixel(0, 0));
+    }
+
+    #[test]
+    fn a_part_is_cut_out_and_cut_short() {
+        let whole = gradient();
+        let mut part = Frame::filled(1, 1, [0; 3]);
+        part.copy_part(&whole, [3, 2, 4, 5]);
+        assert_eq!((part.width(), part.height()), (4, 5));
+        assert_eq!((part.pixel(0, 0), part.pixel(3, 4)), (whole.pixel(3, 2), whole.pixel(6, 6)));
+        part.copy_part(&whole, [whole.width() - 2, 900, 50, 50]);
+        assert_eq!((part.width(), part.height()), (2, 1));
+        assert_eq!(part.pixel(1, 0), whole.pixel(whole.width() - 1, whole.height() - 1));
     }
 
     #[test]

@@ -13,6 +13,11 @@ pub struct Point {
 }
 
 impl Point {
+    /// The point that lies `right` and `down` from here.
+    pub(crate) fn moved(self, right: f32, down: f32) -> Self {
+        Self::new(self.x + right, self.y + down)
+    }
+
     /// A point at `x`, `y`.
     pub const fn new(x: f32, y: f32) -> Self {
         Self { x, y }
@@ -38,6 +43,11 @@ pub struct Rect {
 }
 
 impl Rect {
+    /// The rectangle that lies `right` and `down` from here.
+    pub(crate) fn moved(self, right: f32, down: f32) -> Self {
+        Self { x: self.x + right, y: self.y + down, ..self }
+    }
+
     /// The smallest box around `points`; empty for no points.
     pub fn around(points: &[Point]) -> Self {
         let Some(first) = points.first() else { return Self::default() };

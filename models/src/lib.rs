@@ -20,9 +20,13 @@
 //! `face/` or `plate/`.
 
 pub mod annotate;
+mod area;
 mod detect;
 pub mod face;
 pub mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod geometry;
 pub mod manifest;
 mod network;
@@ -35,6 +39,7 @@ mod stopwatch;
 mod tensor;
 mod weights;
 
+pub use area::Area;
 pub use face::{FaceDetection, FaceDetector, FaceEmbedder, FacePad, Gallery, PadScore, Template};
 pub use frame::{Frame, FrameError};
 pub use geometry::{Point, Rect};

@@ -1,8 +1,7 @@
 //! The stages in a row: what a camera thread calls for each frame, and what enrolment calls for a photo.
 
-use zeroize::Zeroizing;
-
-use crate::face::{FaceDetection, FaceDetector, FaceEmbedder, FacePad, Template, quality, sharpness};
+use crate::area::Area;
+use crate::face::{FaceDetection, FaceDetector, FaceEmbedder, FacePad, Template, quality};
 use crate::frame::Frame;
 use crate::network::InferenceError;
 use crate::plate::{PlateDetection, PlateDetector, PlateReader, PlateReading, Shapes};
@@ -16,7 +15,7 @@ const MAX_ENROL_ENLARGEMENT: f32 = 1.5;
 const MAX_PROBE_ENLARGEMENT: f32 = 2.5;
 /// A second face counts when its eye distance is at least this share of the first one's.
 const SECOND_FACE_SHARE: f32 = 0.4;
-/// Least [`sharpness`] of an enrolled face. Of 42 LFW portraits all lie above 0.009 as they are; a 9-pixel box blur, which
+/// Least [`sharpness`](crate::face::sharpness) of an enrolled face. Of 42 LFW portraits all lie above 0.009 as they are; a 9-pixel box blur, which
 /// costs a quarter to a half of the cosine, brings most below this.
 const MIN_SHARPNESS: f32 = 0.003;
 
@@ -68,11 +67,16 @@ impl PlatePipeline {
 
     /// Finds and reads the plates of `frame`.
     pub fn run(&mut self, frame: &Frame) -> Result<PlateFrame, InferenceError> {
+        self.run_in(frame, Area::WHOLE)
+    }
+
+    /// Finds and reads the plates in `area` of `frame`.
+    pub fn run_in(&mut self, frame: &Frame, area: Area) -> Result<PlateFrame, InferenceError> {
         let mut watch = Stopwatch::start();
-        let detections = self.detector.detect(frame)?;
+        let detections = self.detector.find(frame, area)?;
         let detect_ms = watch.lap_ms();
         let mut plates = Vec::with_capacity(detections.len());
-        for (i, detection) in detections.into_iter().enumerate() {
+        for (i, detection) in detections.enumerate() {
             let reading = if i < MAX_PER_FRAME { self.reader.read_plate(frame, &detection)? } else { None };
             plates.push(PlateEvidence { detection, reading });
         }
@@ -180,17 +184,22 @@ impl FacePipeline {
 
     /// Finds the faces of `frame` and makes a probe of each.
     pub fn run(&mut self, frame: &Frame) -> Result<FaceFrame, InferenceError> {
+        self.run_in(frame, Area::WHOLE)
+    }
+
+    /// Finds the faces in `area` of `frame` and makes a probe of each.
+    pub fn run_in(&mut self, frame: &Frame, area: Area) -> Result<FaceFrame, InferenceError> {
         let mut watch = Stopwatch::start();
-        let detections = self.detector.detect(frame)?;
+        let detections = self.detector.find(frame, area)?;
         let mut timings = FaceTimings { detect_ms: watch.lap_ms(), ..FaceTimings::default() };
         let mut faces = Vec::with_capacity(detections.len());
-        for (i, detection) in detections.into_iter().enumerate() {
+        for (i, detection) in detections.enumerate() {
             let near = detection.eye_distance_px() * MAX_PROBE_ENLARGEMENT >= self.embedder.eye_distance_px();
-            let crop = if near && i < MAX_PER_FRAME { self.embedder.align(frame, &detection) } else { None };
-            timings.align_ms += watch.lap_ms();
+            let sharpness = if near && i < MAX_PER_FRAME { self.embedder.cut(frame, &detection) } else { None };
             let eyes = self.embedder.eye_distance_px();
-            let quality = crop.as_ref().map_or(0.0, |crop| quality(&detection, crop, eyes));
-            let template = crop.map(|crop| self.embedder.embed(&crop)).transpose()?;
+            let quality = sharpness.map_or(0.0, |sharpness| quality(&detection, eyes, sharpness));
+            timings.align_ms += watch.lap_ms();
+            let template = sharpness.map(|_| self.embedder.embed_cut()).transpose()?;
             timings.embed_ms += watch.lap_ms();
             let pad = self.pad.as_mut().filter(|_| self.judge && template.is_some());
             let live = pad.map(|pad| pad.score(frame, &detection.bbox)).transpose()?.flatten().map(|score| score.live);
@@ -214,11 +223,10 @@ impl FacePipeline {
         if eye_distance_px < needed_px {
             return Err(EnrolError::TooSmall { eye_distance_px, needed_px });
         }
-        let crop: Zeroizing<Frame> = self.embedder.align(photo, face).ok_or(EnrolError::NoFace)?;
-        if sharpness(&crop) < MIN_SHARPNESS {
+        if self.embedder.cut(photo, face).ok_or(EnrolError::NoFace)? < MIN_SHARPNESS {
             return Err(EnrolError::Blurred);
         }
-        Ok(self.embedder.embed(&crop)?)
+        Ok(self.embedder.embed_cut()?)
     }
 
     /// The detector, for its model id and threshold.

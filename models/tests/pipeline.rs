@@ -4,7 +4,9 @@
 mod support;
 
 use cardea_models::face::TemplateError;
-use cardea_models::{EnrolError, FacePipeline, Frame, Gallery, Pack, PlatePipeline, Point, Template, TrackReading};
+use cardea_models::{
+    Area, EnrolError, FacePipeline, Frame, Gallery, Pack, PlatePipeline, Point, Template, TrackReading,
+};
 use support::{ALPHABET, Model, runtime, tiny_pack};
 
 fn plates() -> PlatePipeline {
@@ -76,6 +78,24 @@ fn a_plate_is_found_where_it_is_whatever_the_frame_size() {
     assert!((centre.x + centre.width / 2.0 - 656.0).abs() < 0.5 && (centre.width - 8.0 * half).abs() < 1.0);
 
     assert!(pipeline.run(&Frame::filled(320, 160, [0; 3])).unwrap().plates.is_empty());
+}
+
+#[test]
+fn within_a_region_of_interest_a_plate_is_found_where_it_is_and_those_outside_are_not() {
+    let mut pipeline = plates();
+    let mut frame = Frame::filled(1280, 640, [0; 3]);
+    // cells of the whole picture's grid, and of the right half's
+    paint(&mut frame, 640, 320, 32, 32, |_, _| 255);
+    paint(&mut frame, 64, 320, 32, 32, |_, _| 255);
+    assert_eq!(pipeline.run(&frame).unwrap().plates.len(), 2);
+    let right = Area::around([(0.5, 0.0), (1.0, 1.0)], 0.0);
+    let seen = pipeline.run_in(&frame, right).unwrap().plates;
+    // twice the pixels make more cells of one spot, and one peak of them
+    assert!(!seen.is_empty() && seen.iter().all(|plate| plate.detection.bbox().x > 500.0), "{seen:?}");
+    let nearest =
+        seen.iter().map(|plate| (plate.detection.bbox().x + plate.detection.bbox().width / 2.0 - 656.0).abs());
+    assert!(nearest.fold(f32::INFINITY, f32::min) <= 16.0, "{seen:?}");
+    assert!(pipeline.run_in(&frame, Area::around([(0.2, 0.0), (0.4, 1.0)], 0.02)).unwrap().plates.is_empty());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use cardea_hardware::Frame as Encoded;
 use cardea_models::pipeline::{FaceEvidence, PlateEvidence};
-use cardea_models::{Frame, FrameError, InferenceError};
+use cardea_models::{Area, Frame, FrameError, InferenceError};
 use cardea_protocol::Monotonic;
 use cardea_protocol::event::Timings;
 
@@ -28,6 +28,8 @@ pub(crate) struct Occasion {
     pub(crate) track_since: Option<Monotonic>,
     /// Look, whatever has changed: a vehicle stands on the loop.
     pub(crate) triggered: bool,
+    /// Where in the picture to look.
+    pub(crate) area: Area,
 }
 
 /// What a look has found.
@@ -74,12 +76,12 @@ pub(crate) fn look(
     };
     // A pipeline is only buffers between two runs, so one that a panic left behind is as good as any.
     if let Some(plates) = &recognisers.plates {
-        let seen = plates.lock().unwrap_or_else(PoisonError::into_inner).run(&frame)?;
+        let seen = plates.lock().unwrap_or_else(PoisonError::into_inner).run_in(&frame, occasion.area)?;
         found.spend(seen.timings.detect_ms, seen.timings.read_ms);
         found.plates = seen.plates;
     }
     if let Some(faces) = &recognisers.faces {
-        let seen = faces.lock().unwrap_or_else(PoisonError::into_inner).run(&frame)?;
+        let seen = faces.lock().unwrap_or_else(PoisonError::into_inner).run_in(&frame, occasion.area)?;
         found.spend(seen.timings.detect_ms, seen.timings.align_ms + seen.timings.embed_ms);
         found.faces = seen.faces;
     }

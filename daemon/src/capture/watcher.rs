@@ -8,6 +8,7 @@ use cardea_access::credential::Method;
 use cardea_access::time::{Monotonic, Now};
 use cardea_access::zone::{Point, Zone};
 use cardea_hardware::{Camera, Frame as Encoded, Reading};
+use cardea_models::Area;
 use cardea_protocol::clock::SharedClock;
 use cardea_protocol::event::Timings;
 use cardea_protocol::id::AccessPointId;
@@ -25,6 +26,8 @@ use crate::local::StatusBoard;
 
 /// A track that was not seen for this long, in milliseconds, is lost.
 const LOST_AFTER_MS: u64 = 1_000;
+/// How much of the picture around the zone is looked at too, as a share of its sides: what crosses the border is found whole.
+const AROUND_ZONE: f32 = 0.05;
 /// How often a camera that nothing triggers is asked for a frame, so that its loss is known before a car comes.
 const PROBE_EVERY: Duration = Duration::from_secs(15);
 /// The wait after a frame that could not be had; the camera's driver has its own patience before that.
@@ -52,6 +55,8 @@ pub(crate) struct Setup {
 pub(crate) struct Watcher {
     setup: Setup,
     eye: Eye,
+    /// The surroundings of the zone: all that the models look at.
+    area: Area,
     plates: Tracker<PlateTrack>,
     faces: Tracker<FaceTrack>,
     /// Whether the last frame failed: a failure is logged when it begins.
@@ -71,6 +76,7 @@ impl Watcher {
         Self {
             // A loop knows better than a camera who has arrived.
             plates: if setup.vehicle_loop.is_none() { plates.minding_parked() } else { plates },
+            area: Area::around(setup.zone.corners().iter().map(|corner| (corner.x, corner.y)), AROUND_ZONE),
             setup,
             eye: Eye::default(),
             faces: Tracker::new(LOST_AFTER_MS),
@@ -155,6 +161,7 @@ impl Watcher {
             now: self.setup.clock.monotonic(),
             track_since: self.track_since(),
             triggered: self.setup.vehicle_loop.is_some(),
+            area: self.area,
         };
         let (mut eye, frame) = (mem::take(&mut self.eye), frame.clone());
         let recognisers = self.setup.recognisers.clone();

@@ -15,6 +15,9 @@ pub(crate) mod yunet;
 
 use std::fmt;
 
+use zeroize::Zeroizing;
+
+use crate::area::Area;
 use crate::frame::Frame;
 use crate::geometry::{Point, Rect};
 use crate::manifest::{Decode, Input, ModelSpec, Threshold};
@@ -44,6 +47,9 @@ pub(crate) struct Detector {
     input: Input,
     decode: Decode,
     pub(crate) threshold: Threshold,
+    /// Kept from frame to frame for their memory.
+    found: Vec<Candidate>,
+    part: Zeroizing<Frame>,
 }
 
 impl Detector {
@@ -54,6 +60,8 @@ impl Detector {
             input: spec.input.clone(),
             decode: spec.decode.clone(),
             threshold: spec.threshold.clone(),
+            found: Vec::new(),
+            part: Zeroizing::new(Frame::filled(1, 1, [0; 3])),
         }
     }
 
@@ -61,19 +69,27 @@ impl Detector {
         self.network.model()
     }
 
-    /// Everything at or above the threshold, best first.
-    pub(crate) fn detect(&mut self, frame: &Frame) -> Result<Vec<Candidate>, InferenceError> {
-        let fit = Fit::new(frame, &self.input);
-        self.letterbox.fill(frame, &self.input, fit, &mut self.network.tensor);
-        let (kind, threshold) = (&self.decode, self.threshold.value);
-        let mut found = Vec::new();
-        self.network.run(fit.canvas, |outputs| decode(kind, outputs, fit.canvas, threshold, &mut found))?;
-        suppress(&mut found);
-        for candidate in &mut found {
-            candidate.bbox = fit.rect_to_frame(candidate.bbox);
-            candidate.points = candidate.points.map(|point| fit.to_frame(point));
+    /// Everything in `area` at or above the threshold, best first.
+    pub(crate) fn detect(&mut self, frame: &Frame, area: Area) -> Result<&[Candidate], InferenceError> {
+        let pixels = area.pixels(frame);
+        let seen = if area.is_whole() {
+            frame
+        } else {
+            self.part.copy_part(frame, pixels);
+            &self.part
+        };
+        let fit = Fit::new(seen, &self.input);
+        self.letterbox.fill(seen, &self.input, fit, &mut self.network.tensor);
+        let (kind, threshold, found) = (&self.decode, self.threshold.value, &mut self.found);
+        found.clear();
+        self.network.run(fit.canvas, |outputs| decode(kind, outputs, fit.canvas, threshold, found))?;
+        suppress(&mut self.found);
+        let (left, top) = (pixels[0] as f32, pixels[1] as f32);
+        for candidate in &mut self.found {
+            candidate.bbox = fit.rect_to_frame(candidate.bbox).moved(left, top);
+            candidate.points = candidate.points.map(|point| fit.to_frame(point).moved(left, top));
         }
-        Ok(found)
+        Ok(&self.found)
     }
 }
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::{Candidate, decode, suppress};
+use crate::fuzzing::{detectors, fitting, retina_face};
 use crate::manifest::{Column, Decode, RetinaFace, Yolo, YoloForm};
 use crate::tensor::made::Made;
 
@@ -108,12 +109,9 @@ fn retina_priors(family: &RetinaFace, canvas: [usize; 2]) -> Vec<[f64; 4]> {
 }
 
 fn retina_family(softmax: bool, steps: &[usize]) -> RetinaFace {
-    RetinaFace {
-        steps: steps.to_vec(),
-        min_sizes: vec![vec![16.0, 32.0], vec![64.0, 128.0], vec![256.0, 512.0]][..steps.len()].to_vec(),
-        variances: [0.1, 0.2],
-        softmax,
-    }
+    let mut family = retina_face(softmax);
+    family.min_sizes.truncate(steps.len());
+    RetinaFace { steps: steps.to_vec(), ..family }
 }
 
 proptest! {
@@ -174,7 +172,7 @@ proptest! {
     }
 
     #[test]
-    fn retina_face(
+    fn retina(
         seed in any::<u16>(),
         canvas in (20_usize..90, 20_usize..90),
         threshold in 0.5_f32..0.95,
@@ -299,21 +297,23 @@ proptest! {
 
     #[test]
     fn hostile_outputs_are_refused_or_give_nothing_impossible(
-        which in 0_usize..families().len(),
+        which in 0_usize..detectors().len(),
         shapes in proptest::collection::vec((0_usize..names().len(), proptest::collection::vec(-2_i64..40, 0..5)), 0..14),
-        fitting in any::<bool>(),
+        honest in any::<bool>(),
         values in proptest::collection::vec(
             select(vec![0.0_f32, 0.5, 0.99, 1.0, -1.0, 7.0, 1e30, -1e30, f32::MAX, f32::NAN, f32::INFINITY, f32::NEG_INFINITY]),
             1..40,
         ),
         canvas in canvas(),
     ) {
-        let kind = &families()[which];
-        let outputs = if fitting { honest(kind, canvas) } else {
-            Made(shapes.into_iter().map(|(name, shape)| (names()[name].to_owned(), shape, Vec::new())).collect())
+        let kind = &detectors()[which];
+        let outputs = if honest {
+            fitting(kind, canvas, 50)
+        } else {
+            shapes.into_iter().map(|(name, shape)| (names()[name].to_owned(), shape)).collect()
         };
         // the right number of values for each shape that has one: what fails then is not the length alone
-        let outputs = Made(outputs.0.into_iter().map(|(name, shape, _)| {
+        let outputs = Made(outputs.into_iter().map(|(name, shape)| {
             let count = shape.iter().map(|side| (*side).max(0) as usize).product::<usize>().min(200_000);
             let data = values.iter().copied().cycle().take(count).collect();
             (name, shape, data)
@@ -329,64 +329,22 @@ proptest! {
     }
 }
 
-fn families() -> Vec<Decode> {
-    let row = vec![Column::Batch, Column::X1, Column::Y1, Column::X2, Column::Y2, Column::Class, Column::Score];
-    let rows = Yolo { form: YoloForm::EndToEnd, row, classes: 1, class: None, points: 0, point_values: 3 };
-    let raw = Yolo { form: YoloForm::Raw, classes: 2, class: Some(1), points: 4, ..rows.clone() };
-    let centre = |points| Decode::CentrePoints { stride: 8, point_scale: 32.0, points, points_output: "points".into() };
-    vec![
-        centre(4),
-        centre(5),
-        Decode::Yunet {},
-        Decode::Scrfd {},
-        Decode::RetinaFace(retina_family(true, &[8, 16, 32])),
-        Decode::RetinaFace(retina_family(false, &[8, 16, 32])),
-        Decode::Yolo(rows),
-        Decode::Yolo(raw),
-    ]
-}
-
 fn names() -> Vec<&'static str> {
     let mut names: Vec<&str> = super::yunet::output_names().collect();
     names.extend(["heatmap", "points", "box", "output0"]);
     names
 }
 
-/// Outputs of the right names and shapes; their values are for the caller to fill in.
-fn honest(kind: &Decode, canvas: [usize; 2]) -> Made {
-    let [height, width] = canvas.map(|side| side / 8);
-    let none = Vec::new;
-    match kind {
-        Decode::CentrePoints { points, .. } => Made::default()
-            .with("heatmap", &[1, 1, height, width], none())
-            .with("points", &[1, 2 * points, height, width], none())
-            .with("box", &[1, 4, height, width], none()),
-        Decode::Yunet {} => [8, 16, 32].into_iter().fold(Made::default(), |made, stride| {
-            let cells = canvas[0] / stride * (canvas[1] / stride);
-            [("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)]
-                .into_iter()
-                .fold(made, |made, (name, side)| made.with(&format!("{name}_{stride}"), &[1, cells, side], none()))
-        }),
-        Decode::Scrfd {} => scrfd_outputs(1, canvas, true).0,
-        Decode::RetinaFace(family) => {
-            let count = retina_priors(family, canvas).len();
-            [4, 2, 10].into_iter().fold(Made::default(), |made, side| made.with("x", &[1, count, side], none()))
-        }
-        Decode::Yolo(Yolo { form: YoloForm::Raw, .. }) => Made::default().with("output0", &[1, 18, 50], none()),
-        _ => Made::default().with("output0", &[50, 7], none()),
-    }
-}
-
 #[test]
 fn an_honest_shape_with_another_count_is_refused_with_both() {
-    let outputs = honest(&Decode::Scrfd {}, [64, 64]);
+    let outputs = scrfd_outputs(1, [64, 64], true).0;
     let error = decode(&Decode::Scrfd {}, &outputs, [64, 96], 0.5, &mut Vec::new()).unwrap_err();
     assert!(error.expected.contains("[192, 1]") && error.found.contains("[1, 128, 1]"), "{error:?}");
 }
 
 #[test]
 fn a_swapped_score_column_is_noticed() {
-    let family = match families().remove(6) {
+    let family = match detectors().remove(7) {
         Decode::Yolo(family) => {
             Yolo { row: [family.row[..5].to_vec(), vec![Column::Score, Column::Class]].concat(), ..family }
         }

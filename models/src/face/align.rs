@@ -4,7 +4,8 @@ use zeroize::Zeroizing;
 
 use crate::frame::Frame;
 use crate::geometry::{Point, Similarity};
-use crate::raster::{Border, warp};
+use crate::manifest::Channels;
+use crate::raster::{Border, Crop, Cut, Warper};
 
 /// Cuts a `size` (height, width) crop in which `landmarks` lie, as nearly as a similarity allows, on `template` (pixels
 /// of the crop). `None` for landmarks that coincide or are not finite.
@@ -14,53 +15,38 @@ pub fn align(
     template: &[Point; 5],
     size: [usize; 2],
 ) -> Option<Zeroizing<Frame>> {
+    let mut crop = Crop::default();
+    crop.reset(size, Channels::Rgb);
+    cut(&mut Warper::default(), frame, landmarks, template, &mut crop)?;
+    crop.into_frame().map(Zeroizing::new)
+}
+
+/// The same into a `crop` that has its size. `None`, and nothing done, where [`align`] gives nothing.
+pub(super) fn cut(
+    warper: &mut Warper,
+    frame: &Frame,
+    landmarks: &[Point; 5],
+    template: &[Point; 5],
+    crop: &mut Crop,
+) -> Option<()> {
     let to_frame = Similarity::estimate(landmarks, template)?.inverse();
     // landmarks and templates come from tools that count from pixel centres: half a pixel less than our coordinates
     let map = |p: Point| {
         let q = to_frame.apply(Point::new(p.x - 0.5, p.y - 0.5));
         Point::new(q.x + 0.5, q.y + 0.5)
     };
-    Some(Zeroizing::new(warp(frame, size[1] as u32, size[0] as u32, Border::Black, to_frame.scale(), map)))
+    let [height, width] = crop.size();
+    let whole = Cut { rows: 0..height, columns: 0..width, border: Border::Black, shrink: [to_frame.scale(); 2] };
+    warper.warp(frame, crop, &whole, map);
+    Some(())
 }
 
 /// Sharpness of a crop: the variance of the Laplacian of its brightness (Pech-Pacheco et al., 2000), relative to the
 /// variance of the brightness itself, so that a dim picture is not taken for a blurred one. 0 for a blank crop.
-pub fn sharpness(crop: &Frame) -> f32 {
-    let luma = Zeroizing::new(crop.luma().collect::<Vec<f32>>());
-    let (width, height) = (crop.width() as usize, crop.height() as usize);
-    let mut edges = Moments::default();
-    let mut tones = Moments::default();
-    for y in 1..height.saturating_sub(1) {
-        for x in 1..width.saturating_sub(1) {
-            let at = y * width + x;
-            edges.add(luma[at - 1] + luma[at + 1] + luma[at - width] + luma[at + width] - 4.0 * luma[at]);
-            tones.add(luma[at]);
-        }
-    }
-    if tones.variance() > 1.0 { edges.variance() / tones.variance() } else { 0.0 }
-}
-
-#[derive(Default)]
-struct Moments {
-    count: f64,
-    sum: f64,
-    squares: f64,
-}
-
-impl Moments {
-    fn add(&mut self, value: f32) {
-        let value = f64::from(value);
-        self.count += 1.0;
-        self.sum += value;
-        self.squares += value * value;
-    }
-
-    fn variance(&self) -> f32 {
-        if self.count == 0.0 {
-            return 0.0;
-        }
-        (self.squares / self.count - (self.sum / self.count).powi(2)) as f32
-    }
+pub fn sharpness(picture: &Frame) -> f32 {
+    let mut crop = Crop::default();
+    crop.copy(picture);
+    crop.sharpness()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Where faces are, and where in them eyes, nose and mouth.
 
+use crate::area::Area;
 use crate::detect::Detector;
 use crate::frame::Frame;
 use crate::geometry::{Point, Rect};
@@ -35,8 +36,17 @@ impl FaceDetector {
 
     /// Faces at or above the threshold, best first.
     pub fn detect(&mut self, frame: &Frame) -> Result<Vec<FaceDetection>, InferenceError> {
-        let found = self.0.detect(frame)?;
-        Ok(found.into_iter().map(|c| FaceDetection { bbox: c.bbox, score: c.score, landmarks: c.points }).collect())
+        Ok(self.find(frame, Area::WHOLE)?.collect())
+    }
+
+    /// The same within `area`, without a vector of its own.
+    pub(crate) fn find(
+        &mut self,
+        frame: &Frame,
+        area: Area,
+    ) -> Result<impl ExactSizeIterator<Item = FaceDetection> + use<'_>, InferenceError> {
+        let found = self.0.detect(frame, area)?;
+        Ok(found.iter().map(|c| FaceDetection { bbox: c.bbox, score: c.score, landmarks: c.points }))
     }
 
     /// Id of the model.

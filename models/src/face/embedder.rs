@@ -2,14 +2,14 @@
 
 use zeroize::Zeroizing;
 
-use super::align::align;
+use super::align::{align, cut};
 use super::detector::FaceDetection;
 use super::template::Template;
 use crate::frame::Frame;
 use crate::geometry::Point;
 use crate::manifest::{Fitness, Input, ModelSpec, Threshold};
 use crate::network::{InferenceError, Network};
-use crate::raster::fill_exact;
+use crate::raster::{Crop, Warper};
 use crate::tensor::{Tensors, Unexpected};
 
 /// The model with the role `face-embedder`.
@@ -21,6 +21,8 @@ pub struct FaceEmbedder {
     template: [Point; 5],
     threshold: Threshold,
     fitness: Fitness,
+    warper: Warper,
+    crop: Crop,
 }
 
 impl FaceEmbedder {
@@ -33,6 +35,8 @@ impl FaceEmbedder {
             template: spec.decode.template_points()?,
             threshold: spec.threshold.clone(),
             fitness: spec.fitness,
+            warper: Warper::default(),
+            crop: Crop::default(),
         })
     }
 
@@ -47,7 +51,20 @@ impl FaceEmbedder {
         if found != self.size {
             return Err(InferenceError::CropSize { model: self.network.model().clone(), expected: self.size, found });
         }
-        fill_exact(crop, &self.input, &mut self.network.tensor);
+        self.crop.copy(crop);
+        self.embed_cut()
+    }
+
+    /// Aligns a detected face for [`FaceEmbedder::embed_cut`] and says how sharp it is; `None` when its landmarks make no face.
+    pub(crate) fn cut(&mut self, frame: &Frame, face: &FaceDetection) -> Option<f32> {
+        self.crop.reset(self.size, self.input.channels);
+        cut(&mut self.warper, frame, &face.landmarks, &self.template, &mut self.crop)?;
+        Some(self.crop.sharpness())
+    }
+
+    /// The template of the face that was cut last.
+    pub(crate) fn embed_cut(&mut self) -> Result<Template, InferenceError> {
+        self.crop.write(&self.input, &mut self.network.tensor);
         let model = self.network.model().clone();
         self.network.run(self.size, |outputs| {
             let (name, values) = outputs.first()?;

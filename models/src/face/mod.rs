@@ -19,6 +19,8 @@ pub use detector::{FaceDetection, FaceDetector};
 pub use embedder::FaceEmbedder;
 pub use gallery::{Gallery, Match};
 pub(crate) use pad::PadModel;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use pad::live_probability;
 pub use pad::{FacePad, PadScore};
 pub use quality::quality;
 pub use template::{Template, TemplateError};

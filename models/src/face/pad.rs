@@ -6,13 +6,11 @@
 //! of the models' probabilities for their class "live". One frame is a weak witness; how many frames are fused, and what a
 //! low score means at a door, is for the caller to say.
 
-use zeroize::Zeroizing;
-
 use crate::frame::Frame;
 use crate::geometry::{Point, Rect};
 use crate::manifest::{Decode, Input, LiveClass, ModelSpec, Threshold};
 use crate::network::{InferenceError, Network};
-use crate::raster::{Border, fill_exact, warp};
+use crate::raster::{Border, Crop, Cut, Warper};
 use crate::tensor::{TensorView, Tensors, Unexpected, probability, softmax};
 
 /// How far the sum of a softmax may be from 1.
@@ -44,8 +42,10 @@ impl FacePad {
     pub fn score(&mut self, frame: &Frame, bbox: &Rect) -> Result<Option<PadScore>, InferenceError> {
         let mut sum = 0.0;
         for model in &mut self.models {
-            let Some(crop) = model.cut(frame, bbox) else { return Ok(None) };
-            sum += model.live(&crop)?;
+            if model.cut(frame, bbox).is_none() {
+                return Ok(None);
+            }
+            sum += model.live_cut()?;
         }
         Ok(Some(PadScore { live: sum / self.models.len().max(1) as f32 }))
     }
@@ -69,6 +69,8 @@ pub(crate) struct PadModel {
     size: [usize; 2],
     decode: LiveClass,
     threshold: Threshold,
+    warper: Warper,
+    crop: Crop,
 }
 
 impl PadModel {
@@ -81,11 +83,13 @@ impl PadModel {
             size: spec.input.size?,
             decode: decode.clone(),
             threshold: spec.threshold.clone(),
+            warper: Warper::default(),
+            crop: Crop::default(),
         })
     }
 
-    /// The surroundings of the face in the input's size.
-    fn cut(&self, frame: &Frame, bbox: &Rect) -> Option<Zeroizing<Frame>> {
+    /// Cuts the surroundings of the face out for [`PadModel::live_cut`]; `None` where there are none.
+    fn cut(&mut self, frame: &Frame, bbox: &Rect) -> Option<()> {
         let [left, top, right, bottom] = surroundings(frame, bbox, self.decode.crop_scale)?;
         let [height, width] = self.size;
         let (scale_x, scale_y) = ((right - left + 1.0) / width as f32, (bottom - top + 1.0) / height as f32);
@@ -98,7 +102,10 @@ impl PadModel {
                 (top + p.y * scale_y).clamp(top + 0.5, bottom + 0.5),
             )
         };
-        Some(Zeroizing::new(warp(frame, width as u32, height as u32, Border::Replicate, 1.0, map)))
+        self.crop.reset(self.size, self.input.channels);
+        let whole = Cut { rows: 0..height, columns: 0..width, border: Border::Replicate, shrink: [1.0; 2] };
+        self.warper.warp(frame, &mut self.crop, &whole, map);
+        Some(())
     }
 
     /// The probability of "live" for a crop of the input's size.
@@ -107,7 +114,13 @@ impl PadModel {
         if found != self.size {
             return Err(InferenceError::CropSize { model: self.network.model().clone(), expected: self.size, found });
         }
-        fill_exact(crop, &self.input, &mut self.network.tensor);
+        self.crop.copy(crop);
+        self.live_cut()
+    }
+
+    /// The same for what was cut last.
+    fn live_cut(&mut self) -> Result<f32, InferenceError> {
+        self.crop.write(&self.input, &mut self.network.tensor);
         let decode = &self.decode;
         self.network.run(self.size, |outputs| {
             let (name, view) = outputs.first()?;

@@ -1,5 +1,6 @@
 //! Where plates are, corner by corner.
 
+use crate::area::Area;
 use crate::detect::Detector;
 use crate::frame::Frame;
 use crate::geometry::{Point, Rect};
@@ -39,11 +40,19 @@ impl PlateDetector {
 
     /// Plates at or above the threshold, best first.
     pub fn detect(&mut self, frame: &Frame) -> Result<Vec<PlateDetection>, InferenceError> {
-        let found = self.0.detect(frame)?;
+        Ok(self.find(frame, Area::WHOLE)?.collect())
+    }
+
+    /// The same within `area`, without a vector of its own.
+    pub(crate) fn find(
+        &mut self,
+        frame: &Frame,
+        area: Area,
+    ) -> Result<impl ExactSizeIterator<Item = PlateDetection> + use<'_>, InferenceError> {
+        let found = self.0.detect(frame, area)?;
         Ok(found
-            .into_iter()
-            .map(|c| PlateDetection { corners: [c.points[0], c.points[1], c.points[2], c.points[3]], score: c.score })
-            .collect())
+            .iter()
+            .map(|c| PlateDetection { corners: [c.points[0], c.points[1], c.points[2], c.points[3]], score: c.score }))
     }
 
     /// Id of the model.

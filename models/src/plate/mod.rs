@@ -25,3 +25,11 @@ pub use reading::{CharacterReading, Hypothesis, PlateReading};
 pub use rectify::{Layout, rectify};
 pub use shapes::{MAX_SHAPE_CHARACTERS, MAX_SHAPES, Shapes, ShapesError};
 pub use track::{PlateScore, TrackReading};
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod made {
+    //! What reading needs when no network ran.
+
+    pub(crate) use super::posteriors::Family;
+    pub(crate) use super::shapes::Lexicon;
+}

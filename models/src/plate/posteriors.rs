@@ -51,11 +51,13 @@ impl Family {
             Self::Ctc(alphabet) => {
                 let (classes, blank) = (alphabet.classes(), alphabet.blank());
                 let (logits, side) = (view.data(), classes as i64);
-                let expected =
-                    format!("finite numbers of shape [1, T, {classes}] or [1, {classes}, T], T to {MAX_STEPS}");
+                let unexpected = || {
+                    let wanted = format!("[1, T, {classes}] or [1, {classes}, T], T to {MAX_STEPS}");
+                    Unexpected::new(&name, format!("finite numbers of shape {wanted}"), view.describe())
+                };
                 let steps = logits.len() / classes;
                 if !(1..=MAX_STEPS).contains(&steps) || !logits.iter().all(|v| v.is_finite()) {
-                    return Err(Unexpected::new(&name, expected, view.describe()));
+                    return Err(unexpected());
                 }
                 let posteriors = match *view.shape() {
                     [1, _, last] if last == side => {
@@ -66,7 +68,7 @@ impl Family {
                         let by_step = (0..steps).flat_map(|t| (0..classes).map(move |class| logits[class * steps + t]));
                         ctc::Posteriors::from_logits(by_step, classes, blank)
                     }
-                    _ => return Err(Unexpected::new(&name, expected, view.describe())),
+                    _ => return Err(unexpected()),
                 };
                 Ok(Posteriors::Ctc(posteriors))
             }

@@ -7,12 +7,12 @@ use super::padded::keep_aspect;
 use super::posteriors::Family;
 use super::quality::quality;
 use super::reading::PlateReading;
-use super::rectify::{Layout, rectify};
+use super::rectify::{Layout, Part, cut};
 use super::shapes::{Lexicon, Shapes};
 use crate::frame::Frame;
 use crate::manifest::{Aspect, Input, ModelSpec, Threshold};
 use crate::network::{InferenceError, Network};
-use crate::raster::fill_exact;
+use crate::raster::{Crop, Warper};
 
 /// The model with the role `plate-reader`.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct PlateReader {
     two_line: bool,
     lexicon: Arc<Lexicon>,
     threshold: Threshold,
+    warper: Warper,
+    crop: Crop,
 }
 
 impl PlateReader {
@@ -38,6 +40,8 @@ impl PlateReader {
             family,
             two_line: spec.decode.reads_two_lines(),
             threshold: spec.threshold.clone(),
+            warper: Warper::default(),
+            crop: Crop::default(),
         })
     }
 
@@ -56,12 +60,17 @@ impl PlateReader {
         let layouts = if self.two_line { Layout::candidates(&plate.corners) } else { &[Layout::OneLine] };
         let mut best: Option<PlateReading> = None;
         for layout in layouts {
-            let crop = match self.input.aspect {
-                Aspect::Stretch => rectify(frame, &plate.corners, self.size, *layout),
-                Aspect::Keep => keep_aspect(frame, &plate.corners, self.size),
+            self.crop.reset(self.size, self.input.channels);
+            let whole = Part { rows: 0..self.size[0], columns: 0..self.size[1] };
+            let done = match self.input.aspect {
+                Aspect::Stretch => cut(&mut self.warper, frame, &plate.corners, *layout, &mut self.crop, whole),
+                Aspect::Keep => keep_aspect(&mut self.warper, frame, &plate.corners, &mut self.crop),
             };
-            let Some(crop) = crop else { continue };
-            let reading = self.infer(&crop, quality(plate, &crop))?;
+            if done.is_none() {
+                continue;
+            }
+            let quality = quality(plate, self.size[1] as f32, self.crop.sharpness());
+            let reading = self.infer(quality)?;
             if best.as_ref().is_none_or(|best| reading.best_log_weight() > best.best_log_weight()) {
                 best = Some(reading);
             }
@@ -75,11 +84,13 @@ impl PlateReader {
         if found != self.size {
             return Err(InferenceError::CropSize { model: self.network.model().clone(), expected: self.size, found });
         }
-        self.infer(crop, 1.0)
+        self.crop.copy(crop);
+        self.infer(1.0)
     }
 
-    fn infer(&mut self, crop: &Frame, quality: f32) -> Result<PlateReading, InferenceError> {
-        fill_exact(crop, &self.input, &mut self.network.tensor);
+    /// Reads `crop`.
+    fn infer(&mut self, quality: f32) -> Result<PlateReading, InferenceError> {
+        self.crop.write(&self.input, &mut self.network.tensor);
         let family = &self.family;
         let posteriors = self.network.run(self.size, |outputs| family.read(outputs))?;
         Ok(PlateReading::new(self.lexicon.clone(), posteriors, quality))

@@ -1,8 +1,11 @@
 //! A plate seen at an angle, as the reader wants it: from the front, with a small margin.
 
+use std::ops::Range;
+
 use crate::frame::Frame;
 use crate::geometry::{Perspective, Point};
-use crate::raster::{Border, warp};
+use crate::manifest::Channels;
+use crate::raster::{Border, Crop, Cut, Warper};
 
 /// Margins the readers are trained with: each edge is moved outwards by this share of the plate's width or height.
 const MARGIN_X: f32 = 0.03;
@@ -42,20 +45,48 @@ impl Layout {
 /// Cuts the plate with `corners` (top left, top right, bottom right, bottom left) out as `size` (height, width) pixels.
 /// `None` for corners without area or not finite.
 pub fn rectify(frame: &Frame, corners: &[Point; 4], size: [usize; 2], layout: Layout) -> Option<Frame> {
+    let mut crop = Crop::default();
+    crop.reset(size, Channels::Rgb);
+    let whole = Part { rows: 0..size[0], columns: 0..size[1] };
+    cut(&mut Warper::default(), frame, corners, layout, &mut crop, whole)?;
+    crop.into_frame()
+}
+
+/// Rows and columns of a crop.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub(super) rows: Range<usize>,
+    pub(super) columns: Range<usize>,
+}
+
+/// Cuts the plate with `corners` out into `part` of `crop`. `None`, and nothing done, for corners without area or not finite.
+pub(super) fn cut(
+    warper: &mut Warper,
+    frame: &Frame,
+    corners: &[Point; 4],
+    layout: Layout,
+    crop: &mut Crop,
+    part: Part,
+) -> Option<()> {
     let wide = expand(corners);
     let map = Perspective::onto(&wide)?;
-    let [height, width] = size.map(|side| side as f32);
-    let (line_width, line_share) = match layout {
-        Layout::OneLine => (width, 1.0),
-        Layout::TwoLines => (width / 2.0, LINE_SHARE),
+    let middle = part.columns.start + part.columns.len() / 2;
+    // columns, and which part of the plate's height they show
+    let lines: &[_] = match layout {
+        Layout::OneLine => &[(part.columns, 0.0, 1.0)],
+        Layout::TwoLines => {
+            &[(part.columns.start..middle, 0.0, LINE_SHARE), (middle..part.columns.end, 1.0 - LINE_SHARE, LINE_SHARE)]
+        }
     };
-    let along = wide[0].distance(wide[1]).max(wide[3].distance(wide[2])) / line_width;
-    let across = wide[0].distance(wide[3]).max(wide[1].distance(wide[2])) * line_share / height;
-    Some(warp(frame, size[1] as u32, size[0] as u32, Border::Replicate, along.max(across), |p| {
-        let lower = p.x >= line_width;
-        let (left, top) = if lower { (line_width, 1.0 - line_share) } else { (0.0, 0.0) };
-        map.apply((p.x - left) / line_width, top + line_share * p.y / height)
-    }))
+    let along = wide[0].distance(wide[1]).max(wide[3].distance(wide[2]));
+    let across = wide[0].distance(wide[3]).max(wide[1].distance(wide[2]));
+    for (columns, top, share) in lines {
+        let [width, height] = [columns.len() as f32, part.rows.len() as f32];
+        let shrink = [along / width, across * share / height];
+        let line = Cut { rows: part.rows.clone(), columns: columns.clone(), border: Border::Replicate, shrink };
+        warper.warp(frame, crop, &line, |p| map.apply(p.x / width, top + share * p.y / height));
+    }
+    Some(())
 }
 
 /// Moves the corners outwards along the plate's own axes.
