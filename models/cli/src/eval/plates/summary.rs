@@ -11,6 +11,8 @@ use crate::eval::stats::{Count, Rate};
 
 /// Points of a curve in a report.
 const CURVE_POINTS: usize = 200;
+/// False-accept rates for which the report says what threshold they would take.
+const FALSE_ACCEPT_RATES: [f64; 3] = [1e-2, 1e-3, 1e-4];
 
 /// A reader's threshold and what it is said to stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -59,6 +61,8 @@ pub(crate) struct Gate {
     pub(crate) plain: GateView,
     /// Those and their perturbations, where there are any.
     pub(crate) perturbed: Option<GateView>,
+    /// The lowest thresholds, over all views, with at most [`FALSE_ACCEPT_RATES`] of false accepts.
+    pub(crate) at_false_accept: Vec<Point>,
     /// Over all views, by threshold.
     pub(crate) curve: Vec<Point>,
 }
@@ -95,6 +99,7 @@ pub(crate) fn summarise(views: &[View], stated: Stated, listed: usize, seed: u64
     }
     let all: Vec<&View> = views.iter().collect();
     let more = all.len() > plain.len();
+    let curve = curve(&all);
     PlateResult {
         photos: plain.len(),
         sources,
@@ -104,7 +109,8 @@ pub(crate) fn summarise(views: &[View], stated: Stated, listed: usize, seed: u64
             listed,
             plain: gate(&plain, stated, seed),
             perturbed: more.then(|| gate(&all, stated, seed)),
-            curve: curve(&all).points(CURVE_POINTS),
+            at_false_accept: FALSE_ACCEPT_RATES.iter().map(|rate| curve.at(curve.threshold_for(*rate))).collect(),
+            curve: curve.points(CURVE_POINTS),
         },
     }
 }
@@ -232,6 +238,8 @@ mod tests {
         assert_eq!((plain.plates, plain.distinct, plain.stray_accept.events, plain.stray_accept.trials), (3, 3, 2, 4));
         let more = result.gate.perturbed.unwrap();
         assert_eq!((more.plates, more.distinct, more.false_accept.trials, more.false_reject.events), (4, 3, 3, 3));
+        // four readings: only a threshold above all of their wrong scores lets at most 1 % through
+        assert!(result.gate.at_false_accept[0].threshold > 5.0 && result.gate.at_false_accept[2].false_accept == 0.0);
         assert_eq!((more.false_reject_detected.events, more.false_reject_detected.trials), (2, 3));
     }
 }

@@ -123,6 +123,17 @@ fn gate(gate: &Gate) -> String {
              counts each plate once.\n",
         );
     }
+    text.push_str(
+        "\nWhat other thresholds would do, over all views (chosen on the very pictures they are measured on):",
+    );
+    for point in gate.at_false_accept.iter().filter(|point| point.threshold.is_finite()) {
+        let (threshold, accept, reject) = (point.threshold, percent(point.false_accept), percent(point.false_reject));
+        let _ = write!(text, " {threshold:.2} accepts falsely {accept} and rejects falsely {reject};");
+    }
+    if text.ends_with(';') {
+        text.pop();
+    }
+    text.push_str(".\n");
     text
 }
 
