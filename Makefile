@@ -8,9 +8,11 @@ export CARGO_TERM_COLOR ?= auto
 export ORT_DYLIB_PATH := $(CURDIR)/.tools/onnxruntime/libonnxruntime.so
 # A nextest of our own goes behind the machine's.
 export PATH := $(PATH):$(CURDIR)/.tools/cargo/bin
+# Views of each photograph besides the photograph itself, in `make accuracy`.
+PERTURB ?= 20
 say = @printf '\n\033[1m==> %s\033[0m\n'
 
-.PHONY: help setup build demo up test lint bench fuzz audit clean
+.PHONY: help setup build demo up test lint bench accuracy fuzz audit clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -62,6 +64,23 @@ fuzz: setup ## each fuzz target for FUZZ_SECONDS (60); about 15 minutes to build
 	  RUSTC_BOOTSTRAP=1 cargo fuzz run --target-dir target/fuzz "$$target" ".tools/fuzz/$$target" "fuzz/corpus/$$target" -- \
 	    -max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 -verbosity=0; \
 	done
+
+accuracy: setup ## figures of every pack here on labelled pictures, into docs/reference/accuracy.md: about half an hour
+	@test -d ../shared/eval || { echo "There are no labelled pictures in ../shared/eval: models/eval/*.toml says which sets are meant; cardea-models eval measures any other"; exit 1; }
+	$(say) "Building the evaluation, optimised (about 3 minutes the first time)"
+	@cargo build --release -p cardea-models-cli
+	$(say) "The base pack: plates, each photograph also under $(PERTURB) perturbations, and faces held out of its training"
+	@target/release/cardea-models eval --pack models/base $(foreach set,ru_web ru_gate eu us lfw,--set models/eval/$(set).toml) \
+		--perturb $(PERTURB) --held-out fold:3 --out target/accuracy/base --docs docs/reference/accuracy.md >/dev/null
+	$(say) "Public models, for comparison"
+	@for pack in public public_small; do \
+		dir=target/accuracy/packs/$$pack; mkdir -p $$dir; cp models/tests/packs/$$pack.toml $$dir/manifest.toml; \
+		for file in $$(sed -n 's/^file = "\(.*\)"/\1/p' $$dir/manifest.toml); do ln -sf "$$(realpath ../shared/models)/$$file" $$dir/; done; \
+	done
+	@target/release/cardea-models eval --pack target/accuracy/packs/public $(foreach set,ru_web ru_gate lfw antispoof,--set models/eval/$(set).toml) \
+		--perturb $(PERTURB) --out target/accuracy/public --docs docs/reference/accuracy.md >/dev/null
+	@target/release/cardea-models eval --pack target/accuracy/packs/public_small --set models/eval/lfw.toml \
+		--out target/accuracy/public-small --docs docs/reference/accuracy.md >/dev/null
 
 audit: ## advisories and licences, where cargo-deny is installed
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is not installed: cargo install cargo-deny --locked"; exit 1; }

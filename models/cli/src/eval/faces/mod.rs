@@ -45,7 +45,7 @@ pub(crate) struct FaceResult {
     pub(crate) portraits: usize,
     /// Of those, in which no face was found or none large enough.
     pub(crate) not_acquired: usize,
-    /// Portraits in which several faces were found; the one nearest the middle was taken.
+    /// Portraits in which several faces were found; the largest near the middle was taken.
     pub(crate) several_faces: usize,
     /// The rule by which people were left out, where there is one.
     pub(crate) held_out: Option<String>,

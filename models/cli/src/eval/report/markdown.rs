@@ -142,7 +142,7 @@ fn gate_row(name: &str, view: &GateView) -> String {
 fn faces(found: &FaceResult) -> String {
     let mut text = format!(
         "Not acquired (no face found, or none large enough): {} of {}; comparisons with them count as not accepted. Several \
-         faces found: {}; the one nearest the middle was taken.",
+         faces found: {}; the largest near the middle was taken.",
         found.not_acquired,
         number(found.portraits as u64),
         found.several_faces
