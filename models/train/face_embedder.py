@@ -7,7 +7,7 @@ as a goal (hints: Romero et al., FitNets, 2015), and at first each of its stages
 instead of the stage before it (few-sample distillation block by block: Li et al., 2020), less and less often. Teacher
 and student see exactly the same picture, a worsened one included (Beyer et al., "A good teacher is patient and
 consistent", 2022). At the end of the chain: cosine to the teacher's vector, and equal cosines to a memory of the
-teacher's vectors of all training photographs.
+teacher's vectors of some hundred photographs.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from teachers import Teacher
 from training import fit, half_precision, seed_everything
 
 SIZE = 112
-BATCH, FRESH = 16, 4
+BATCH, FRESH, MEMORY = 16, 4, 500
 FORCED_SHARE = 0.5  # of the training time, in which the stages are weaned from the teacher's maps
 VECTOR_WEIGHT, MEMORY_WEIGHT = 4.0, 60.0
 
@@ -76,20 +76,22 @@ def to_input(faces):
 class Lessons:
     """A rolling store of worsened faces with the teacher's maps; with every batch the oldest few are replaced.
 
-    The teacher costs as much as a third of a training step; so each face is used a few times before it goes.
+    Making a face and asking the teacher costs two thirds of what a training step on it does, so each is used four times.
     """
 
     def __init__(self, people, teacher, seen, count, rng):
+        count = -(-count // FRESH) * FRESH
         self.people, self.teacher, self.seen, self.rng, self.next = people, teacher, seen, rng, 0
         first = self._made(FRESH)
         self.store = [part.new_empty((count, *part.shape[1:])) for part in first]
         for _ in range(0, count, FRESH):
             self.refresh()
         vectors = [
-            teacher(seen(to_input([align(image, points, ARCFACE_112, SIZE)])))[-1] for image, points in people
+            teacher(seen(to_input([align(image, points, ARCFACE_112, SIZE)])))[-1]
+            for image, points in people[:: max(1, len(people) // MEMORY)]
         ]
         self.memory = F.normalize(torch.cat(vectors), dim=1)
-        # mean square of each map about its mean: errors are told relative to it
+        # errors are told relative to how much each map varies
         self.spread = [maps.float().var() for maps in self.store[1:]]
 
     def _made(self, count):
@@ -160,7 +162,7 @@ def main():
     parser.add_argument("--work", required=True, help="scratch folder, outside the repository")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--lessons", type=int, default=1200, help="faces kept at a time; 0.5 MB each")
+    parser.add_argument("--lessons", type=int, default=600, help="faces kept at a time; 0.6 MB each")
     parser.add_argument("--forced", type=float, default=1.0, help="share of the teacher's maps given at the start")
     parser.add_argument("--resume", help="weights to start from")
     parser.add_argument("--seed", type=int, default=1)
@@ -174,6 +176,8 @@ def main():
     faces = load_faces(args.faces, args.detector, work / "faces.pkl")
     people = list(originals(args.faces, faces, held_out_people(args.faces)))
     lessons = Lessons(people, Teacher(args.teacher), net.seen, args.lessons, rng)
+    if not args.resume:
+        net.scale_to([maps[:200].float() for maps in lessons.store[1:]])
     test = TestPeople(args.faces, args.detector, work)
     print(
         f"{len(people)} photographs to learn from, {sum(p.numel() for p in net.parameters())} parameters, "
@@ -204,7 +208,7 @@ def main():
         peak_rate=args.rate,
         checkpoint=work / "face_embedder.pt",
         report=report,
-        report_every_s=240,
+        report_every_s=900,
         weight_decay=1e-4,
     )
 

@@ -23,10 +23,12 @@ import pathlib
 import cv2
 import numpy as np
 
+from centre_points import detect
 from faces_data import ARCFACE_112, TEACHER_128, YuNet, central_face, session, similarity
 
 DETECTION_THRESHOLD = 0.5
 FPIR = 0.01
+OWN_SIDE = 640  # as the base pack's manifest says
 IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
 
@@ -51,6 +53,18 @@ EMBEDDERS = {
     "mobilefacenet": (ARCFACE_112, 112, mobilefacenet_input),
     "own": (ARCFACE_112, 112, own_input),
 }
+
+
+class OwnDetector:
+    """The base pack's face detector, called like `YuNet`; letterboxed to its own size whatever it is given."""
+
+    def __init__(self, path):
+        self.session = session(path)
+
+    def __call__(self, picture, threshold):
+        run = lambda tensor: self.session.run(None, {"bgr": tensor.numpy()})
+        found = detect(run, picture, OWN_SIDE, threshold)
+        return [(np.concatenate([box[:2], box[2:] - box[:2]]), points, score) for score, points, box in found]
 
 
 def detect_central(detector, picture, side):
@@ -167,6 +181,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--set", required=True, help="folder with images/, pairs.csv and one_to_n.csv")
     parser.add_argument("--detector", required=True, help="YuNet .onnx with dynamic input")
+    parser.add_argument("--own-detector", action="store_true", help="--detector is the base pack's face detector")
     parser.add_argument("--side", type=int, default=0, help="scale the longer side to this first; 0: as it is")
     parser.add_argument("--fold", help="this fold's pairs and people only")
     parser.add_argument("--out", required=True, help="folder for the scores")
@@ -183,7 +198,7 @@ def main():
         names, rows = set(), [row for row in rows if row["identity"] in people]
         names = {name for pair in pairs for name in (pair["a"], pair["b"])}
     names |= {row["image"] for row in rows}
-    detector, cache = YuNet(args.detector), {}
+    detector, cache = (OwnDetector if args.own_detector else YuNet)(args.detector), {}
 
     def find(picture):
         key = hash(picture.tobytes())

@@ -8,7 +8,7 @@ from faces_data import session
 
 # Names of maps in the graph of face-reidentification-retail-0095 (Open Model Zoo, Apache-2.0) where its resolution
 # changes or two residual blocks end, and of its vector; shapes as `nets.Embedder` lists them.
-STAGES = ("494", "509", "541", "573", "605", "620", "652", "658")
+STAGES = ("430", "494", "509", "541", "573", "605", "620", "652", "658")
 
 
 class Teacher:
