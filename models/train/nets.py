@@ -120,20 +120,82 @@ class CentrePoints(nn.Module):
         return (*out, self.box(deep)) if self.box is not None else out
 
 
-class Embedder(nn.Module):
-    """RGB [n,3,112,112] in -1..1 -> vector [n,256], unit length."""
+class Gated(nn.Module):
+    """`body`, each of its channels scaled by what all of them are on average (squeeze and excite), beside a short cut."""
 
-    def __init__(self, dimensions=256, widths=(32, 48, 96, 128)):
+    def __init__(self, body, width, short_cut):
         super().__init__()
-        a, b, c, d = widths
-        self.features = nn.Sequential(
-            conv(3, a, 3, 2),
-            conv(a, b, 3, 2), Residual(b),
-            conv(b, c, 3, 2), Residual(c), Residual(c),
-            conv(c, d, 3, 2), Residual(d),
-            conv(d, 2 * d, 1), nn.Conv2d(2 * d, 2 * d, 7, groups=2 * d, bias=False), nn.BatchNorm2d(2 * d),
-        )  # fmt: skip
-        self.project = nn.Linear(2 * d, dimensions)
+        self.body, self.short_cut, squeezed = body, short_cut, width // 8
+        self.gate = nn.Sequential(
+            nn.Conv2d(width, squeezed, 1), nn.ReLU(True), nn.Conv2d(squeezed, width, 1), nn.Sigmoid()
+        )
 
     def forward(self, x):
-        return F.normalize(self.project(self.features(x).flatten(1)), dim=1)
+        y = self.body(x)
+        y = y * self.gate(y.mean((2, 3), keepdim=True))
+        return x + y if self.short_cut else y
+
+
+def dense(width):
+    """Two 3x3 convolutions, the last one linear, gated, beside a short cut."""
+    return Gated(nn.Sequential(conv(width, width), conv(width, width, activate=False)), width, True)
+
+
+def bottleneck(inputs, outputs, hidden, stride=1):
+    """Expand 1x1, depthwise 3x3, project 1x1 without activation (MobileNetV2), gated."""
+    body = nn.Sequential(
+        nn.Conv2d(inputs, hidden, 1), nn.ReLU(True),
+        nn.Conv2d(hidden, hidden, 3, stride, 1, groups=hidden), nn.ReLU(True),
+        conv(hidden, outputs, 1, activate=False),
+    )  # fmt: skip
+    return Gated(body, outputs, inputs == outputs and stride == 1)
+
+
+class Embedder(nn.Module):
+    """RGB [n,3,112,112] in -1..1, on the ArcFace template -> vector [n,256], unit length.
+
+    The stages' outputs have the shapes of the teacher's at the same depths, so that each can be taught on its own:
+    twice [64,32,32], four times [128,16,16], twice [128,8,8], [256]. `CROP` is the part of the template that the
+    teacher looks at: it is cut out and brought to the teacher's 128 pixels.
+    """
+
+    CROP, SIDE = (slice(4, 110), slice(3, 109)), 128
+
+    def __init__(self, dimensions=256):
+        super().__init__()
+        stem = nn.Sequential(conv(3, 32, 3, 2), conv(32, 32), conv(32, 64, 3, 2), conv(64, 64, 1, activate=False))
+        self.stages = nn.ModuleList([
+            Gated(stem, 64, False),
+            nn.Sequential(dense(64), dense(64)),
+            bottleneck(64, 128, 256, 2),
+            *(nn.Sequential(bottleneck(128, 128, 256), bottleneck(128, 128, 256)) for _ in range(3)),
+            bottleneck(128, 128, 512, 2),
+            nn.Sequential(bottleneck(128, 128, 256), bottleneck(128, 128, 256)),
+            nn.Sequential(
+                conv(128, 512, 1), nn.Conv2d(512, 512, 8, groups=512, bias=False), nn.BatchNorm2d(512),
+                nn.Conv2d(512, dimensions, 1), nn.Flatten(),
+            ),
+        ])  # fmt: skip
+
+    def scale_to(self, maps):
+        """Sets each stage's first answers to the mean and deviation of the maps it is to learn."""
+        for stage, wanted in zip(self.stages, maps, strict=True):
+            for block in stage.modules():
+                if isinstance(block, Gated):
+                    last = block.body[-1][1]
+                    if block.short_cut:
+                        nn.init.constant_(last.weight, 0.2 * float(wanted.std()))
+                    else:  # twice: the gate starts half open
+                        last.weight.data = 2 * wanted.std((0, 2, 3))
+                        last.bias.data = 2 * wanted.mean((0, 2, 3))
+
+    def seen(self, x):
+        """What the network looks at: [n,3,128,128], still RGB in -1..1."""
+        cut = x[:, :, self.CROP[0], self.CROP[1]]
+        return F.interpolate(cut, size=(self.SIDE, self.SIDE), mode="bilinear", align_corners=False)
+
+    def forward(self, x):
+        x = self.seen(x)
+        for stage in self.stages:
+            x = stage(x)
+        return F.normalize(x, dim=1)
