@@ -21,7 +21,13 @@ pub fn detectors() -> Vec<Decode> {
     let row = vec![Column::Batch, Column::X1, Column::Y1, Column::X2, Column::Y2, Column::Class, Column::Score];
     let rows = Yolo { form: YoloForm::EndToEnd, row, classes: 1, class: None, points: 0, point_values: 3 };
     let raw = Yolo { form: YoloForm::Raw, classes: 2, class: Some(1), points: 4, ..rows.clone() };
-    let centre = |points| Decode::CentrePoints { stride: 8, point_scale: 32.0, points, points_output: "points".into() };
+    let centre = |points| Decode::CentrePoints {
+        stride: 8,
+        point_scale: 32.0,
+        points,
+        points_output: "points".into(),
+        second_look: false,
+    };
     vec![
         centre(4),
         centre(5),

@@ -44,6 +44,16 @@ pub struct PlateEvidence {
     pub reading: Option<PlateReading>,
 }
 
+impl PlateEvidence {
+    /// Takes the plate as it was seen `near`, if it makes more sense so.
+    fn choose(&mut self, near: PlateDetection, reading: Option<PlateReading>) {
+        let weight = |reading: &Option<PlateReading>| reading.as_ref().map(PlateReading::best_log_weight);
+        if weight(&reading) > weight(&self.reading) {
+            (self.detection, self.reading) = (near, reading);
+        }
+    }
+}
+
 /// Durations in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct PlateTimings {
@@ -74,13 +84,19 @@ impl PlatePipeline {
     pub fn run_in(&mut self, frame: &Frame, area: Area) -> Result<PlateFrame, InferenceError> {
         let mut watch = Stopwatch::start();
         let detections = self.detector.find(frame, area)?;
-        let detect_ms = watch.lap_ms();
-        let mut plates = Vec::with_capacity(detections.len());
-        for (i, detection) in detections.enumerate() {
-            let reading = if i < MAX_PER_FRAME { self.reader.read_plate(frame, &detection)? } else { None };
-            plates.push(PlateEvidence { detection, reading });
+        let mut plates: Vec<PlateEvidence> =
+            detections.map(|detection| PlateEvidence { detection, reading: None }).collect();
+        let mut timings = PlateTimings { detect_ms: watch.lap_ms(), ..PlateTimings::default() };
+        for plate in plates.iter_mut().take(MAX_PER_FRAME) {
+            let near = self.detector.look_again(frame, &plate.detection)?;
+            timings.detect_ms += watch.lap_ms();
+            plate.reading = self.reader.read_plate(frame, &plate.detection)?;
+            if let Some(near) = near {
+                plate.choose(near, self.reader.read_plate(frame, &near)?);
+            }
+            timings.read_ms += watch.lap_ms();
         }
-        Ok(PlateFrame { plates, timings: PlateTimings { detect_ms, read_ms: watch.lap_ms() } })
+        Ok(PlateFrame { plates, timings })
     }
 
     /// The detector, for its model id and threshold.

@@ -99,6 +99,34 @@ fn within_a_region_of_interest_a_plate_is_found_where_it_is_and_those_outside_ar
 }
 
 #[test]
+fn a_second_look_keeps_the_plate_where_it_is() {
+    // the tiny detector says the same number of pixels at every scale, so its plates grow or shrink from near: one of 152
+    // pixels stays the same plate, and one of 51 is not taken for it. A cell of its input is up to 13 pixels of the frame.
+    for (point_scale, width) in [("6.0", 152.4), ("2.0", 50.8)] {
+        let mut model = Model::plate_detector();
+        model.decode = format!(
+            "kind = \"centre-points\"\nstride = 8\npoint_scale = {point_scale}\npoints = 4\nsecond_look = true"
+        );
+        let pack = tiny_pack(&[model, Model::reader()]);
+        let mut pipeline = Pack::load(pack.path(), &runtime(), 1).unwrap().take_plate_pipeline().unwrap();
+        for cell in [(20, 10), (38, 1), (0, 19)] {
+            let seen = pipeline.run(&spots(&[cell])).unwrap().plates;
+            assert_eq!(seen.len(), 1);
+            let bbox = seen[0].detection.bbox();
+            let centre = Point::new(bbox.x + bbox.width / 2.0, bbox.y + bbox.height / 2.0);
+            let expected = Point::new(cell.0 as f32 * 8.0 + 4.0, cell.1 as f32 * 8.0 + 4.0);
+            let grown = bbox.width / width;
+            assert!(centre.distance(expected) < 9.0 && (0.99..1.7).contains(&grown), "{cell:?}: {bbox:?}");
+            assert!(seen[0].reading.is_some());
+        }
+    }
+    let mut faces = Model::face_detector();
+    faces.decode += "\nsecond_look = true";
+    let error = Pack::open(tiny_pack(&[faces, Model::embedder()]).path()).unwrap_err();
+    assert!(format!("{error:?}").contains("second_look"), "{error:?}");
+}
+
+#[test]
 fn plates_that_overlap_are_one_and_those_apart_are_two() {
     let mut pipeline = plates();
     assert_eq!(pipeline.run(&spots(&[(20, 10), (21, 10)])).unwrap().plates.len(), 1);

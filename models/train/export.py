@@ -101,8 +101,9 @@ def dynamic(side):
     return f"multiple_of = 32\nmax_side = {side}"
 
 
-def centre_points(points):
-    return "centre-points", f"stride = {STRIDE}\npoint_scale = {POINT_SCALE}\npoints = {points}"
+def centre_points(points, second_look=False):
+    again = "\nsecond_look = true" if second_look else ""
+    return "centre-points", f"stride = {STRIDE}\npoint_scale = {POINT_SCALE}\npoints = {points}{again}"
 
 
 def plate_models(args, pack, work):
@@ -130,7 +131,7 @@ def plate_detector_model(args, pack, work):
         dynamic(plate_detector.MAX_SIDE),
         "bgr",
         BYTES_3,
-        centre_points(4),
+        centre_points(4, second_look=True),
         (value, "peak probability", None),
     )
 
@@ -149,7 +150,7 @@ def plate_reader_model(args, pack, work):
     extra = f'alphabet = "{ALPHABET}"\nblank = {len(ALPHABET)}\ntwo_line = true'
     return entry(
         "plate-reader",
-        "cardea-plate-reader-1",
+        "cardea-plate-reader-2",
         file,
         f"size = [{HEIGHT}, {WIDTH}]",
         "gray",

@@ -29,6 +29,14 @@ use crate::tensor::{Tensors, Unexpected};
 const MAX_OVERLAP: f32 = 0.3;
 /// Only the best candidates are compared with each other.
 const MAX_CANDIDATES: usize = 256;
+/// Height and width of the input of a second look, in pixels.
+const NEAR: [f32; 2] = [160.0, 256.0];
+/// How much of its width a plate then has.
+const NEAR_SHARE: f32 = 0.6;
+/// What is small is enlarged by this much at most: there is no more to be seen.
+const MAX_ENLARGEMENT: f32 = 4.0;
+/// A candidate of a second look needs little: that something is there is known.
+const NEAR_SCORE: f32 = 0.1;
 /// No coordinate of a candidate is larger, in pixels of the input: what a network means by more is not to be known.
 const MAX_COORDINATE: f32 = 65_536.0;
 
@@ -91,6 +99,36 @@ impl Detector {
         }
         Ok(&self.found)
     }
+
+    /// Whether what was found is worth [`Detector::look_again`].
+    pub(crate) fn looks_twice(&self) -> bool {
+        matches!(self.decode, Decode::CentrePoints { second_look: true, .. })
+    }
+
+    /// What lies in `bbox` (pixels of the frame), seen from near: scaled so that it is of the size the network knows best.
+    /// `None` where nothing is found there any more.
+    pub(crate) fn look_again(&mut self, frame: &Frame, bbox: Rect) -> Result<Option<Candidate>, InferenceError> {
+        let width = bbox.width.max(bbox.height * NEAR[1] / NEAR[0]).max(NEAR[1] / MAX_ENLARGEMENT * NEAR_SHARE);
+        let [height, width] = [NEAR[0], NEAR[1]].map(|side| width * side / (NEAR[1] * NEAR_SHARE));
+        let (left, top) = (bbox.x + (bbox.width - width) / 2.0, bbox.y + (bbox.height - height) / 2.0);
+        let (left, top) = (left.max(0.0).round(), top.max(0.0).round());
+        // a float that is too large or no number becomes the largest or the least integer, and the part is cut short
+        self.part.copy_part(frame, [left, top, width.round(), height.round()].map(|v| v as u32));
+        // at the frame's edge the part is smaller, and as near
+        let longer = self.part.width().max(self.part.height()) as f32;
+        let fit = Fit::within(&self.part, &self.input, ((longer * NEAR[1] / width).round() as usize).max(1));
+        self.letterbox.fill(&self.part, &self.input, fit, &mut self.network.tensor);
+        let (kind, found) = (&self.decode, &mut self.found);
+        found.clear();
+        self.network.run(fit.canvas, |outputs| decode(kind, outputs, fit.canvas, NEAR_SCORE, found))?;
+        suppress(&mut self.found);
+        let again = self.found.iter().map(|candidate| Candidate {
+            score: candidate.score,
+            bbox: fit.rect_to_frame(candidate.bbox).moved(left, top),
+            points: candidate.points.map(|point| fit.to_frame(point).moved(left, top)),
+        });
+        Ok(again.into_iter().find(|candidate| candidate.bbox.iou(&bbox) > MAX_OVERLAP))
+    }
 }
 
 impl fmt::Debug for Detector {
@@ -109,7 +147,7 @@ pub(crate) fn decode(
     found: &mut Vec<Candidate>,
 ) -> Result<(), Unexpected> {
     match kind {
-        Decode::CentrePoints { stride, point_scale, points, points_output } => {
+        Decode::CentrePoints { stride, point_scale, points, points_output, .. } => {
             let grid = centre_points::Grid { stride: *stride, scale: *point_scale, canvas };
             centre_points::decode(outputs, &grid, (*points, points_output), threshold, found)
         }

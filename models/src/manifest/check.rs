@@ -75,13 +75,19 @@ impl ModelSpec {
 
     fn check_decode(&self) -> Result<(), String> {
         match (&self.decode, self.role) {
-            (Decode::CentrePoints { stride, point_scale, points, .. }, Role::FaceDetector | Role::PlateDetector) => {
+            (
+                Decode::CentrePoints { stride, point_scale, points, second_look, .. },
+                Role::FaceDetector | Role::PlateDetector,
+            ) => {
                 let wanted = if self.role == Role::FaceDetector { 5 } else { 4 };
                 if *points != wanted {
                     return Err(format!("`decode.points` must be {wanted} for a {}", self.role));
                 }
                 if *stride == 0 || !point_scale.is_normal() || *point_scale < 0.0 {
                     return Err("`decode.stride` and `decode.point_scale` must be positive".into());
+                }
+                if *second_look && (self.role != Role::PlateDetector || self.input.size.is_some()) {
+                    return Err("`decode.second_look` is for a plate-detector of dynamic size".into());
                 }
                 self.check_sides(*stride)?;
                 self.check_probability()

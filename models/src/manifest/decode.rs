@@ -20,6 +20,9 @@ pub enum Decode {
         /// Name of the offsets' output, where it is not `points`.
         #[serde(default = "points_output")]
         points_output: String,
+        /// Whether a plate that was found is looked at once more, from near, for its corners. For a detector of dynamic size.
+        #[serde(default)]
+        second_look: bool,
     },
     /// YuNet: `cls_`, `obj_`, `bbox_` and `kps_` at strides 8, 16 and 32 (libfacedetection.train).
     Yunet {},

@@ -55,6 +55,21 @@ impl PlateDetector {
             .map(|c| PlateDetection { corners: [c.points[0], c.points[1], c.points[2], c.points[3]], score: c.score }))
     }
 
+    /// A found plate once more from near, with more exact corners; `None` where the pack does not ask for it, or nothing is
+    /// found there from near.
+    pub(crate) fn look_again(
+        &mut self,
+        frame: &Frame,
+        plate: &PlateDetection,
+    ) -> Result<Option<PlateDetection>, InferenceError> {
+        if !self.0.looks_twice() {
+            return Ok(None);
+        }
+        let again = self.0.look_again(frame, plate.bbox())?;
+        // the score stays that of the first look, which the threshold is calibrated for
+        Ok(again.map(|c| PlateDetection { corners: [c.points[0], c.points[1], c.points[2], c.points[3]], ..*plate }))
+    }
+
     /// Id of the model.
     pub fn model(&self) -> &str {
         self.0.model()

@@ -30,10 +30,15 @@ pub(crate) struct Fit {
 
 impl Fit {
     pub(crate) fn new(frame: &Frame, input: &Input) -> Self {
+        Self::within(frame, input, input.max_side.unwrap_or(640))
+    }
+
+    /// The same with the longer side scaled to `side` pixels, where the input is of dynamic size.
+    pub(crate) fn within(frame: &Frame, input: &Input, side: usize) -> Self {
         let (width, height) = (frame.width() as f32, frame.height() as f32);
-        let scale = match (input.size, input.max_side) {
-            (Some([h, w]), _) => (h as f32 / height).min(w as f32 / width),
-            (None, side) => side.unwrap_or(640) as f32 / width.max(height),
+        let scale = match input.size {
+            Some([h, w]) => (h as f32 / height).min(w as f32 / width),
+            None => side as f32 / width.max(height),
         };
         let scaled = [height, width].map(|side| ((side * scale).round() as usize).max(1));
         let canvas = input.size.unwrap_or_else(|| {
