@@ -41,7 +41,9 @@ def held_out_people(folder):
             by_fold.setdefault(row["fold"], set()).update((identity_of(row["a"]), identity_of(row["b"])))
     held_out = by_fold.pop(HELD_OUT_FOLD)
     if shared := held_out.intersection(*[set().union(*by_fold.values())]):
-        raise ValueError(f"{len(shared)} people of fold {HELD_OUT_FOLD} are in other folds too: no test among strangers")
+        raise ValueError(
+            f"{len(shared)} people of fold {HELD_OUT_FOLD} are in other folds too: no test among strangers"
+        )
     return held_out
 
 
