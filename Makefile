@@ -47,7 +47,8 @@ test: build ## formatting, clippy and every test
 	@cargo nextest run --workspace --no-fail-fast
 
 bench: setup ## benchmarks, optimised: a table and target/bench/summary.json
-	$(say) "Benchmarks (about 15 minutes to build the first time, then about two)"
+	$(say) "Benchmarks (about 15 minutes to build the first time, then about five)"
+	@python3 setup/bench.py
 	@cargo build --release --workspace --bins
 	@target/release/cardea-bench
 

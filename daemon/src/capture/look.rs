@@ -7,6 +7,7 @@ use cardea_models::pipeline::{FaceEvidence, PlateEvidence};
 use cardea_models::{Area, Frame, FrameError, InferenceError};
 use cardea_protocol::Monotonic;
 use cardea_protocol::event::Timings;
+use zeroize::Zeroizing;
 
 use super::pace::Pace;
 use super::presence::Presence;
@@ -17,6 +18,8 @@ use super::recognisers::Recognisers;
 pub(crate) struct Eye {
     presence: Presence,
     pub(crate) pace: Pace,
+    /// The memory of the last frame, black.
+    frame: Option<Zeroizing<Frame>>,
 }
 
 /// What a look needs to know besides the frame.
@@ -61,10 +64,24 @@ pub(crate) fn look(
     recognisers: &Recognisers,
     occasion: Occasion,
 ) -> Result<Option<Found>, LookError> {
-    // Frames show people: the pixels are overwritten when this returns.
-    let frame = Frame::decode_photo(&encoded.bytes)?;
+    let mut frame = eye.frame.take().unwrap_or_else(|| Zeroizing::new(Frame::filled(1, 1, [0; 3])));
+    let decoded = frame.decode_into(&encoded.bytes).map_err(LookError::from);
+    let found = decoded.and_then(|()| see(eye, encoded, &frame, recognisers, occasion));
+    // Frames show people: the pixels are overwritten when this returns. Their memory serves the next frame.
+    frame.wipe();
+    eye.frame = Some(frame);
+    found
+}
+
+fn see(
+    eye: &mut Eye,
+    encoded: &Encoded,
+    frame: &Frame,
+    recognisers: &Recognisers,
+    occasion: Occasion,
+) -> Result<Option<Found>, LookError> {
     let capture_ms = Some(encoded.captured_at.elapsed().as_secs_f32() * 1_000.0);
-    let changed = eye.presence.changed(&frame);
+    let changed = eye.presence.changed(frame);
     if !eye.pace.recognise(occasion.now, changed, occasion.track_since) && !occasion.triggered {
         return Ok(None);
     }
@@ -76,12 +93,12 @@ pub(crate) fn look(
     };
     // A pipeline is only buffers between two runs, so one that a panic left behind is as good as any.
     if let Some(plates) = &recognisers.plates {
-        let seen = plates.lock().unwrap_or_else(PoisonError::into_inner).run_in(&frame, occasion.area)?;
+        let seen = plates.lock().unwrap_or_else(PoisonError::into_inner).run_in(frame, occasion.area)?;
         found.spend(seen.timings.detect_ms, seen.timings.read_ms);
         found.plates = seen.plates;
     }
     if let Some(faces) = &recognisers.faces {
-        let seen = faces.lock().unwrap_or_else(PoisonError::into_inner).run_in(&frame, occasion.area)?;
+        let seen = faces.lock().unwrap_or_else(PoisonError::into_inner).run_in(frame, occasion.area)?;
         found.spend(seen.timings.detect_ms, seen.timings.align_ms + seen.timings.embed_ms);
         found.faces = seen.faces;
     }

@@ -55,6 +55,11 @@ impl FaceEmbedder {
         self.embed_cut()
     }
 
+    /// The template of a detected face of `frame`; `None` when its landmarks make no face.
+    pub fn embed_face(&mut self, frame: &Frame, face: &FaceDetection) -> Result<Option<Template>, InferenceError> {
+        self.cut(frame, face).map(|_| self.embed_cut()).transpose()
+    }
+
     /// Aligns a detected face for [`FaceEmbedder::embed_cut`] and says how sharp it is; `None` when its landmarks make no face.
     pub(crate) fn cut(&mut self, frame: &Frame, face: &FaceDetection) -> Option<f32> {
         self.crop.reset(self.size, self.input.channels);
