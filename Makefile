@@ -62,7 +62,7 @@ fuzz: setup ## each fuzz target for FUZZ_SECONDS (60); about 15 minutes to build
 	  printf '\n\033[1m==> Fuzzing: %s, for %s s\033[0m\n' "$$target" "$(FUZZ_SECONDS)"; \
 	  mkdir -p ".tools/fuzz/$$target"; \
 	  RUSTC_BOOTSTRAP=1 cargo fuzz run --target-dir target/fuzz "$$target" ".tools/fuzz/$$target" "fuzz/corpus/$$target" -- \
-	    -max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 -verbosity=0; \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 -print_funcs=0; \
 	done
 
 accuracy: setup ## figures of every pack here on labelled pictures, into docs/reference/accuracy.md: about half an hour

@@ -127,6 +127,7 @@ pub(crate) mod made {
     pub(crate) struct Made(pub(crate) Vec<(String, Vec<i64>, Vec<f32>)>);
 
     impl Made {
+        #[cfg(test)]
         pub(crate) fn with(mut self, name: &str, shape: &[usize], data: Vec<f32>) -> Self {
             self.0.push((name.into(), shape.iter().map(|side| *side as i64).collect(), data));
             self

@@ -16,7 +16,7 @@ import torch
 
 from backgrounds import background, colour, lettering
 from centre_points import Pool, by_torch, detect, loss, overlap, worsened
-from faces_data import identity_of, is_test_person, load_faces
+from faces_data import held_out_people, identity_of, load_faces
 from nets import CentrePoints
 from training import fit, half_precision, seed_everything
 
@@ -26,12 +26,12 @@ NARROWEST = 24  # pixels; smaller faces are too coarse to compare, and small ski
 
 
 class Portraits:
-    """Photographs with the teacher's faces: [(BGR picture, [(points, box), ...])]."""
+    """Photographs of the held-out people, or of all others, with the teacher's faces: [(BGR picture, [(points, box), ...])]."""
 
     def __init__(self, folder, faces, test):
-        self.all = []
+        self.all, held_out = [], held_out_people(folder)
         for name in sorted(faces):
-            if is_test_person(identity_of(name)) == test:
+            if (identity_of(name) in held_out) == test:
                 picture = cv2.imread(str(pathlib.Path(folder) / name))
                 objects = [
                     (points, np.concatenate([box[:2], box[:2] + box[2:]]))

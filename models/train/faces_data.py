@@ -1,11 +1,14 @@
 """Face photographs for training: teacher detections, alignment and the split into train and test people.
 
 The photographs are read from a folder outside the repository (`--faces`, Labelled Faces in the Wild, 250x250
-"deep funneled"); nothing of it is ever written into the repository. People are split by a hash of their name, so
-no photograph of a tested person is ever seen in training, whatever list it comes from.
+"deep funneled", with its list `pairs.csv` in the folder above); nothing of it is ever written into the repository.
+
+The split: **whoever occurs in fold 3 of `pairs.csv` is held out**, everybody else may be learnt from. LFW's folds share
+no person, so fold 3's 600 pairs are a test among strangers, and `cardea-models eval` needs no more than the fold's
+number to repeat it. A split by names' hashes would leave a pair of two held-out people by chance only.
 """
 
-import hashlib
+import csv
 import pathlib
 import pickle
 
@@ -22,13 +25,7 @@ ARCFACE_112 = np.array(
 TEACHER_128 = 128 * np.array(
     [[0.31557, 0.46157], [0.68262, 0.46157], [0.50026, 0.64051], [0.34947, 0.82469], [0.65344, 0.82469]], np.float32
 )
-TEST_SHARE = 0.3
-
-
-def is_test_person(identity):
-    """True for the share of people (by hash of the name) that only the evaluation may see."""
-    digest = hashlib.sha256(("cardea-faces:" + identity).encode()).digest()
-    return int.from_bytes(digest[:4], "big") / 2**32 < TEST_SHARE
+HELD_OUT_FOLD = "3"
 
 
 def identity_of(file_name):
@@ -36,13 +33,26 @@ def identity_of(file_name):
     return pathlib.Path(file_name).stem.rsplit("_", 1)[0]
 
 
+def held_out_people(folder):
+    """The people that only the evaluation may see, by the list beside the folder of photographs."""
+    by_fold = {}
+    with (pathlib.Path(folder).parent / "pairs.csv").open() as file:
+        for row in csv.DictReader(file):
+            by_fold.setdefault(row["fold"], set()).update((identity_of(row["a"]), identity_of(row["b"])))
+    held_out = by_fold.pop(HELD_OUT_FOLD)
+    if shared := held_out.intersection(*[set().union(*by_fold.values())]):
+        raise ValueError(f"{len(shared)} people of fold {HELD_OUT_FOLD} are in other folds too: no test among strangers")
+    return held_out
+
+
 def session(path, threads=1):
-    """An ONNX Runtime session on the CPU with a fixed number of threads."""
+    """An ONNX Runtime session on the CPU with a fixed number of threads; `path` may be the bytes of a model."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    source = path if isinstance(path, bytes) else str(path)
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
 def similarity(source, target):

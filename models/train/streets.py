@@ -1,9 +1,10 @@
 """Photographs with plates through the finished plate models, as the controller runs them: detect, rectify, read.
 
-    python streets.py --pack ../base --real DIR [--wrong]
+    python streets.py --pack ../base --real DIR [--reader FILE.onnx] [--latin] [--wrong]
 
 `DIR` holds images/ and labels.csv (columns image, text or texts separated by |, optionally a box). Prints recall of the
-detector (overlap 0.5, where boxes are given), false alarms, and the share of plates read exactly; `--wrong` lists misreads.
+detector (overlap 0.5, where boxes are given), false alarms, and the share of plates read exactly in four ways: from one crop or from five
+with the margins varied, by each step's likeliest class or among the texts of the plate grammar alone; `--wrong` lists misreads.
 """
 
 import argparse
@@ -15,44 +16,58 @@ import cv2
 import numpy as np
 
 from centre_points import detect, overlap
+from ctc import Grammar, greedy, log_softmax, read, vote
 from faces_data import session
-from plate_reader import HEIGHT, MARGIN_X, MARGIN_Y, WIDTH, decode, edit_distance, to_input
-from plates.grammar import TYPE_1
+from plate_crops import UNIT, aspect, flatten
+from plate_reader import edit_distance, to_input
+
+TWO_LINES_BELOW, ONE_LINE_ABOVE = 1.9, 3.0  # aspect ratio; in between both are tried
+WAYS = ("one crop, greedy", "one crop, grammar", "five crops, grammar")
+# how the quadrilateral is varied for five crops: shifts and growth, shares of width and height
+VARIED = ((0, 0, 0, 0), (-0.008, -0.03, 0, 0), (0.008, 0.03, 0, 0), (0, 0, 0.015, 0.05), (0, 0, -0.015, -0.05))
 
 
-def rectify(picture, quad):
-    """The plate within `quad` (TL TR BR BL), widened by the margins, as the reader's gray 128x32."""
+def varied(quad):
+    """Five quadrilaterals about the same plate."""
     along = (quad[1] - quad[0] + quad[2] - quad[3]) / 2
     down = (quad[3] - quad[0] + quad[2] - quad[1]) / 2
-    signs = np.float32([[-1, -1], [1, -1], [1, 1], [-1, 1]])
-    wide = (quad + signs[:, :1] * MARGIN_X * along + signs[:, 1:] * MARGIN_Y * down).astype(np.float32)
-    fine = 4 if np.linalg.norm(along) > 2 * WIDTH else 2
-    corners = np.float32([[0, 0], [WIDTH, 0], [WIDTH, HEIGHT], [0, HEIGHT]]) * fine
-    matrix = cv2.getPerspectiveTransform(wide, corners)
-    cut = cv2.warpPerspective(picture, matrix, (WIDTH * fine, HEIGHT * fine), borderMode=cv2.BORDER_REPLICATE)
-    return cv2.cvtColor(cv2.resize(cut, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+    signs = UNIT * 2 - 1
+    return [
+        (quad + (x + signs[:, :1] * wide) * along + (y + signs[:, 1:] * tall) * down).astype(np.float32)
+        for x, y, wide, tall in VARIED
+    ]
 
 
 class PlatePack:
     """The two plate models of a pack."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, reader=None, latin=False):
         folder = pathlib.Path(folder)
         models = {m["role"]: m for m in tomllib.loads((folder / "manifest.toml").read_text())["model"]}
-        self.detector = models["plate-detector"]
-        self.find, self.read_one = (
-            session(folder / models[role]["file"]) for role in ("plate-detector", "plate-reader")
-        )
+        self.detector, self.grammar = models["plate-detector"], Grammar(latin, latin_cost=5.0)
+        self.find = session(folder / self.detector["file"])
+        self.read_one = session(reader or folder / models["plate-reader"]["file"])
+
+    def log_probs(self, gray, quad, lines):
+        """[T,classes] of one crop."""
+        return log_softmax(self.read_one.run(None, {"gray": to_input([flatten(gray, quad, lines)]).numpy()})[0][0])
+
+    def readings(self, gray, quad, layouts=None):
+        """The plate within `quad` read in each of `WAYS`; `layouts`: the numbers of lines to try, by its aspect ratio if not given."""
+        ratio, tries = aspect(quad), []
+        for lines in layouts or [n for n, fits in ((1, ratio > TWO_LINES_BELOW), (2, ratio < ONE_LINE_ABOVE)) if fits]:
+            rows = [self.log_probs(gray, one, lines) for one in varied(quad)]
+            one, likelihood, _ = read(rows[0], self.grammar)
+            five = vote(rows, self.grammar)
+            tries.append((likelihood, (greedy(rows[0][None])[0], one, five[0][0] if five else "")))
+        return max(tries)[1]
 
     def read(self, picture):
-        """[(score, quad, box, text)]"""
+        """[(score, quad, box, readings)]"""
         run = lambda tensor: self.find.run(None, {"bgr": tensor.numpy()})
         found = detect(run, picture, self.detector["input"]["max_side"], self.detector["threshold"]["value"])
-        result = []
-        for score, quad, box in found:
-            logits = self.read_one.run(None, {"gray": to_input([rectify(picture, np.float32(quad))]).numpy()})[0]
-            result.append((score, quad, box, decode(logits)[0]))
-        return result
+        gray = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+        return [(score, quad, box, self.readings(gray, np.float32(quad))) for score, quad, box in found]
 
 
 def labels(folder):
@@ -65,49 +80,70 @@ def labels(folder):
     return wanted
 
 
+def on_true_boxes(pack, wanted, show):
+    """How many plates are read in each of `WAYS` when cut out by their labelled upright boxes."""
+    right, count = np.zeros(len(WAYS), int), 0
+    for path, here in wanted.items():
+        gray = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        for text, box in here:
+            if box is None or not text:
+                continue
+            # the box around a tilted plate says nothing about its lines: try both
+            got = pack.readings(gray, np.float32(box[:2]) + UNIT * np.float32(box[2:] - box[:2]), (1, 2))
+            right += [one == text for one in got]
+            count += 1
+            if show and got[-1] != text:
+                print(f"  {path.name}: {text} read as {' '.join(got)} (true box)")
+    return right, count
+
+
+def end_to_end(pack, wanted, show):
+    """Counts of a whole run: plates, read (in each of `WAYS`), boxed, found, strangers, strangers that read as a plate."""
+    counts = {"plates": 0, "read": np.zeros(len(WAYS), int), "boxed": 0, "found": 0, "alarms": 0, "accepted": 0}
+    for path, here in wanted.items():
+        results = pack.read(cv2.imread(str(path)))
+        for text, box in here:
+            if box is not None:
+                counts["boxed"] += 1
+                counts["found"] += any(overlap(box, one[2]) > 0.5 for one in results)
+            if text:
+                counts["plates"] += 1
+                got = min(
+                    (one[3] for one in results), key=lambda got: edit_distance(got[-1], text), default=("",) * len(WAYS)
+                )
+                counts["read"] += [any(one[3][way] == text for one in results) for way in range(len(WAYS))]
+                if show and got[-1] != text:
+                    print(f"  {path.name}: {text} read as {' '.join(one or '-' for one in got)}")
+        if here[0][1] is not None:
+            strangers = [one for one in results if all(overlap(box, one[2]) <= 0.3 for _, box in here)]
+            counts["alarms"] += len(strangers)
+            counts["accepted"] += sum(bool(one[3][1]) and one[3][0] == one[3][1] for one in strangers)
+    return counts
+
+
+def table(right, count):
+    """The ways with their counts, in words."""
+    return ", ".join(f"{way} {n} ({n / max(1, count):.3f})" for way, n in zip(WAYS, right, strict=True))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pack", required=True)
     parser.add_argument("--real", required=True)
-    parser.add_argument("--wrong", action="store_true")
+    parser.add_argument("--reader", help="this reader instead of the pack's")
+    parser.add_argument("--latin", action="store_true", help="other countries' plates too")
+    parser.add_argument("--wrong", action="store_true", help="list misreads")
     args = parser.parse_args()
-    pack, plates, found, boxed, read, alarms, accepted_alarms, edits, characters = (
-        PlatePack(args.pack),
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-    )
-    wanted = labels(pathlib.Path(args.real))
-    for path, here in wanted.items():
-        readings = pack.read(cv2.imread(str(path)))
-        for text, box in here:
-            if box is not None:
-                boxed += 1
-                found += any(overlap(box, one[2]) > 0.5 for one in readings)
-            if text:
-                plates += 1
-                best = min((one[3] for one in readings), key=lambda got: edit_distance(got, text), default="")
-                read += best == text
-                edits += min(len(text), edit_distance(best, text))
-                characters += len(text)
-                if args.wrong and best != text:
-                    print(f"  {path.name}: {text} read as {best or '-'}")
-        strangers = [
-            one for one in readings if here[0][1] is not None and all(overlap(box, one[2]) <= 0.3 for _, box in here)
-        ]
-        alarms += len(strangers)
-        accepted_alarms += sum(TYPE_1.fullmatch(one[3]) is not None for one in strangers)
-    print(
-        f"{len(wanted)} pictures, {plates} plates read exactly: {read} ({read / max(1, plates):.3f}), characters {1 - edits / max(1, characters):.4f}"
-    )
-    if boxed:
+    pack, wanted = PlatePack(args.pack, args.reader, args.latin), labels(pathlib.Path(args.real))
+    right, count = on_true_boxes(pack, wanted, args.wrong)
+    if count:
+        print(f"true boxes: {count} plates; {table(right, count)}")
+    result = end_to_end(pack, wanted, args.wrong)
+    print(f"end to end: {len(wanted)} pictures, {result['plates']} plates; {table(result['read'], result['plates'])}")
+    if result["boxed"]:
         print(
-            f"detector: {found} of {boxed} found ({found / boxed:.3f}); {alarms} false alarms, {accepted_alarms} of which read as a plate"
+            f"detector: {result['found']} of {result['boxed']} found; {result['alarms']} false alarms, "
+            f"{result['accepted']} of which read as a plate"
         )
 
 

@@ -55,19 +55,13 @@ impl Codes {
 
     /// Appends the codes of a vector of about unit length.
     pub(super) fn push(&mut self, vector: &[f32]) {
+        let largest = peak(vector) / ROW_PEAK;
+        let tried = CUTS.map(|share| (share * largest, loss(vector, share * largest)));
+        let best = tried.into_iter().reduce(|best, other| if other.1 < best.1 { other } else { best });
         let mut rest = Zeroizing::new([0.0; *DIMENSIONS.end()]);
         let rest = &mut rest[..vector.len()];
-        let largest = peak(vector) / ROW_PEAK;
-        let scale = CUTS
-            .map(|share| {
-                rest.copy_from_slice(vector);
-                (share * largest, subtract(rest, share * largest, |_, _| ()))
-            })
-            .into_iter()
-            .reduce(|best, other| if other.1 < best.1 { other } else { best })
-            .map_or(largest, |(scale, _)| scale);
         rest.copy_from_slice(vector);
-        self.coarse.push(rest, scale);
+        self.coarse.push(rest, best.map_or(largest, |(scale, _)| scale));
         self.fine.push(rest, peak(rest) / ROW_PEAK);
     }
 
@@ -120,27 +114,37 @@ impl Plane {
     /// Appends the code of `rest` by `scale`, and leaves in `rest` what it does not express.
     fn push(&mut self, rest: &mut [f32], scale: f32) {
         let mut code = Zeroizing::new([Chunk::default(); MAX_CHUNKS]);
-        let error = subtract(rest, scale, |i, value| {
+        let mut error = 0.0;
+        for (i, value) in rest.iter_mut().enumerate() {
+            let nearest = nearest(*value, scale);
+            *value -= nearest * scale;
+            error += f64::from(*value).powi(2);
             let shift = if i % CHUNK < CHUNK / 2 { 0 } else { 4 };
-            code[i / CHUNK].0[i % (CHUNK / 2)] |= ((value + BIAS) as u8) << shift;
-        });
+            code[i / CHUNK].0[i % (CHUNK / 2)] |= ((nearest as i32 + BIAS) as u8) << shift;
+        }
         self.values.push(&code[..rest.len().div_ceil(CHUNK)]);
         self.scale.push(&[scale]);
         self.error.push(&[upwards(error.sqrt())]);
     }
 }
 
-/// Takes from each value of `rest` the nearest multiple of `scale` that a code expresses, hands place and code to `put`,
-/// and returns the square of the norm of what remains.
-fn subtract(rest: &mut [f32], scale: f32, mut put: impl FnMut(usize, i32)) -> f64 {
-    let mut error = 0.0;
-    for (i, value) in rest.iter_mut().enumerate() {
-        let code = (*value / scale).round().clamp(-ROW_PEAK - 1.0, ROW_PEAK);
-        put(i, code as i32);
-        *value -= code * scale;
-        error += f64::from(*value).powi(2);
+/// The code of a row that is nearest to `value`.
+#[inline]
+fn nearest(value: f32, scale: f32) -> f32 {
+    // adding and subtracting what leaves no room for fractions rounds without a call to a library
+    const WHOLE: f32 = 12_582_912.0;
+    ((value / scale).clamp(-ROW_PEAK - 1.0, ROW_PEAK) + WHOLE) - WHOLE
+}
+
+/// About the square of the norm of what a code by `scale` leaves out.
+fn loss(vector: &[f32], scale: f32) -> f32 {
+    let mut lanes = [0.0; 16];
+    for values in vector.chunks(lanes.len()) {
+        for (sum, value) in lanes.iter_mut().zip(values) {
+            *sum += (value - nearest(*value, scale) * scale).powi(2);
+        }
     }
-    error
+    lanes.iter().sum()
 }
 
 /// The code of a probe.

@@ -27,9 +27,10 @@ impl Posteriors {
         let mut log_probs: Vec<f32> = logits.into_iter().collect();
         for step in log_probs.chunks_exact_mut(classes) {
             let highest = step.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let total = step.iter().map(|v| (v - highest).exp()).sum::<f32>().ln() + highest;
+            // the highest one is taken off first: added to large logits, the small term would be rounded away
+            let spread = step.iter().map(|v| (v - highest).exp()).sum::<f32>().ln();
             for value in step {
-                *value -= total;
+                *value = *value - highest - spread;
             }
         }
         Self { classes, blank, log_probs }
@@ -251,6 +252,16 @@ mod tests {
         assert_eq!(text.iter().map(|(class, _)| *class).collect::<Vec<_>>(), [0, 0, 1]);
         assert!(text.iter().all(|(_, probability)| *probability > 0.97 && *probability < 1.0));
         assert_eq!(posteriors.likely(1, &automaton(&Shapes::any()))[0].0, [0, 0, 1]);
+    }
+
+    #[test]
+    fn probabilities_sum_to_one_however_large_the_logits() {
+        for size in [1.0, 1e4, 1e8, 1e30, f32::MAX] {
+            let posteriors = Posteriors::from_logits([size; CLASSES], CLASSES, BLANK);
+            let sum: f32 = posteriors.rows().flatten().map(|v| v.exp()).sum();
+            assert!((sum - 1.0).abs() < 1e-5, "{size}: {sum}");
+            assert!((posteriors.log_likelihood(&[1]) - 0.25_f64.ln()).abs() < 1e-5, "{size}");
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use fearless_simd::{Level, dispatch};
 
+use zeroize::Zeroizing;
+
 use super::axis::Axis;
 use super::planes::Planes;
 use super::room;
@@ -11,6 +13,9 @@ use crate::manifest::Input;
 
 /// The grey of the unused part of a letterboxed input, before normalisation.
 const FILL: u8 = 114;
+
+/// Longest side of the squares that [`sum_squares`] sums.
+pub(super) const MAX_SQUARE: usize = 4;
 
 /// How a frame was fitted into a network's input.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,7 +59,7 @@ impl Fit {
         let [height, width] = self.scaled;
         let shrink = frame.width() as usize / width;
         let exact = shrink * width == frame.width() as usize && shrink * height == frame.height() as usize;
-        (exact && shrink <= 4).then_some(shrink)
+        (exact && shrink <= MAX_SQUARE).then_some(shrink)
     }
 }
 
@@ -64,11 +69,11 @@ pub(crate) struct Letterbox {
     columns: Axis,
     rows: Axis,
     /// Sums of source rows, for a whole shrink.
-    sums: Vec<u16>,
+    sums: Zeroizing<Vec<u16>>,
     /// A blend of source rows, for any other.
-    line: Vec<f32>,
+    line: Zeroizing<Vec<f32>>,
     /// Red, green and blue of one target row.
-    rgb: [Vec<f32>; 3],
+    rgb: Zeroizing<[Vec<f32>; 3]>,
 }
 
 impl Letterbox {
@@ -87,7 +92,7 @@ impl Letterbox {
             }
         }
         let stride = frame.width() as usize * 3;
-        for channel in &mut self.rgb {
+        for channel in self.rgb.iter_mut() {
             room(channel, width);
         }
         let shrink = fit.shrink(frame);
@@ -101,15 +106,15 @@ impl Letterbox {
         let level = Level::new();
         for y in 0..height {
             if let Some(shrink) = shrink {
-                let rows = &frame.rgb()[y * shrink * stride..][..shrink * stride];
-                dispatch!(level, _ => sum_row(shrink, rows, &mut self.sums, &mut self.rgb));
+                let rows = frame.rgb()[y * shrink * stride..][..shrink * stride].chunks_exact(stride);
+                dispatch!(level, _ => sum_squares(shrink, rows, &mut self.sums, &mut self.rgb));
             } else {
                 let (first, weights) = self.rows.taps(y);
                 dispatch!(level, _ => blend_rows(&frame.rgb()[first * stride..], weights, &mut self.line));
                 blend_columns(&self.columns, &self.line, &mut self.rgb);
             }
             let unit = shrink.map_or(1.0, |shrink| (shrink * shrink) as f32);
-            let [red, green, blue] = &self.rgb;
+            let [red, green, blue] = &*self.rgb;
             for p in 0..planes.count() {
                 let row = &mut tensor[p * plane + y * canvas_width..][..width];
                 dispatch!(level, _ => planes.write(p, [red, green, blue], unit, row));
@@ -118,10 +123,14 @@ impl Letterbox {
     }
 }
 
-/// The sums over squares of `shrink` pixels of as many `rows`, by channel.
+/// The sums over squares of `side` pixels, 1 to 4, of as many `rows`, by channel; `sums` has room for one of the rows.
 #[inline(always)]
-fn sum_row(shrink: usize, rows: &[u8], sums: &mut [u16], rgb: &mut [Vec<f32>; 3]) {
-    let mut rows = rows.chunks_exact(sums.len());
+pub(super) fn sum_squares<'a>(
+    side: usize,
+    mut rows: impl Iterator<Item = &'a [u8]>,
+    sums: &mut [u16],
+    rgb: &mut [Vec<f32>; 3],
+) {
     if let Some(row) = rows.next() {
         for (sum, value) in sums.iter_mut().zip(row) {
             *sum = u16::from(*value);
@@ -133,7 +142,7 @@ fn sum_row(shrink: usize, rows: &[u8], sums: &mut [u16], rgb: &mut [Vec<f32>; 3]
         }
     }
     // the lengths are known when this is compiled
-    match shrink {
+    match side {
         1 => sum_columns::<3>(sums, rgb),
         2 => sum_columns::<6>(sums, rgb),
         3 => sum_columns::<9>(sums, rgb),

@@ -10,21 +10,21 @@ use fearless_simd::{Level, dispatch};
 use zeroize::Zeroizing;
 
 use super::crop::Crop;
+use super::letterbox::{MAX_SQUARE, sum_squares};
 use super::{Border, room};
 use crate::frame::Frame;
 use crate::geometry::Point;
 
 /// More samples per axis than this gain nothing visible.
 const MAX_SAMPLES: usize = 4;
-/// The frame is reduced by at most this factor: sums of as many rows fit their type.
-const MAX_REDUCTION: usize = 8;
 
 /// Cuts crops. Its buffers are kept from crop to crop, and overwritten when it is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Warper {
     /// The part of the frame behind a crop, reduced or in brightness only.
     window: Zeroizing<Vec<u8>>,
-    /// Sums of rows of it.
+    /// Sums of squares of the frame, and of rows of it.
+    rgb: Zeroizing<[Vec<f32>; 3]>,
     rows: Zeroizing<Vec<u16>>,
     /// Where the samples of one row lie in the source.
     xs: Vec<f32>,
@@ -60,24 +60,25 @@ impl Warper {
     /// first pixel being (0, 0).
     pub(crate) fn warp(&mut self, frame: &Frame, crop: &mut Crop, cut: &Cut, map: impl Fn(Point) -> Point) {
         let [height, width] = [cut.rows.len() as f32, cut.columns.len() as f32];
-        let reduction = (cut.shrink[0].min(cut.shrink[1]) as usize).clamp(1, MAX_REDUCTION);
+        let most = MAX_SQUARE.min(frame.width() as usize).min(frame.height() as usize);
+        let reduction = (cut.shrink[0].min(cut.shrink[1]) as usize).clamp(1, most);
         let samples = cut.shrink.map(|shrink| ((shrink / reduction as f32).round() as usize).clamp(1, MAX_SAMPLES));
         let corners = [(0.0, 0.0), (width, 0.0), (width, height), (0.0, height)].map(|(x, y)| map(Point::new(x, y)));
         let xs = span(corners.map(|p| p.x), frame.width() as usize, reduction);
         let ys = span(corners.map(|p| p.y), frame.height() as usize, reduction);
         let origin = [xs.start as f32, ys.start as f32];
-        let size = [xs.len().div_ceil(reduction), ys.len().div_ceil(reduction)];
+        let size = [xs.len() / reduction, ys.len() / reduction];
         // taken out, so that the window can be read while the other buffers are written
         let mut window = std::mem::take(&mut self.window);
         if crop.channels() == 1 {
             room(&mut window, size[0] * size[1]);
-            reduce::<1>(frame, xs, ys, reduction, &mut self.rows, &mut window);
+            self.reduce::<1>(frame, xs, ys, reduction, &mut window);
             let source =
                 Source { pixels: &window, width: size[0], height: size[1], origin, reduction: reduction as f32 };
             self.sample::<1>(&source, crop, cut, samples, map);
         } else if reduction > 1 {
             room(&mut window, size[0] * size[1] * 3);
-            reduce::<3>(frame, xs, ys, reduction, &mut self.rows, &mut window);
+            self.reduce::<3>(frame, xs, ys, reduction, &mut window);
             let source =
                 Source { pixels: &window, width: size[0], height: size[1], origin, reduction: reduction as f32 };
             self.sample::<3>(&source, crop, cut, samples, map);
@@ -87,6 +88,37 @@ impl Warper {
             self.sample::<3>(&source, crop, cut, samples, map);
         }
         self.window = window;
+    }
+
+    /// Writes the part `xs` x `ys` of a frame into `window`, in means of squares of `reduction` pixels; in brightness for one
+    /// channel, in colours for three.
+    fn reduce<const C: usize>(
+        &mut self,
+        frame: &Frame,
+        xs: Range<usize>,
+        ys: Range<usize>,
+        reduction: usize,
+        window: &mut [u8],
+    ) {
+        let (level, stride) = (Level::new(), frame.width() as usize * 3);
+        let pixels = |y: usize| &frame.rgb()[y * stride + xs.start * 3..y * stride + xs.end * 3];
+        let width = xs.len() / reduction;
+        room(&mut self.rows, xs.len() * 3);
+        for channel in self.rgb.iter_mut() {
+            room(channel, width);
+        }
+        let share = 1.0 / (reduction * reduction) as f32;
+        for (y, row) in ys.step_by(reduction).zip(window.chunks_exact_mut(width * C)) {
+            if C == 1 && reduction == 1 {
+                dispatch!(level, _ => brightness(pixels(y), row));
+                continue;
+            }
+            let rows = (y..y + reduction).map(pixels);
+            dispatch!(level, _ => {
+                sum_squares(reduction, rows.clone(), &mut self.rows, &mut self.rgb);
+                means::<C>(&self.rgb, share, row);
+            });
+        }
     }
 
     fn sample<const C: usize>(
@@ -178,62 +210,17 @@ impl<const C: usize> Source<'_, C> {
     }
 }
 
-/// The pixels of one axis behind a crop whose corners lie at `corners`, with what their interpolation needs; at least one,
-/// whatever the corners are.
+/// The pixels of one axis behind a crop whose corners lie at `corners`, with what their interpolation needs, in whole
+/// squares from the frame's corner, so that a crop moves over the frame without flicker; at least one, whatever the corners
+/// are. What is left of the frame behind its last whole square is not used.
 fn span(corners: [f32; 4], length: usize, reduction: usize) -> Range<usize> {
     let margin = 2.0 * reduction as f32;
     let low = corners.into_iter().fold(f32::INFINITY, f32::min) - margin;
     let high = corners.into_iter().fold(f32::NEG_INFINITY, f32::max) + margin;
-    // whole squares from the frame's corner, so that a crop moves over the frame without flicker
-    let start = (low.max(0.0) as usize).min(length - 1) / reduction * reduction;
-    let end = (high.max(0.0).ceil() as usize).min(length);
-    start..end.max(start + 1)
-}
-
-/// The part `xs` x `ys` of a frame in means of squares of `reduction` pixels; in brightness for one channel, in colours for
-/// three.
-fn reduce<const C: usize>(
-    frame: &Frame,
-    xs: Range<usize>,
-    ys: Range<usize>,
-    reduction: usize,
-    sums: &mut Vec<u16>,
-    window: &mut [u8],
-) {
-    let (level, stride) = (Level::new(), frame.width() as usize * 3);
-    let width = xs.len().div_ceil(reduction);
-    room(sums, xs.len() * 3);
-    for (y, row) in ys.clone().step_by(reduction).zip(window.chunks_exact_mut(width * C)) {
-        let rows = reduction.min(ys.end - y);
-        let pixels = |y: usize| &frame.rgb()[y * stride + xs.start * 3..y * stride + xs.end * 3];
-        if C == 1 && reduction == 1 {
-            dispatch!(level, _ => brightness(pixels(y), row));
-            continue;
-        }
-        sums.fill(0);
-        for y in y..y + rows {
-            for (sum, value) in sums.iter_mut().zip(pixels(y)) {
-                *sum += u16::from(*value);
-            }
-        }
-        let (row, _) = row.as_chunks_mut::<C>();
-        for (group, pixel) in sums.chunks(reduction * 3).zip(row) {
-            let mut sum = [0_u32; 3];
-            for pixel in group.chunks_exact(3) {
-                for (sum, value) in sum.iter_mut().zip(pixel) {
-                    *sum += u32::from(*value);
-                }
-            }
-            let count = (group.len() / 3 * rows) as u32;
-            if C == 1 {
-                pixel[0] = ((77 * sum[0] + 150 * sum[1] + 29 * sum[2] + 128 * count) / (256 * count)) as u8;
-            } else {
-                for (value, sum) in pixel.iter_mut().zip(sum) {
-                    *value = ((sum + count / 2) / count) as u8;
-                }
-            }
-        }
-    }
+    let squares = length / reduction;
+    let start = (low.max(0.0) as usize / reduction).min(squares - 1);
+    let last = (high.max(0.0) as usize / reduction).clamp(start, squares - 1);
+    start * reduction..(last + 1) * reduction
 }
 
 /// Rec. 601 brightness in 256ths.
@@ -242,6 +229,21 @@ fn brightness(rgb: &[u8], row: &mut [u8]) {
     let (pixels, _) = rgb.as_chunks::<3>();
     for (value, [red, green, blue]) in row.iter_mut().zip(pixels) {
         *value = ((77 * u16::from(*red) + 150 * u16::from(*green) + 29 * u16::from(*blue) + 128) >> 8) as u8;
+    }
+}
+
+/// Colours or brightness of sums that count `share` each.
+#[inline(always)]
+fn means<const C: usize>([red, green, blue]: &[Vec<f32>; 3], share: f32, row: &mut [u8]) {
+    let (row, _) = row.as_chunks_mut::<C>();
+    for (((pixel, red), green), blue) in row.iter_mut().zip(red).zip(green).zip(blue) {
+        if C == 1 {
+            pixel[0] = ((0.299 * red + 0.587 * green + 0.114 * blue) * share + 0.5) as u8;
+        } else {
+            for (value, sum) in pixel.iter_mut().zip([red, green, blue]) {
+                *value = (sum * share + 0.5) as u8;
+            }
+        }
     }
 }
 
@@ -313,7 +315,7 @@ mod tests {
         }
 
         #[test]
-        fn a_reduced_crop_is_the_mean_of_what_it_covers(shrink in 2_u32..=8, gray in any::<bool>()) {
+        fn a_reduced_crop_is_the_mean_of_what_it_covers(shrink in 2_u32..=4, gray in any::<bool>()) {
             let frame = noise(40 * shrink, 20 * shrink);
             let channels = if gray { Channels::Gray } else { Channels::Rgb };
             let scale = shrink as f32;

@@ -7,13 +7,8 @@ A glyph is its width (as a share of its height) and strokes. A stroke is a list 
     ("arc", cx, cy, rx, ry, a, b)   an elliptical arc from angle a to b, degrees, clockwise on screen, 0 = right
     ("curve", x1, y1, x2, y2)       a quadratic curve by way of (x1, y1) to (x2, y2)
 
-The ends are cut square, the joints are round, as pressed metal has them.
+`strokes` follows them with a pen. `latin` has the letters of other countries.
 """
-
-import functools
-
-import cv2
-import numpy as np
 
 _SIX = [[(0.73, 0.0), ("curve", 0.24, 0.34, 0.03, 0.62)], [("arc", 0.5, 0.675, 0.5, 0.325, 0, 360)]]
 
@@ -46,7 +41,7 @@ GLYPHS = {
     "T": (0.70, [[(-0.05, 0.0), (1.05, 0.0)], [(0.5, 0.0), (0.5, 1.06)]]),
     "Y": (0.81, [[(0.05, -0.04), (0.55, 0.62)], [(0.97, -0.04), (0.50, 0.78), ("curve", 0.36, 1.02, 0.07, 0.98)]]),
     "X": (0.82, [[(0.04, -0.03), (0.96, 1.03)], [(0.94, -0.03), (0.06, 1.03)]]),
-    # Only for the country sign under the region code.
+    # Only for the country sign under the region code, and for other countries.
     "R": (
         0.74,
         [
@@ -62,7 +57,7 @@ GLYPHS = {
 }
 
 
-def _turned(strokes):
+def turned(strokes):
     """The strokes turned by 180 degrees about the middle of the box."""
 
     def turn(step):
@@ -76,64 +71,4 @@ def _turned(strokes):
     return [[turn(step) for step in stroke] for stroke in strokes]
 
 
-GLYPHS["9"] = (0.60, _turned(_SIX))
-
-
-@functools.cache
-def skeleton(char):
-    """(width share, strokes as arrays of points in the pen box); curves sampled finely."""
-    width, strokes = GLYPHS[char]
-    return width, tuple(_sampled(stroke) for stroke in strokes)
-
-
-def _sampled(stroke):
-    points = []
-    for step in stroke:
-        if step[0] == "arc":
-            _, cx, cy, rx, ry, a, b = step
-            angles = np.radians(np.linspace(a, b, max(6, int(abs(b - a) // 12))))
-            points += [(cx + rx * np.cos(t), cy + ry * np.sin(t)) for t in angles]
-        elif step[0] == "curve":
-            x0, y0 = points[-1]
-            _, x1, y1, x2, y2 = step
-            for t in np.linspace(0, 1, 9)[1:]:
-                s = 1 - t
-                points.append((s * s * x0 + 2 * s * t * x1 + t * t * x2, s * s * y0 + 2 * s * t * y1 + t * t * y2))
-        else:
-            points.append(step)
-    return np.array(points, np.float32)
-
-
-def width_mm(char, height, stretch=1.0):
-    """The outer width of a glyph of that outer height."""
-    return GLYPHS[char][0] * height * stretch
-
-
-def draw(canvas, char, left, top, height, pen, scale, stretch=1.0, wobble=None):
-    """Adds a glyph's ink (255) to the single-channel `canvas`.
-
-    `left`, `top`, `height` and `pen` (stroke width) are in millimetres, `scale` in pixels per millimetre; `stretch`
-    widens the glyph. `wobble(points)` may displace skeleton points: small differences between makers' dies.
-    """
-    width, strokes = skeleton(char)
-    inner = np.array([width * height * stretch - pen, height - pen], np.float32)
-    origin = np.array([left + pen / 2, top + pen / 2], np.float32)
-    for stroke in strokes:
-        points = stroke if wobble is None else wobble(stroke)
-        _follow(canvas, (points * inner + origin) * scale, pen * scale)
-
-
-def _follow(canvas, points, pen):
-    """Draws a line of width `pen` with square ends and round joints, to a sixteenth of a pixel."""
-    sixteenths = lambda value: np.rint(np.asarray(value) * 16).astype(np.int32)
-    closed = np.linalg.norm(points[0] - points[-1]) < 0.25 * pen
-    for i, (a, b) in enumerate(zip(points[:-1], points[1:], strict=False)):
-        along = b - a
-        length = float(np.linalg.norm(along))
-        if length < 1e-6:
-            continue
-        across = np.array([-along[1], along[0]]) / length * (pen / 2)
-        quad = sixteenths([a + across, b + across, b - across, a - across])
-        cv2.fillConvexPoly(canvas, quad, 255, cv2.LINE_AA, 4)
-        if i > 0 or closed:
-            cv2.circle(canvas, tuple(int(v) for v in sixteenths(a)), int(pen * 8), 255, -1, cv2.LINE_AA, 4)
+GLYPHS["9"] = (0.60, turned(_SIX))
