@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Found, Measured, PackLine, Report};
+use crate::eval::curve::Point;
 use crate::eval::faces::{AtFalseMatch, Everyone, FaceResult, Search, Verification};
 use crate::eval::pad::PadResult;
 use crate::eval::plates::{Gate, GateView, PlateResult, Source};
@@ -123,18 +124,22 @@ fn gate(gate: &Gate) -> String {
              counts each plate once.\n",
         );
     }
-    text.push_str(
-        "\nWhat other thresholds would do, over all views (chosen on the very pictures they are measured on):",
-    );
-    for point in gate.at_false_accept.iter().filter(|point| point.threshold.is_finite()) {
-        let (threshold, accept, reject) = (point.threshold, percent(point.false_accept), percent(point.false_reject));
-        let _ = write!(text, " {threshold:.2} accepts falsely {accept} and rejects falsely {reject};");
+    // without any wrong match, any threshold at all would do
+    let known = gate.at_false_accept.iter().filter(|point| point.threshold > f64::MIN);
+    let others: Vec<String> = known.map(other_threshold).collect();
+    if !others.is_empty() {
+        let _ = writeln!(
+            text,
+            "\nWhat other thresholds would do, over all views (chosen on the very pictures they are measured on): {}.",
+            others.join("; ")
+        );
     }
-    if text.ends_with(';') {
-        text.pop();
-    }
-    text.push_str(".\n");
     text
+}
+
+fn other_threshold(point: &Point) -> String {
+    let (accept, reject) = (percent(point.false_accept), percent(point.false_reject));
+    format!("{:.2} accepts falsely {accept} and rejects falsely {reject}", point.threshold)
 }
 
 fn gate_row(name: &str, view: &GateView) -> String {
