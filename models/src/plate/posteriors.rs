@@ -43,11 +43,20 @@ impl Family {
         }
     }
 
-    /// The probabilities in the first of `outputs`.
+    /// The probabilities in the first of `outputs`; for slots in the first one of their shape, since readers of many
+    /// countries also name the country.
     pub(crate) fn read(&self, outputs: &impl Tensors) -> Result<Posteriors, Unexpected> {
         let (name, view) = outputs.first()?;
         match self {
-            Self::Slots(slots) => SlotPosteriors::read(&name, view, slots).map(Posteriors::Slots),
+            Self::Slots(slots) => {
+                for index in 1..outputs.count() {
+                    let (name, other) = outputs.at(index)?;
+                    if !SlotPosteriors::fit(view, slots) && SlotPosteriors::fit(other, slots) {
+                        return SlotPosteriors::read(&name, other, slots).map(Posteriors::Slots);
+                    }
+                }
+                SlotPosteriors::read(&name, view, slots).map(Posteriors::Slots)
+            }
             Self::Ctc(alphabet) => {
                 let (classes, blank) = (alphabet.classes(), alphabet.blank());
                 let (logits, side) = (view.data(), classes as i64);
@@ -129,6 +138,20 @@ mod tests {
             let posteriors = ctc().read(&Made::default().with("logits", &shape, data)).unwrap();
             assert_eq!(posteriors.greedy().iter().map(|(class, _)| *class).collect::<Vec<_>>(), [0, 1]);
         }
+    }
+
+    #[test]
+    fn slots_are_found_beside_other_outputs() {
+        let slots = Slots { alphabet: "AB_".into(), pad: '_', slots: 2, softmax: true, two_line: false };
+        let family = Family::of(&Decode::Slots(slots)).unwrap();
+        let country = |made: Made| made.with("region", &[1, 4], vec![0.25; 4]);
+        let plate = |made: Made| made.with("plate", &[1, 2, 3], vec![0.9, 0.0, 0.1, 0.0, 0.9, 0.1]);
+        for outputs in [country(plate(Made::default())), plate(country(Made::default()))] {
+            let read = family.read(&outputs).unwrap().greedy();
+            assert_eq!(read.iter().map(|(class, _)| *class).collect::<Vec<_>>(), [0, 1]);
+        }
+        let refused = family.read(&country(Made::default())).err().unwrap();
+        assert!(refused.found.contains("[1, 4]"), "{refused:?}");
     }
 
     #[test]

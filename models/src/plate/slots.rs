@@ -29,6 +29,16 @@ pub(crate) struct SlotPosteriors {
 }
 
 impl SlotPosteriors {
+    /// Whether `view` has the shape of `decode`'s output.
+    pub(crate) fn fit(view: TensorView<'_>, decode: &Slots) -> bool {
+        let classes = decode.alphabet.chars().count();
+        match *view.shape() {
+            [1, slots, c] => slots == decode.slots as i64 && c == classes as i64,
+            [1, all] => all == (decode.slots * classes) as i64,
+            _ => false,
+        }
+    }
+
     /// From an output of `[1, slots, classes]` or `[1, slots * classes]`.
     pub(crate) fn read(name: &str, view: TensorView<'_>, decode: &Slots) -> Result<Self, Unexpected> {
         let classes = decode.alphabet.chars().count();
@@ -36,12 +46,7 @@ impl SlotPosteriors {
         let Some((pad, _)) = decode.pad_and_characters() else {
             return Err(Unexpected::new(name, "a pad class", "an alphabet without one"));
         };
-        let fits = match *view.shape() {
-            [1, slots, c] => slots == decode.slots as i64 && c == classes as i64,
-            [1, all] => all == (decode.slots * classes) as i64,
-            _ => false,
-        };
-        if !fits {
+        if !Self::fit(view, decode) {
             return Err(Unexpected::new(name, expected(), view.describe()));
         }
         let mut log_probs = Vec::with_capacity(view.data().len());
