@@ -23,8 +23,14 @@ from plate_reader import edit_distance, to_input
 
 TWO_LINES_BELOW, ONE_LINE_ABOVE = 1.9, 3.0  # aspect ratio; in between both are tried
 WAYS = ("one crop, greedy", "one crop, grammar", "five crops, grammar")
-# how the quadrilateral is varied for five crops: shifts and growth, shares of width and height
-VARIED = ((0, 0, 0, 0), (-0.008, -0.03, 0, 0), (0.008, 0.03, 0, 0), (0, 0, 0.015, 0.05), (0, 0, -0.015, -0.05))
+# how the quadrilateral is varied for five crops: shifts and growth, shares of width and height; never smaller, which would cut characters off
+VARIED = (
+    (0, 0, 0, 0),
+    (-0.008, -0.03, 0.005, 0.02),
+    (0.008, 0.03, 0.005, 0.02),
+    (0, 0, 0.015, 0.05),
+    (0, 0, 0.03, 0.10),
+)
 
 
 def varied(quad):
