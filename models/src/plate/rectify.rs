@@ -13,9 +13,8 @@ const MARGIN_Y: f32 = 0.08;
 /// How much of a two-line plate's height, margins included, belongs to each line; they overlap a little, because makers
 /// put the border between them at different heights.
 const LINE_SHARE: f32 = 0.54;
-/// Mean width over mean height below which a plate surely has two lines (type 1A of GOST R 50577: 1.7), and above which one
-/// (type 1: 4.6). Seen from the side a plate loses width, so what lies between can be either.
-const SURELY_TWO_LINES: f32 = 1.9;
+/// Mean width over mean height above which a plate surely has one line (type 1 of GOST R 50577 seen from the front: 4.6,
+/// type 1A: 1.7). Seen from the side a plate loses width, so one of less can have one line or two.
 const SURELY_ONE_LINE: f32 = 3.0;
 
 /// How a plate's characters are laid out.
@@ -32,13 +31,7 @@ impl Layout {
     pub fn candidates(corners: &[Point; 4]) -> &'static [Self] {
         let [tl, tr, br, bl] = *corners;
         let aspect = (tl.distance(tr) + bl.distance(br)) / (tl.distance(bl) + tr.distance(br));
-        if aspect > SURELY_ONE_LINE {
-            &[Self::OneLine]
-        } else if aspect < SURELY_TWO_LINES {
-            &[Self::TwoLines]
-        } else {
-            &[Self::OneLine, Self::TwoLines]
-        }
+        if aspect > SURELY_ONE_LINE { &[Self::OneLine] } else { &[Self::OneLine, Self::TwoLines] }
     }
 }
 
@@ -171,7 +164,7 @@ mod tests {
         let plate =
             |width, height| [(0.0, 0.0), (width, 0.0), (width, height), (0.0, height)].map(|(x, y)| Point::new(x, y));
         assert_eq!(Layout::candidates(&plate(520.0, 112.0)), [Layout::OneLine]);
-        assert_eq!(Layout::candidates(&plate(290.0, 170.0)), [Layout::TwoLines]);
-        assert_eq!(Layout::candidates(&plate(240.0, 100.0)), [Layout::OneLine, Layout::TwoLines]);
+        assert_eq!(Layout::candidates(&plate(290.0, 170.0)), [Layout::OneLine, Layout::TwoLines]);
+        assert_eq!(Layout::candidates(&plate(150.0, 100.0)), [Layout::OneLine, Layout::TwoLines]);
     }
 }
