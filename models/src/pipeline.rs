@@ -210,7 +210,7 @@ impl FacePipeline {
         let mut timings = FaceTimings { detect_ms: watch.lap_ms(), ..FaceTimings::default() };
         let mut faces = Vec::with_capacity(detections.len());
         for (i, detection) in detections.enumerate() {
-            let near = detection.eye_distance_px() * MAX_PROBE_ENLARGEMENT >= self.embedder.eye_distance_px();
+            let near = self.embedder.enlargement(&detection).is_some_and(|times| times <= MAX_PROBE_ENLARGEMENT);
             let sharpness = if near && i < MAX_PER_FRAME { self.embedder.cut(frame, &detection) } else { None };
             let eyes = self.embedder.eye_distance_px();
             let quality = sharpness.map_or(0.0, |sharpness| quality(&detection, eyes, sharpness));

@@ -41,6 +41,12 @@ pub(super) fn cut(
     Some(())
 }
 
+/// How much a face with these landmarks is enlarged on its way into the crop, by all five of them: the eyes of a turned head
+/// are close together, however near it is. `None` for landmarks that coincide or are not finite.
+pub(super) fn enlargement(landmarks: &[Point; 5], template: &[Point; 5]) -> Option<f32> {
+    Similarity::estimate(landmarks, template).map(|to_crop| to_crop.scale())
+}
+
 /// Sharpness of a crop: the variance of the Laplacian of its brightness (Pech-Pacheco et al., 2000), relative to the
 /// variance of the brightness itself, so that a dim picture is not taken for a blurred one. 0 for a blank crop.
 pub fn sharpness(picture: &Frame) -> f32 {
@@ -80,6 +86,16 @@ mod tests {
         }
         assert_eq!(crop.pixel(56, 52), Some([0; 3]));
         assert!(align(&frame, &[Point::default(); 5], &TEMPLATE, [112, 112]).is_none());
+    }
+
+    #[test]
+    fn a_turned_head_is_not_a_distant_one() {
+        let half = TEMPLATE.map(|p| Point::new(0.5 * p.x, 0.5 * p.y));
+        assert!((enlargement(&half, &TEMPLATE).unwrap() - 2.0).abs() < 1e-3);
+        // turned by 63 degrees: the eyes are 8 pixels apart, which alone would look 4.4 times as far away
+        let turned = half.map(|p| Point::new(0.45 * p.x, p.y));
+        assert!(enlargement(&turned, &TEMPLATE).unwrap() < 2.5);
+        assert!(enlargement(&[Point::default(); 5], &TEMPLATE).is_none());
     }
 
     #[test]

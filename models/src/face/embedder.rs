@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::align::{align, cut};
+use super::align::{align, cut, enlargement};
 use super::detector::FaceDetection;
 use super::template::Template;
 use crate::frame::Frame;
@@ -76,6 +76,11 @@ impl FaceEmbedder {
             Template::normalised(model, Zeroizing::new(values.data().to_vec()))
                 .ok_or_else(|| Unexpected::new(&name, "16 to 4096 finite numbers, not all zero", values.describe()))
         })
+    }
+
+    /// How much a detected face is enlarged to fill the aligned crop; `None` when its landmarks make no face.
+    pub fn enlargement(&self, face: &FaceDetection) -> Option<f32> {
+        enlargement(&face.landmarks, &self.template)
     }
 
     /// Id of the model; templates carry it.
