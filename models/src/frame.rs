@@ -187,10 +187,11 @@ impl Frame {
     pub(crate) fn copy_part(&mut self, whole: &Self, [left, top, width, height]: [u32; 4]) {
         let (left, top) = (left.min(whole.width - 1), top.min(whole.height - 1));
         (self.width, self.height) = (width.clamp(1, whole.width - left), height.clamp(1, whole.height - top));
-        self.rgb.clear();
-        for y in top..top + self.height {
+        let line = self.width as usize * 3;
+        room(&mut self.rgb, line * self.height as usize);
+        for (row, y) in self.rgb.chunks_exact_mut(line).zip(top..) {
             let first = (y as usize * whole.width as usize + left as usize) * 3;
-            self.rgb.extend_from_slice(&whole.rgb[first..first + self.width as usize * 3]);
+            row.copy_from_slice(&whole.rgb[first..first + line]);
         }
     }
 

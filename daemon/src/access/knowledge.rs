@@ -16,6 +16,9 @@ use cardea_protocol::message::{PlateEntry, Validity};
 
 use crate::store::HeldTemplate;
 
+/// Frames over which liveness is judged, at least: one frame is a weak witness, and an attack should have no lucky one.
+const PAD_FRAMES: u32 = 5;
+
 /// A held biometric reference. Two are equal if they are the *same person's*: the gallery then answers with the best
 /// reference, and with the best of anybody else as the runner-up.
 #[derive(Clone, Debug)]
@@ -143,7 +146,7 @@ impl Knowledge {
     pub(crate) fn liveness(&self, judged: Option<(f32, u32)>) -> Liveness {
         let threshold = self.calibration.face.as_ref().and_then(|face| face.live);
         match (judged, threshold) {
-            (Some((live, frames)), Some(threshold)) if frames >= self.rules.limits.face_min_frames => {
+            (Some((live, frames)), Some(threshold)) if frames >= self.rules.limits.face_min_frames.max(PAD_FRAMES) => {
                 // a probability that is not a number is an attack
                 if live >= threshold { Liveness::Live } else { Liveness::Spoof }
             }
