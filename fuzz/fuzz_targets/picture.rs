@@ -1,4 +1,5 @@
-//! A picture that anyone may have made: refused, or pixels in the number its size says.
+//! A picture that anyone may have made: refused, or pixels in the number its size says, also in a frame that showed another
+//! one before.
 #![no_main]
 
 use cardea_models::Frame;
@@ -11,4 +12,7 @@ fuzz_target!(|data: &[u8]| {
         assert!(pixels > 0 && pixels <= MAX_PIXELS);
         assert_eq!(frame.rgb().len() as u64, pixels * 3);
     }
+    let mut used = Frame::filled(40, 30, [1; 3]);
+    let _ = used.decode_into(data);
+    assert_eq!(used.rgb().len(), used.width() as usize * used.height() as usize * 3);
 });

@@ -4,14 +4,17 @@ use std::fmt;
 use std::io::Cursor;
 
 use image::codecs::jpeg::JpegEncoder;
+use image::error::DecodingError;
 use image::metadata::Orientation;
-use image::{ColorType, DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageEncoder, ImageError, ImageFormat, ImageReader, Limits};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::raster::room;
 
 /// No picture is decoded beyond this many pixels, whatever its header says.
 pub const MAX_PIXELS: u64 = 40_000_000;
+/// A JPEG has at most this many pixels per byte: the coding of each block of 8 x 8 takes a bit at least (ITU-T T.81, F.1.2).
+const MAX_JPEG_PIXELS_PER_BYTE: u64 = 512;
 /// What a decoder may allocate: the largest picture with four 16-bit channels, and its working memory.
 const MAX_DECODER_BYTES: u64 = MAX_PIXELS * 8 + (64 << 20);
 
@@ -35,7 +38,7 @@ pub enum FrameError {
         /// "JPEG" or "PNG".
         format: &'static str,
         /// What the decoder said.
-        source: image::ImageError,
+        source: ImageError,
     },
     /// More pixels than [`MAX_PIXELS`].
     #[error("the picture has {width}x{height} pixels; at most 40 million are accepted")]
@@ -59,7 +62,7 @@ pub enum FrameError {
     },
     /// Encoding failed.
     #[error("the picture could not be encoded")]
-    Encode(#[source] image::ImageError),
+    Encode(#[source] ImageError),
 }
 
 impl Frame {
@@ -109,8 +112,14 @@ impl Frame {
         reader.limits(limits);
         let mut decoder = reader.into_decoder().map_err(damaged)?;
         let (width, height) = decoder.dimensions();
-        if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        let promised = u64::from(width) * u64::from(height);
+        if promised > MAX_PIXELS {
             return Err(FrameError::TooLarge { width, height });
+        }
+        // a decoder works for every pixel that is promised, whether there is data for it or not
+        if format == ImageFormat::Jpeg && promised > bytes.len() as u64 * MAX_JPEG_PIXELS_PER_BYTE {
+            let problem = "it has less than a bit of data per block of 64 pixels";
+            return Err(damaged(ImageError::Decoding(DecodingError::new(format.into(), problem))));
         }
         // a broken Exif block is no reason to refuse the picture
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -178,10 +187,11 @@ impl Frame {
     pub(crate) fn copy_part(&mut self, whole: &Self, [left, top, width, height]: [u32; 4]) {
         let (left, top) = (left.min(whole.width - 1), top.min(whole.height - 1));
         (self.width, self.height) = (width.clamp(1, whole.width - left), height.clamp(1, whole.height - top));
-        self.rgb.clear();
-        for y in top..top + self.height {
+        let line = self.width as usize * 3;
+        room(&mut self.rgb, line * self.height as usize);
+        for (row, y) in self.rgb.chunks_exact_mut(line).zip(top..) {
             let first = (y as usize * whole.width as usize + left as usize) * 3;
-            self.rgb.extend_from_slice(&whole.rgb[first..first + self.width as usize * 3]);
+            row.copy_from_slice(&whole.rgb[first..first + line]);
         }
     }
 

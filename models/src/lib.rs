@@ -13,8 +13,10 @@
 //! calibrated against; whether a door opens is for the access rules.
 //!
 //! The API is synchronous and single-threaded per pipeline (`&mut self`): a caller gives each pipeline a thread of its
-//! own. Faces never reach the disk; crops, templates and galleries are overwritten when dropped. What ONNX Runtime keeps
-//! in its own arena between runs (activations) cannot be overwritten from here and lives until the process ends.
+//! own. Faces never reach the disk; crops, templates and galleries are overwritten when dropped. The
+//! buffers of a pipeline keep what the camera saw last until the next frame overwrites them; a probe or template is never among
+//! it. What ONNX Runtime keeps in its own arena between runs (activations) cannot be overwritten from here and lives until the
+//! process ends.
 //!
 //! To support another detector or reader: add a variant to [`manifest::Decode`] and a decoder beside its siblings in
 //! `face/` or `plate/`.

@@ -10,6 +10,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::detect;
 use crate::manifest::{Decode, ElementType, Input, Layout, ModelSpec, Role};
+use crate::raster::room;
 use crate::runtime::Runtime;
 use crate::tensor::{TensorView, Tensors, Unexpected};
 use crate::weights;
@@ -150,15 +151,18 @@ impl Feed {
         let channels = input.channels.count();
         let interleaved =
             || (0..size[0] * size[1]).flat_map(move |i| (0..channels).map(move |c| c * size[0] * size[1] + i));
+        // made room for at once, so that growing leaves no face behind
         Ok(match (input.dtype, input.layout) {
             (ElementType::F32, Layout::Nchw) => TensorRef::from_array_view((shape, planes))?.into(),
             (ElementType::F32, Layout::Nhwc) => {
+                room(&mut self.floats, planes.len());
                 self.floats.clear();
                 self.floats.extend(interleaved().map(|at| planes[at]));
                 TensorRef::from_array_view((shape, self.floats.as_slice()))?.into()
             }
             (ElementType::U8, layout) => {
                 let byte = |v: f32| (v + 0.5) as u8;
+                room(&mut self.bytes, planes.len());
                 self.bytes.clear();
                 match layout {
                     Layout::Nchw => self.bytes.extend(planes.iter().map(|v| byte(*v))),

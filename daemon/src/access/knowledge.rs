@@ -7,14 +7,17 @@ use std::collections::HashMap;
 
 use cardea_access::credential::{FaceMatch, Fitness, Liveness, PlateMatch};
 use cardea_access::grammar::{Grammar, Grammars};
-use cardea_access::id::{PlateId, SubjectId, TemplateId};
+use cardea_access::id::{AccessPointId, PlateId, SubjectId, TemplateId};
 use cardea_access::plate::Plate;
-use cardea_access::rules::{FaceGrant, Grant, PlateGrant, RuleSet};
+use cardea_access::rules::{FaceGrant, Grant, PadPolicy, PlateGrant, RuleSet};
 use cardea_models::{Gallery, Template, TrackReading};
 use cardea_protocol::id::SubjectToken;
 use cardea_protocol::message::{PlateEntry, Validity};
 
 use crate::store::HeldTemplate;
+
+/// Frames over which liveness is judged, at least: one frame is a weak witness, and an attack should have no lucky one.
+const PAD_FRAMES: u32 = 5;
 
 /// A held biometric reference. Two are equal if they are the *same person's*: the gallery then answers with the best
 /// reference, and with the best of anybody else as the runner-up.
@@ -134,16 +137,24 @@ impl Knowledge {
         Some(PlateMatch { plate: best.plate.clone(), log_likelihood_ratio: best.score, threshold })
     }
 
+    /// What presentation attack detection has to say at an access point; everything where it is not known.
+    pub(crate) fn pad(&self, access_point: &AccessPointId) -> PadPolicy {
+        self.rules.access_points.get(access_point).map_or(PadPolicy::Require, |point| point.pad)
+    }
+
     /// What the models are fit for that judge faces.
     pub(crate) fn face_fitness(&self) -> Fitness {
         self.calibration.face.as_ref().map_or(Fitness::Demo, |face| face.fitness)
     }
 
-    /// What `judged`, the mean probability of being live over a track's frames and how many were judged, says of a face.
-    pub(crate) fn liveness(&self, judged: Option<(f32, u32)>) -> Liveness {
+    /// What `judged`, the mean probability of being live over a track's frames and how many were judged, says of a face at an
+    /// access point with this policy. Where the verdict only is recorded, nobody waits for it.
+    pub(crate) fn liveness(&self, judged: Option<(f32, u32)>, pad: PadPolicy) -> Liveness {
+        let frames = self.rules.limits.face_min_frames;
+        let needed = if pad == PadPolicy::Require { frames.max(PAD_FRAMES) } else { frames };
         let threshold = self.calibration.face.as_ref().and_then(|face| face.live);
         match (judged, threshold) {
-            (Some((live, frames)), Some(threshold)) if frames >= self.rules.limits.face_min_frames => {
+            (Some((live, frames)), Some(threshold)) if frames >= needed => {
                 // a probability that is not a number is an attack
                 if live >= threshold { Liveness::Live } else { Liveness::Spoof }
             }

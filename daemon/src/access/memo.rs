@@ -37,6 +37,10 @@ impl Memo {
     /// Whether a decision about the track makes sense at `now`, with its access point in `state`.
     pub(crate) fn wants_decision(&self, key: TrackKey, state: State, now: Monotonic) -> bool {
         let Some(about) = self.tracks.get(&key) else { return true };
+        // A presentation attack is not given one more frame to look live in.
+        if about.refused.contains(&Reason::FaceSpoof) {
+            return false;
+        }
         let Some(at) = about.granted_at else { return true };
         let waited_ms = now.since_ms(at);
         match (about.failed, key.method) {
@@ -115,6 +119,17 @@ mod tests {
         memo.failed(CAR);
         assert!(!memo.wants_decision(CAR, State::Fault, Monotonic(1_000)));
         assert!(memo.wants_decision(CAR, State::Fault, Monotonic(2_000)));
+    }
+
+    #[test]
+    fn a_spoof_stays_one_for_as_long_as_its_track() {
+        let mut memo = Memo::default();
+        assert!(memo.refused(FACE, Reason::FaceBelowThreshold, true));
+        assert!(memo.wants_decision(FACE, State::Closed, Monotonic(0)), "more frames may turn that");
+        assert!(memo.refused(FACE, Reason::FaceSpoof, true));
+        assert!(!memo.wants_decision(FACE, State::Closed, Monotonic(60_000)));
+        memo.forget(FACE);
+        assert!(memo.wants_decision(FACE, State::Closed, Monotonic(60_000)));
     }
 
     #[test]

@@ -40,7 +40,8 @@ impl AccessTask {
             }
             Seen::Face { probe, live } => {
                 let best = self.knowledge.match_face(probe);
-                let (liveness, fitness) = (self.knowledge.liveness(*live), self.knowledge.face_fitness());
+                let pad = self.knowledge.pad(&point.id.as_str().into());
+                let (liveness, fitness) = (self.knowledge.liveness(*live, pad), self.knowledge.face_fitness());
                 let settled = frames >= limits.face_min_frames;
                 (Evidence::Face(FaceEvidence { best, frames, in_zone: true, liveness, fitness }), settled)
             }

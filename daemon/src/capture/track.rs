@@ -6,7 +6,8 @@
 //!
 //! Cars park in front of gates. Where nothing but the camera says that one has arrived, a tracker may be told to mind that
 //! ([`Tracker::minding_parked`]): a car that has stood still is the same car when whoever hid it has walked on, and a car
-//! that stands there when the camera first looks has not arrived until it moves. Neither opens the gate by itself.
+//! that stands there when the camera begins to look, or looks again after it was blind, has not arrived until it moves.
+//! Neither opens the gate by itself.
 
 use cardea_protocol::Monotonic;
 
@@ -15,7 +16,9 @@ const STILL: f32 = 0.25;
 /// How long something must have stood still to be parked.
 const PARKED_AFTER_MS: u64 = 10_000;
 /// How long a parked car may be hidden and still be the same one.
-const HIDDEN_FOR_MS: u64 = 120_000;
+const HIDDEN_FOR_MS: u64 = 600_000;
+/// How long the models must have looked before what appears has come: a detector may miss a standing car in a few frames.
+const SETTLED_AFTER_MS: u64 = 3_000;
 
 /// Where a detection is, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -99,18 +102,30 @@ pub(crate) struct Tracker<E> {
     frame: u64,
     lost_after_ms: u64,
     mind_parked: bool,
+    /// Since when the models have looked without a break.
+    looking_since: Option<Monotonic>,
 }
 
 impl<E> Tracker<E> {
     /// No tracks. One that was not seen for `lost_after_ms` is lost.
     pub(crate) fn new(lost_after_ms: u64) -> Self {
-        Self { tracks: Vec::new(), next_id: 1, frame: 0, lost_after_ms, mind_parked: false }
+        Self { tracks: Vec::new(), next_id: 1, frame: 0, lost_after_ms, mind_parked: false, looking_since: None }
     }
 
     /// The same, minding cars that have parked.
     pub(crate) fn minding_parked(mut self) -> Self {
         self.mind_parked = true;
         self
+    }
+
+    /// The models look at this frame.
+    pub(crate) fn look(&mut self, now: Monotonic) {
+        self.looking_since.get_or_insert(now);
+    }
+
+    /// The camera gave nothing to look at: what is seen next may have been there all the time.
+    pub(crate) fn blind(&mut self) {
+        self.looking_since = None;
     }
 
     /// A new frame begins; answers the tracks that are lost by now.
@@ -134,6 +149,7 @@ impl<E> Tracker<E> {
         fresh: impl FnOnce() -> E,
     ) -> &mut Track<E> {
         let (frame, limit) = (self.frame, self.lost_after_ms);
+        let settled = self.looking_since.is_some_and(|since| now.since_ms(since) >= SETTLED_AFTER_MS);
         let near = |track: &Track<E>| {
             let hidden = now.since_ms(track.last_seen) > limit;
             if hidden { place.is_still(track.anchor) } else { track.place.distance(place) <= 1.0 }
@@ -158,8 +174,8 @@ impl<E> Tracker<E> {
                 last_frame: frame,
                 anchor: place,
                 still_since: now,
-                // what the first frame shows was there before
-                arrived: !(self.mind_parked && frame <= 1),
+                // what is there at once was there before
+                arrived: settled || !self.mind_parked,
             });
             self.tracks.len() - 1
         });
@@ -250,7 +266,7 @@ mod tests {
         // another car stops nearly there
         tracker.begin_frame(Monotonic(60_000));
         assert_eq!(see(&mut tracker, at(60.0), 60_000), 2);
-        assert_eq!(tracker.begin_frame(Monotonic(300_000)).len(), 2);
+        assert_eq!(tracker.begin_frame(Monotonic(900_000)).len(), 2);
     }
 
     #[test]
@@ -266,19 +282,43 @@ mod tests {
     }
 
     #[test]
-    fn what_the_first_frame_shows_has_not_arrived_until_it_moves() {
+    fn a_car_that_is_there_at_once_has_not_arrived_until_it_moves() {
         let mut tracker = Tracker::new(1_000).minding_parked();
         let arrived = |tracker: &mut Tracker<u32>, x: f32, ms: u64| {
             tracker.begin_frame(Monotonic(ms));
+            tracker.look(Monotonic(ms));
             tracker.observe(at(x), Monotonic(ms), |_| true, || 0).has_arrived()
         };
         assert!(!arrived(&mut tracker, 0.0, 0));
         assert!(!arrived(&mut tracker, 5.0, 500), "detections jitter");
+        assert!(!arrived(&mut tracker, 600.0, 900), "one that the detector missed at first");
         assert!(arrived(&mut tracker, 50.0, 1_000));
         assert!(arrived(&mut tracker, 50.0, 1_500), "and then it stays arrived");
-        assert!(arrived(&mut tracker, 900.0, 2_000), "a car that comes later");
+        assert!(arrived(&mut tracker, 900.0, 4_000), "a car that comes later");
         let mut plain = Tracker::new(1_000);
         assert!(arrived(&mut plain, 0.0, 0));
+    }
+
+    #[test]
+    fn after_a_camera_was_blind_a_parked_car_has_not_arrived() {
+        let mut tracker = Tracker::<u32>::new(1_000).minding_parked();
+        // the camera boots more slowly than the controller, and its first pictures are no good
+        for ms in (0..9_000).step_by(300) {
+            tracker.begin_frame(Monotonic(ms));
+            tracker.blind();
+        }
+        let arrived = |tracker: &mut Tracker<u32>, ms: u64| {
+            tracker.begin_frame(Monotonic(ms));
+            tracker.look(Monotonic(ms));
+            tracker.observe(at(0.0), Monotonic(ms), |_| true, || 0).has_arrived()
+        };
+        for ms in (9_000..20_000).step_by(500) {
+            assert!(!arrived(&mut tracker, ms), "it parks on at {ms}");
+        }
+        // hours later the camera fails and comes back
+        tracker.begin_frame(Monotonic(9_000_000));
+        tracker.blind();
+        assert!(!arrived(&mut tracker, 9_000_500));
     }
 
     #[test]

@@ -187,6 +187,7 @@ impl Watcher {
         self.setup.status.capture(&self.setup.id, |count| count.frames += 1);
         let Some(found) = found else { return };
         self.failing = false;
+        self.plates.look(self.setup.clock.monotonic());
         self.setup.status.capture(&self.setup.id, |count| {
             count.recognised += 1;
             count.timings = found.timings;
@@ -281,6 +282,7 @@ impl Watcher {
     }
 
     fn failed(&mut self, error: &dyn std::error::Error) {
+        self.plates.blind();
         self.setup.status.capture(&self.setup.id, |count| count.failed += 1);
         if !mem::replace(&mut self.failing, true) {
             tracing::warn!(access_point = %self.setup.id, %error, "a frame could not be used");

@@ -139,7 +139,7 @@ pub enum Pad {
     Off,
     /// It is asked and its verdict recorded, and it refuses nobody.
     Log,
-    /// Only a face that is judged to be live opens. Without a model for it in the pack, the program does not start.
+    /// Only a face that is judged to be live opens. Without a model for it in the pack, no face opens on this controller.
     #[default]
     Require,
 }

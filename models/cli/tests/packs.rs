@@ -230,6 +230,7 @@ fn a_pulled_pack_has_run_before_it_appears_and_one_that_does_not_run_never_does(
         offline: false,
         pins: BTreeMap::new(),
         trust_first_download: false,
+        replace_thresholds: false,
         with: None,
         timeout: Duration::from_secs(20),
         runtime: Some(Runtime::load(&library()).unwrap()),

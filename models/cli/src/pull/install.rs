@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cardea_models::{Pack, Runtime};
+use cardea_models::{Manifest, Pack, Runtime};
 use url::Url;
 
 use super::acquire::{Network, Places, acquire};
@@ -27,6 +27,8 @@ pub struct Options {
     pub pins: BTreeMap<String, Digest>,
     /// Take files without a stated hash as they come.
     pub trust_first_download: bool,
+    /// Put the described thresholds in the place of changed ones.
+    pub replace_thresholds: bool,
     /// A pack whose models fill the roles that are left.
     pub with: Option<PathBuf>,
     /// How long a server may be silent.
@@ -87,6 +89,9 @@ pub fn install(
     let mut files = gather(description, options, &stage, progress)?;
     let hashes = files.iter().map(|file| (file.name.clone(), file.sha256)).collect();
     let manifest = description.manifest(&hashes, companion.as_ref())?;
+    if let Some(installed) = stage.installed_manifest().filter(|_| !options.replace_thresholds) {
+        check_thresholds(&installed, &manifest)?;
+    }
     if let Some(companion) = &companion {
         files.extend(companion.copy(stage.folder(), stage.target())?);
     }
@@ -106,6 +111,25 @@ pub fn install(
         stage.install()?;
     }
     Ok(Installed { path, files, models_run: options.runtime.is_some() })
+}
+
+/// Refuses to undo what an operator has done: a threshold that was tightened for a large house must not fall back unnoticed.
+fn check_thresholds(installed: &str, described: &str) -> Result<(), PullError> {
+    // what is no manifest has no thresholds to keep
+    let (Ok(installed), Ok(described)) = (Manifest::parse(installed), Manifest::parse(described)) else {
+        return Ok(());
+    };
+    for model in &described.models {
+        let before = installed.models.iter().find(|before| before.id == model.id);
+        if let Some(before) = before.filter(|before| before.threshold.value != model.threshold.value) {
+            return Err(PullError::Thresholds {
+                model: model.id.clone(),
+                installed: before.threshold.value,
+                described: model.threshold.value,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Brings every described file into the stage.

@@ -58,6 +58,9 @@ pub struct Args {
     /// Take a file without a stated SHA-256 as it comes, and hold it to that from then on
     #[arg(long)]
     pub trust_first_download: bool,
+    /// Put the described thresholds in the place of those that were changed in the installed pack
+    #[arg(long)]
+    pub replace_thresholds: bool,
     /// Another pack, whose models fill the roles this one has none for: a controller has one pack
     #[arg(long, value_name = "PACK")]
     pub with: Option<PathBuf>,
@@ -97,6 +100,19 @@ pub enum PullError {
     /// The description is of no use.
     #[error(transparent)]
     Description(#[from] DescriptionError),
+    /// Somebody has changed a threshold of the installed pack.
+    #[error(
+        "the installed pack says {installed} for the threshold of {model}, its description {described}: nothing was changed; \
+         give --replace-thresholds to take the described one"
+    )]
+    Thresholds {
+        /// Id of the model.
+        model: String,
+        /// The installed pack's.
+        installed: f32,
+        /// The description's.
+        described: f32,
+    },
     /// Nobody states the hash of a file.
     #[error(
         "the publisher of {file} states no SHA-256: get it from somebody you trust and give --sha256 {file}=HEX, or take \
@@ -184,6 +200,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<Outcome, Error> {
         offline: args.offline,
         pins: args.sha256.iter().cloned().collect(),
         trust_first_download: args.trust_first_download,
+        replace_thresholds: args.replace_thresholds,
         with: args.with.clone(),
         timeout: Duration::from_secs(args.timeout),
         runtime,

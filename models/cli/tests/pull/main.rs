@@ -65,6 +65,7 @@ impl Site {
             offline: false,
             pins: BTreeMap::new(),
             trust_first_download: false,
+            replace_thresholds: false,
             with: None,
             timeout: Duration::from_secs(20),
             runtime: None,

@@ -128,6 +128,25 @@ fn a_first_download_on_trust_binds_the_later_ones() {
 }
 
 #[test]
+fn a_tightened_threshold_is_not_undone_unnoticed() {
+    let (server, mut site) = (good(), Site::new());
+    let known = Known { urls: vec![server.url("/a")], bytes: None, sha256: Some(digest()) };
+    site.pull(&known).unwrap();
+    let path = site.pack().join("manifest.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let value = text.lines().find(|line| line.starts_with("value = ")).unwrap().to_owned();
+    let tightened = text.replacen(&value, "value = 0.987", 1);
+    fs::write(&path, &tightened).unwrap();
+    let error = site.pull(&known).unwrap_err();
+    assert!(matches!(error, PullError::Thresholds { .. }), "{error}");
+    assert!(error.to_string().contains("0.987") && error.to_string().contains("--replace-thresholds"), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), tightened);
+    site.options.replace_thresholds = true;
+    site.pull(&known).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+}
+
+#[test]
 fn half_a_file_nobody_can_measure_is_not_taken_for_the_whole() {
     let server = Server::start(|_, _| Answer::unmeasured(&content()[..60_000]));
     let mut site = Site::new();
