@@ -10,6 +10,8 @@ export ORT_DYLIB_PATH := $(CURDIR)/.tools/onnxruntime/libonnxruntime.so
 export PATH := $(PATH):$(CURDIR)/.tools/cargo/bin
 # Views of each photograph besides the photograph itself, in `make accuracy`.
 PERTURB ?= 20
+# Scenes drawn for it.
+DRAWN ?= 1000
 say = @printf '\n\033[1m==> %s\033[0m\n'
 
 .PHONY: help setup build demo up test lint bench accuracy fuzz audit clean
@@ -70,8 +72,11 @@ accuracy: setup ## figures of every pack here on labelled pictures, into docs/re
 	@test -d ../shared/eval || { echo "There are no labelled pictures in ../shared/eval: models/eval/*.toml says which sets are meant; cardea-models eval measures any other"; exit 1; }
 	$(say) "Building the evaluation, optimised (about 3 minutes the first time)"
 	@cargo build --release -p cardea-models-cli
+	$(say) "Drawing $(DRAWN) scenes (about 5 minutes the first time)"
+	@test -d target/accuracy/drawn || (cd models/train && PYTHONPATH=$(CURDIR)/.tools/python python3 -m plates dataset \
+		--out $(CURDIR)/target/accuracy/drawing --count $(DRAWN) --seed 90210 && mv $(CURDIR)/target/accuracy/drawing $(CURDIR)/target/accuracy/drawn)
 	$(say) "The base pack: plates, each photograph also under $(PERTURB) perturbations, and faces held out of its training"
-	@target/release/cardea-models eval --pack models/base $(foreach set,ru_web ru_gate eu us lfw,--set models/eval/$(set).toml) \
+	@target/release/cardea-models eval --pack models/base $(foreach set,ru_web ru_gate eu us drawn lfw,--set models/eval/$(set).toml) \
 		--perturb $(PERTURB) --held-out fold:3 --out target/accuracy/base --docs docs/reference/accuracy.md >/dev/null
 	$(say) "Public models, for comparison"
 	@for pack in public public_small; do \

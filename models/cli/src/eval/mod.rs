@@ -224,7 +224,7 @@ impl Bench<'_> {
         let shapes = Shapes::new(grammars.iter().flat_map(Grammar::shapes))?;
         let options = plates::Options {
             allow_list: self.args.allow_list,
-            perturb: self.args.perturb,
+            perturb: if set.about.perturb.unwrap_or(true) { self.args.perturb } else { 0 },
             seed: self.args.seed,
             threads: self.threads(),
         };

@@ -50,6 +50,8 @@ pub(crate) struct About {
     pub(crate) group: Option<String>,
     /// Kinds of plates the gate expects, as in a controller's configuration; all Russian ones where not given.
     pub(crate) grammars: Option<Vec<String>>,
+    /// Whether `--perturb` is for this set too; it is where not given. Many independent plates need no second view.
+    pub(crate) perturb: Option<bool>,
     /// Where the pictures are, relative to the description; its own folder where not given.
     pub(crate) folder: Option<PathBuf>,
 }
@@ -72,7 +74,7 @@ pub(crate) enum SetError {
     #[error("data set {path} cannot be read")]
     Read { path: PathBuf, source: std::io::Error },
     /// A description that is not one.
-    #[error("{path} is not a description of a data set (name, licence, notes, group, grammars, folder)")]
+    #[error("{path} is not a description of a data set (name, licence, notes, group, grammars, perturb, folder)")]
     Description { path: PathBuf, source: toml::de::Error },
     /// A grammar that there is not.
     #[error("the description of data set {path} names an unknown grammar")]
