@@ -100,6 +100,13 @@ impl Detector {
         Ok(&self.found)
     }
 
+    /// Never looks twice from now on.
+    pub(crate) fn look_once(&mut self) {
+        if let Decode::CentrePoints { second_look, .. } = &mut self.decode {
+            *second_look = false;
+        }
+    }
+
     /// Whether what was found is worth [`Detector::look_again`].
     pub(crate) fn looks_twice(&self) -> bool {
         matches!(self.decode, Decode::CentrePoints { second_look: true, .. })

@@ -55,6 +55,10 @@ impl PlateDetector {
             .map(|c| PlateDetection { corners: [c.points[0], c.points[1], c.points[2], c.points[3]], score: c.score }))
     }
 
+    pub(crate) fn look_once(&mut self) {
+        self.0.look_once();
+    }
+
     /// A found plate once more from near, with more exact corners; `None` where the pack does not ask for it, or nothing is
     /// found there from near.
     pub(crate) fn look_again(
