@@ -18,6 +18,44 @@ fn the_example_can_work_and_survives_being_printed() {
     assert_eq!(parse(&printed).unwrap(), example);
 }
 
+/// The fenced blocks of TOML in `page`, each with the line it begins at.
+fn examples(page: &str) -> Vec<(usize, String)> {
+    let mut found: Vec<(usize, String)> = Vec::new();
+    let mut inside = false;
+    for (number, line) in page.lines().enumerate() {
+        match line.trim() {
+            "```toml" => {
+                inside = true;
+                found.push((number + 1, String::new()));
+            }
+            "```" => inside = false,
+            _ if inside => {
+                if let Some((_, text)) = found.last_mut() {
+                    text.push_str(line);
+                    text.push('\n');
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn every_example_of_the_hardware_guide_can_work() {
+    for (line, text) in examples(include_str!("../../../docs/guide/hardware.md")) {
+        if let Err(error) = parse(&format!("state_dir = \"/var/lib/cardea\"\n{text}")) {
+            panic!("docs/guide/hardware.md, line {line}: {error}");
+        }
+    }
+}
+
+#[test]
+fn an_example_is_what_stands_between_the_fences() {
+    let page = "text\n```toml\na = 1\n```\n```bash\nls\n```\n```toml\nb = 2\n```\n";
+    assert_eq!(examples(page), [(2, "a = 1\n".to_owned()), (8, "b = 2\n".to_owned())]);
+}
+
 #[test]
 fn an_unknown_key_is_refused_in_every_section() {
     for (place, key) in [
