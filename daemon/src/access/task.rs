@@ -129,7 +129,7 @@ impl AccessTask {
     }
 
     fn on_loaded(&mut self, loaded: Held) {
-        self.knowledge.replace(&loaded.plates, &loaded.templates);
+        self.knowledge.replace(&loaded);
         self.status.held(self.knowledge.rules.plates.len(), self.knowledge.templates());
         let version = loaded.version;
         // The copies that came from the store are overwritten before anyone is told that the old ones are gone.
