@@ -67,6 +67,10 @@ async fn it_prints_where_it_is_and_can_be_controlled() {
     assert_eq!(control.put("/faults/front", json!({"kind": "slow", "ms": 30})).await, 204);
     assert_eq!(control.put("/faults/front", json!({"kind": "lazy"})).await, 422);
     assert_eq!(control.put("/faults/back", json!({"kind": "dead"})).await, 404);
+    let parts = control.get("/parts").await;
+    assert_eq!(parts["front"]["fault"], json!({"kind": "slow", "ms": 30}));
+    assert_eq!(parts["io"]["faults"], json!(["slow", "dead", "silent", "garbage"]));
+    assert_eq!(control.put("/parts/front/card", json!({})).await, 404, "nothing of that name can be done to a camera");
     assert_eq!(control.put("/inputs/99", json!({"on": true})).await, 404);
     assert_eq!(control.put("/door/person", json!({"present": true})).await, 204);
     assert_eq!(control.get("/state").await["door"]["person"], json!(true));

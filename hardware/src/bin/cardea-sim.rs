@@ -70,12 +70,9 @@ async fn main() -> anyhow::Result<()> {
     let config = Arguments::parse().into_config()?;
     let mut terminated = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let house = Sim::start(config).await?;
-    let bound = serde_json::json!({
-        "modbus": house.modbus_addr().to_string(),
-        "cameras": house.cameras_url(),
-        "control": house.control_url(),
-    });
-    writeln!(std::io::stdout(), "{bound}").context("printing the addresses")?;
+    let mut bound = house.addresses().clone();
+    bound.insert("control".into(), house.control_url());
+    writeln!(std::io::stdout(), "{}", serde_json::json!(bound)).context("printing the addresses")?;
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted.context("listening for Ctrl-C")?,
         _ = terminated.recv() => {}

@@ -16,13 +16,27 @@ use image::{ImageFormat, Rgb, RgbImage};
 use tokio::{sync::watch, time::sleep};
 
 use super::{
-    SimError, World,
-    config::SimCameraConfig,
+    SimError, World, bind,
+    config::{SimCameraConfig, SimConfig},
     fault::{Fault, FaultSwitch},
+    part::{Part, Parts},
+    serve_http,
 };
 use crate::ImageKind;
 
+/// The key of the cameras' address.
+pub(super) const KEY: &str = "cameras";
 const BOUNDARY: &str = "cardea-frame";
+
+pub(super) async fn start(config: &SimConfig, world: &Arc<World>, parts: &mut Parts) -> Result<(), SimError> {
+    for camera in world.cameras.values() {
+        parts.add(camera.clone());
+    }
+    let (listener, address) = bind(config.cameras).await?;
+    let serving = serve_http(router(world.clone()), listener, world.shutdown.clone());
+    parts.serve(KEY, format!("http://{address}"), tokio::spawn(serving));
+    Ok(())
+}
 
 /// A camera's current picture and fault.
 pub(super) struct SimCamera {
@@ -58,7 +72,21 @@ impl SimCamera {
     }
 }
 
-pub(super) fn router(world: Arc<World>) -> Router {
+impl Part for SimCamera {
+    fn name(&self) -> &str {
+        &self.id
+    }
+
+    fn fault(&self) -> &FaultSwitch {
+        &self.fault
+    }
+
+    fn faults(&self) -> &'static [&'static str] {
+        &["slow", "dead", "silent", "garbage"]
+    }
+}
+
+fn router(world: Arc<World>) -> Router {
     Router::new()
         .route("/cameras/{id}/snapshot.jpg", get(snapshot))
         .route("/cameras/{id}/stream.mjpeg", get(stream_of))

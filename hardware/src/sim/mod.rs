@@ -4,20 +4,22 @@
 //! API (also HTTP) that puts a car on the loop, a person at the door, a picture before a camera, or a fault into a part.
 //! What the relays move is in [`physics`], which is pure.
 //!
-//! To add a moving part: a file in `physics/`, its channels in `physics/mod.rs`. To add a fault: a variant of [`Fault`], and
-//! what it means in `modbus.rs` and `cameras.rs`.
+//! To add a moving part: a file in `physics/`, its channels in `physics/mod.rs`. To add a part with a wire of its own (a
+//! board, a camera, a reader): a file here and a line in `part.rs`, which says how. To add a fault: a variant of [`Fault`],
+//! and what it means in the files of the parts that know it.
 
 mod cameras;
 mod config;
 mod control;
 mod fault;
 mod modbus;
+mod part;
 pub mod physics;
 
 use std::{
     collections::BTreeMap,
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -30,7 +32,8 @@ use cameras::SimCamera;
 pub use config::{SimCameraConfig, SimConfig};
 pub use control::SimState;
 pub use fault::Fault;
-use fault::FaultSwitch;
+pub use part::PartState;
+use part::Parts;
 use physics::{Edge, House, HouseState};
 
 /// What cannot be done with a simulated house.
@@ -68,6 +71,36 @@ pub enum SimError {
         /// What there is.
         known: String,
     },
+    /// The part does not know the fault.
+    #[error("the part {part:?} has no fault {fault:?}; it has: none, {known}")]
+    UnknownFault {
+        /// The part.
+        part: String,
+        /// What was asked for.
+        fault: String,
+        /// What there is.
+        known: String,
+    },
+    /// Nothing of that name can be done to the part.
+    #[error("{action:?} cannot be done to the part {part:?}, only: {known}")]
+    UnknownAction {
+        /// The part.
+        part: String,
+        /// What was asked for.
+        action: String,
+        /// What there is.
+        known: String,
+    },
+    /// What an action was given is not what it needs.
+    #[error("{action:?} of the part {part:?} did not understand what it was given: {reason}")]
+    Action {
+        /// The part.
+        part: String,
+        /// What was asked for.
+        action: String,
+        /// What is wrong with it, and what would be right.
+        reason: String,
+    },
     /// There is no such channel.
     #[error("there is no channel {channel}; channels go from 0 to {}", physics::CHANNELS - 1)]
     UnknownChannel {
@@ -79,13 +112,12 @@ pub enum SimError {
 /// The name of the relay and input board among the parts that can have a fault.
 pub const IO_PART: &str = "io";
 
-/// What the servers share.
+/// What the parts share: time, the house, and what stands before the cameras.
 struct World {
     started: Instant,
     started_unix_ms: u64,
     house: Mutex<House>,
-    cameras: BTreeMap<String, SimCamera>,
-    io_fault: FaultSwitch,
+    cameras: BTreeMap<String, Arc<SimCamera>>,
     /// Ends what outlives a request: open streams and connections.
     shutdown: CancellationToken,
 }
@@ -100,35 +132,32 @@ impl World {
     }
 
     fn camera(&self, id: &str) -> Result<&SimCamera, SimError> {
-        self.cameras.get(id).ok_or_else(|| self.unknown_part(id))
+        let known = || self.cameras.keys().cloned().collect::<Vec<_>>().join(", ");
+        let camera = self.cameras.get(id).map(AsRef::as_ref);
+        camera.ok_or_else(|| SimError::UnknownPart { name: id.into(), known: known() })
     }
+}
 
-    fn fault(&self, part: &str) -> Result<&FaultSwitch, SimError> {
-        if part == IO_PART {
-            return Ok(&self.io_fault);
-        }
-        self.cameras.get(part).map(|camera| &camera.fault).ok_or_else(|| self.unknown_part(part))
-    }
+/// The world and every part in it: what the control API speaks to.
+struct Site {
+    world: Arc<World>,
+    parts: Parts,
+}
 
-    fn unknown_part(&self, name: &str) -> SimError {
-        let known: Vec<&str> = std::iter::once(IO_PART).chain(self.cameras.keys().map(String::as_str)).collect();
-        SimError::UnknownPart { name: name.into(), known: known.join(", ") }
-    }
-
+impl Site {
     fn set_input(&self, channel: usize, level: Option<bool>) -> Result<(), SimError> {
         if channel >= physics::CHANNELS {
             return Err(SimError::UnknownChannel { channel });
         }
-        self.house().set_input(channel, level, self.now());
+        self.world.house().set_input(channel, level, self.world.now());
         Ok(())
     }
 
     fn state(&self) -> SimState {
-        let faults = self.cameras.iter().map(|(id, camera)| (id.clone(), camera.fault.get()));
         SimState {
-            started_unix_ms: self.started_unix_ms,
-            house: self.house().state(self.now()),
-            faults: std::iter::once((IO_PART.into(), self.io_fault.get())).chain(faults).collect(),
+            started_unix_ms: self.world.started_unix_ms,
+            house: self.world.house().state(self.world.now()),
+            faults: self.parts.faults(),
         }
     }
 }
@@ -138,51 +167,53 @@ pub struct Sim;
 
 /// A running house. It ends when this is dropped; [`SimHandle::shutdown`] waits for the end.
 pub struct SimHandle {
-    world: Arc<World>,
-    modbus: SocketAddr,
-    cameras: SocketAddr,
+    site: Arc<Site>,
     control: SocketAddr,
     tasks: Vec<JoinHandle<()>>,
     _ends_with_this: DropGuard,
 }
 
 impl Sim {
-    /// Binds the three listeners and starts serving.
+    /// Binds the listeners and starts serving.
     pub async fn start(config: SimConfig) -> Result<SimHandle, SimError> {
-        let (modbus_listener, modbus) = bind(config.modbus).await?;
-        let (cameras_listener, cameras) = bind(config.cameras).await?;
-        let (control_listener, control) = bind(config.control).await?;
         let shutdown = CancellationToken::new();
-        let mut served = BTreeMap::new();
+        let ends_with_this = shutdown.clone().drop_guard();
+        let mut cameras = BTreeMap::new();
         for camera in &config.camera {
-            served.insert(camera.id.clone(), SimCamera::new(camera)?);
+            cameras.insert(camera.id.clone(), Arc::new(SimCamera::new(camera)?));
         }
         let world = Arc::new(World {
             started: Instant::now(),
             started_unix_ms: unix_ms(),
             house: Mutex::new(House::new(&config.house)),
-            cameras: served,
-            io_fault: FaultSwitch::default(),
+            cameras,
             shutdown: shutdown.clone(),
         });
-        let tasks = vec![
-            tokio::spawn(modbus::serve(world.clone(), modbus_listener)),
-            tokio::spawn(serve_http(cameras::router(world.clone()), cameras_listener, shutdown.clone())),
-            tokio::spawn(serve_http(control::router(world.clone()), control_listener, shutdown.clone())),
-        ];
-        Ok(SimHandle { world, modbus, cameras, control, tasks, _ends_with_this: shutdown.drop_guard() })
+        let (listener, control) = bind(config.control).await?;
+        let mut parts = Parts::start(&config, &world).await?;
+        let mut tasks = parts.take_tasks();
+        let site = Arc::new(Site { world, parts });
+        tasks.push(tokio::spawn(serve_http(control::router(site.clone()), listener, shutdown)));
+        Ok(SimHandle { site, control, tasks, _ends_with_this: ends_with_this })
     }
 }
 
 impl SimHandle {
-    /// Where the Modbus TCP server listens.
+    /// Where each server answers, by the key `cardea-sim` prints: `modbus`, `cameras`, …
+    pub fn addresses(&self) -> &BTreeMap<String, String> {
+        self.site.parts.addresses()
+    }
+
+    /// Where the Modbus TCP server listens, `host:port`.
     pub fn modbus_addr(&self) -> SocketAddr {
-        self.modbus
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        // It was written by a `SocketAddr`.
+        self.addresses().get(modbus::KEY).and_then(|address| address.parse().ok()).unwrap_or(any)
     }
 
     /// The cameras' base URL; pictures are under `/cameras/{id}/`.
     pub fn cameras_url(&self) -> String {
-        format!("http://{}", self.cameras)
+        self.addresses().get(cameras::KEY).cloned().unwrap_or_default()
     }
 
     /// The control API's base URL.
@@ -202,38 +233,42 @@ impl SimHandle {
 
     /// Sets an input; see [`House::set_input`].
     pub fn set_input(&self, channel: usize, level: Option<bool>) -> Result<(), SimError> {
-        self.world.set_input(channel, level)
+        self.site.set_input(channel, level)
     }
 
     /// Somebody comes to the door, or leaves.
     pub fn set_person(&self, present: bool) {
-        self.world.house().set_person(present, self.world.now());
+        self.site.world.house().set_person(present, self.site.world.now());
     }
 
     /// Puts a picture (JPEG or PNG) before a camera.
     pub fn set_picture(&self, camera: &str, picture: Bytes) -> Result<(), SimError> {
-        self.world.camera(camera)?.set_picture(picture)
+        self.site.world.camera(camera)?.set_picture(picture)
     }
 
-    /// Switches a fault on or off; `part` is [`IO_PART`] or a camera's id.
+    /// Switches a fault on or off; `part` is [`IO_PART`], a camera's id, or another part's name.
     pub fn set_fault(&self, part: &str, fault: Fault) -> Result<(), SimError> {
-        self.world.fault(part)?.set(fault);
-        Ok(())
+        self.site.parts.set_fault(part, fault)
+    }
+
+    /// Does something to a part, as `PUT /parts/{part}/{action}` does.
+    pub fn act(&self, part: &str, action: &str, body: serde_json::Value) -> Result<(), SimError> {
+        self.site.parts.get(part)?.act(action, body)
     }
 
     /// The relays, inputs, boom and door.
     pub fn state(&self) -> HouseState {
-        self.world.house().state(self.world.now())
+        self.site.world.house().state(self.site.world.now())
     }
 
     /// The edges of relays and inputs after the one with this sequence number (0 for all that are kept), oldest first.
     pub fn history(&self, after: u64) -> Vec<Edge> {
-        self.world.house().history(after, self.world.now())
+        self.site.world.house().history(after, self.site.world.now())
     }
 
     /// Ends the servers and open connections, and waits for it.
     pub async fn shutdown(mut self) {
-        self.world.shutdown.cancel();
+        self.site.world.shutdown.cancel();
         for task in std::mem::take(&mut self.tasks) {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a server of the simulated house did not end in order");
