@@ -2,6 +2,16 @@
 //!
 //! A frame is what the camera's own format gives without coding it once more: an encoded picture, or raw pixels.
 
+pub(crate) mod backoff;
+pub(crate) mod feed;
+mod frozen;
+mod h264;
+pub(crate) mod login;
+pub(crate) mod replay;
+mod rtp_clock;
+pub(crate) mod rtsp;
+pub(crate) mod v4l2;
+
 use std::fmt;
 
 use async_trait::async_trait;

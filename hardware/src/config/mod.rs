@@ -23,7 +23,7 @@
 //!
 //! [[camera]]
 //! id = "plate-cam"
-//! driver = "http-mjpeg"          # http-mjpeg | http-snapshot
+//! driver = "http-mjpeg"          # http-mjpeg | http-snapshot | rtsp | v4l2 | replay
 //! url = "http://192.0.2.8/stream.mjpeg"
 //! ```
 
@@ -34,7 +34,9 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-pub use camera::{CameraConfig, HttpCameraConfig, Secret};
+pub use camera::{
+    CameraConfig, HttpCameraConfig, ReplayCameraConfig, RtspCameraConfig, Secret, V4l2CameraConfig, V4l2Format,
+};
 
 /// Everything a controller drives. Embedded in the daemon's configuration; all four lists may be empty.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
