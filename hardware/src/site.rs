@@ -14,6 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     Camera, DeviceError, Health, Input, Output,
     board::{self, Driver, InputLine, OutputLine, Plan},
+    camera::{backoff::Dice, replay::ReplayCamera, rtsp::RtspCamera, v4l2::V4l2Camera},
     config::{BoardConfig, CameraConfig, HardwareConfig},
     gpio_cdev::GpioCdev,
     gpio_rppal::GpioRppal,
@@ -38,6 +39,8 @@ pub struct Hardware {
     pub boards: BTreeMap<String, watch::Receiver<Health>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     shutdown: CancellationToken,
+    /// Spreads the attempts to reach lost cameras.
+    dice: Dice,
     _ends_with_this: DropGuard,
 }
 
@@ -54,6 +57,7 @@ impl Hardware {
             boards: BTreeMap::new(),
             tasks: Mutex::default(),
             shutdown: shutdown.clone(),
+            dice: Arc::new(rand::random::<f64>),
             _ends_with_this: shutdown.drop_guard(),
         };
         for camera in &config.cameras {
@@ -100,10 +104,26 @@ impl Hardware {
     }
 
     fn open_camera(&mut self, config: &CameraConfig) -> Result<(), DeviceError> {
+        let (dice, shutdown) = (self.dice.clone(), self.shutdown.clone());
         let camera: Arc<dyn Camera> = match config {
-            CameraConfig::HttpSnapshot(_) => Arc::new(SnapshotCamera::new(config)?),
-            CameraConfig::HttpMjpeg(_) => {
-                let (camera, task) = MjpegCamera::start(config, self.shutdown.clone())?;
+            CameraConfig::HttpSnapshot(http) => Arc::new(SnapshotCamera::new(config, http)?),
+            CameraConfig::HttpMjpeg(http) => {
+                let (camera, task) = MjpegCamera::start(config, http, dice, shutdown)?;
+                self.keep(task);
+                Arc::new(camera)
+            }
+            CameraConfig::Rtsp(rtsp) => {
+                let (camera, task) = RtspCamera::start(config, rtsp, dice, shutdown);
+                self.keep(task);
+                Arc::new(camera)
+            }
+            CameraConfig::V4l2(v4l2) => {
+                let (camera, task) = V4l2Camera::start(config, v4l2, dice, shutdown);
+                self.keep(task);
+                Arc::new(camera)
+            }
+            CameraConfig::Replay(replay) => {
+                let (camera, task) = ReplayCamera::start(config, replay, dice, shutdown);
                 self.keep(task);
                 Arc::new(camera)
             }

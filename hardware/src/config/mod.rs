@@ -24,7 +24,7 @@
 //!
 //! [[camera]]
 //! id = "plate-cam"
-//! driver = "http-mjpeg"          # http-mjpeg | http-snapshot
+//! driver = "http-mjpeg"          # http-mjpeg | http-snapshot | rtsp | v4l2 | replay
 //! url = "http://192.0.2.8/stream.mjpeg"
 //! ```
 
@@ -37,7 +37,9 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-pub use camera::{CameraConfig, HttpCameraConfig, Secret};
+pub use camera::{
+    CameraConfig, HttpCameraConfig, ReplayCameraConfig, RtspCameraConfig, Secret, V4l2CameraConfig, V4l2Format,
+};
 pub use modbus::{
     InputMap, InputTable, Layout, ModbusRtuConfig, ModbusTcpConfig, OutputMap, OutputTable, Parity, Profile, PulseMap,
     RegisterMap,

@@ -1,5 +1,7 @@
 //! What a configuration must fulfil beyond its syntax. All problems are reported together.
 
+mod camera;
+
 use std::{collections::HashMap, fmt::Display, ops::RangeInclusive};
 
 use super::{Bias, BoardConfig, CameraConfig, HardwareConfig, Timing};
@@ -154,28 +156,6 @@ impl Problems {
         let modbus = |id: &str| matches!(boards.get(id), Some(BoardConfig::ModbusTcp(_) | BoardConfig::ModbusRtu(_)));
         let inputs = config.inputs.iter().filter(|input| modbus(&input.board));
         self.channels(inputs.map(|i| (i.board.as_str(), i.channel, format!("input {:?}", i.id))));
-    }
-
-    fn camera(&mut self, camera: &CameraConfig) {
-        let entry = format!("camera {:?}", camera.id());
-        let http = camera.http();
-        match (http.url.scheme(), http.ca_file.is_some()) {
-            ("http", false) | ("https", true) => {}
-            ("http", true) => self.add(format!("{entry}: ca_file is for https only; remove it")),
-            ("https", false) => {
-                self.add(format!("{entry}: https needs ca_file, the PEM file of who signed its certificate"));
-            }
-            (other, _) => self.add(format!("{entry}: url has scheme {other:?}; use http or https")),
-        }
-        if !http.url.username().is_empty() || http.url.password().is_some() {
-            self.add(format!("{entry}: put user and password into username and password, not into the url"));
-        }
-        if http.password.is_some() && http.username.is_none() {
-            self.add(format!("{entry}: a password needs a username"));
-        }
-        self.range(&entry, "timeout_ms", http.timeout_ms, 50..=30_000);
-        self.range(&entry, "min_interval_ms", http.min_interval_ms, 0..=10_000);
-        self.range(&entry, "max_bytes", http.max_bytes, 1024..=32 * 1024 * 1024);
     }
 }
 
