@@ -67,7 +67,7 @@ async fn a_scene_is_played_the_camera_follows_and_whoever_watches_is_told() {
     assert_eq!((scene.title.as_str(), scene.progress.steps, scene.progress.steps_done), ("a visit", 5, 5));
     assert_eq!((scene.passages, scene.collisions.len(), scene.here), (0, 0, 0));
     let whats: Vec<What> = scene.happenings.iter().map(|happening| happening.what).collect();
-    assert_eq!(whats, [What::CarArrives, What::CarWaits, What::CarBacksOut, What::CarLeaves]);
+    assert_eq!(whats, [What::CarArrives, What::CarInView, What::CarWaits, What::CarBacksOut, What::CarLeaves]);
 
     let mut lines = Vec::new();
     while let Ok(Ok(sight)) = timeout(Duration::from_millis(200), sights.recv()).await {

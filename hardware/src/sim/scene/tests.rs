@@ -138,8 +138,8 @@ fn a_card_is_the_action_of_its_reader() {
     assert_eq!(scene.actions().collect::<Vec<_>>(), [("gate-reader", "card")]);
 }
 
-/// Somebody with reflexes and no idea: whoever waits is let in, the boom comes down on a free loop, never on a car. While
-/// the board is broken, nothing can be seen or done.
+/// Somebody with reflexes and little sense: whoever waits is let in, but for a "stranger" and a "burglar"; the boom comes down
+/// on a free loop, never on a car. While the board is broken, nothing can be seen or done.
 struct Attendant {
     free_since: u64,
     board_broken: bool,
@@ -160,6 +160,7 @@ impl Attendant {
         }
         let house = &mut rehearsal.house;
         let inputs = house.inputs(at(now));
+        let view = house.view(at(now));
         let mut relay = |coil, on| house.write_coil(coil, on, at(now));
         let occupied = inputs[INPUT_LOOP] || inputs[INPUT_PHOTOCELL];
         if occupied {
@@ -167,8 +168,9 @@ impl Attendant {
         }
         let free = now - self.free_since;
         relay(COIL_CLOSE, !occupied && free >= 1000 && inputs[INPUT_OPEN_LIMIT]);
-        relay(COIL_OPEN, occupied && !inputs[INPUT_OPEN_LIMIT]);
-        let person = inputs[INPUT_EXIT_BUTTON] || house.view(at(now)).person.is_some_and(|who| who != "burglar");
+        let known = view.car.is_none_or(|who| who != "stranger");
+        relay(COIL_OPEN, occupied && known && !inputs[INPUT_OPEN_LIMIT]);
+        let person = inputs[INPUT_EXIT_BUTTON] || view.person.is_some_and(|who| who != "burglar");
         house.write_coil(COIL_LOCK, person, at(now));
     }
 }
@@ -200,9 +202,12 @@ const SHIPPED: &[(&str, &[(What, usize)])] = &[
     ("board-lost.toml", &[(What::CarPasses, 2)]),
     ("camera-trouble.toml", &[(What::CarPasses, 2)]),
     ("evening-rush.toml", &[(What::CarPasses, 7), (What::PersonPasses, 4)]),
+    ("one-car.toml", &[(What::CarPasses, 1), (What::CarStands, 1)]),
+    ("resident.toml", &[(What::PersonPasses, 1)]),
     ("stalled.toml", &[(What::CarPasses, 2), (What::CarStands, 1)]),
     ("stuck-loop.toml", &[(What::CarPasses, 1), (What::BoomLowering, 1)]),
     ("tailgater.toml", &[(What::CarPasses, 2), (What::BoomLowering, 1)]),
+    ("turned-away.toml", &[(What::CarPasses, 0), (What::CarBacksOut, 1), (What::BoomRaising, 0)]),
     ("wrong-way.toml", &[(What::CarPasses, 2)]),
 ];
 
