@@ -217,8 +217,14 @@ async fn arrive(board: &mut Board, picture: &str) {
     board.sh(&format!("ln -sf {picture} {SCENE} && devmem {SET} 32 $((1 << {LOOP}))")).await;
 }
 
-/// The car drives away.
+/// The car drives away, and the boom comes down behind it.
 async fn leave(board: &mut Board) {
+    drive_away(board).await;
+    let status = format!("cardead status --config {CONFIG} 2>/tmp/status.log");
+    board.until("the boom is down", &status, |told| told.contains("\"state\": \"closed\"")).await;
+}
+
+async fn drive_away(board: &mut Board) {
     board.sh(&format!("devmem {CLEAR} 32 $((1 << {LOOP})); ln -sf yard.jpg {SCENE}")).await;
 }
 
@@ -273,7 +279,7 @@ async fn a_killed_program_lets_go(board: &mut Board) {
     said("killed in the pulse", &format!("the pin was low {held} ms after it had risen, of {PULSE_MS} ms"));
     assert!(held < PULSE_MS, "it fell when the pulse was over");
     assert_eq!(pin(board).await, ("gpio_out".into(), "lo".into()));
-    leave(board).await;
+    drive_away(board).await;
 }
 
 async fn an_orderly_end_lets_go(board: &mut Board) {
