@@ -146,7 +146,8 @@ impl IntoResponse for SimError {
             Self::NotAPicture { .. }
             | Self::UnknownFault { .. }
             | Self::Action { .. }
-            | Self::Bind { .. } | Self::Adapter { .. }
+            | Self::Bind { .. }
+            | Self::Adapter { .. }
             | Self::PictureFile { .. } => StatusCode::BAD_REQUEST,
         };
         (status, Json(serde_json::json!({ "error": self.to_string() }))).into_response()

@@ -38,9 +38,9 @@ pub use control::SimState;
 pub use fault::Fault;
 pub use lcus::LCUS_PART;
 pub use part::PartState;
-pub use rtu::RTU_PART;
 use part::Parts;
 use physics::{Edge, House, HouseState};
+pub use rtu::RTU_PART;
 
 /// What cannot be done with a simulated house.
 #[derive(Debug, thiserror::Error)]

@@ -70,7 +70,8 @@ impl Boards {
         let answered = self.obey(base, function, address, value);
         Some(match answered {
             Ok(Some(bits)) => {
-                let packed = bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |bits, bit| bits << 1 | u8::from(*bit)));
+                let packed =
+                    bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |bits, bit| bits << 1 | u8::from(*bit)));
                 let packed: Vec<u8> = packed.collect();
                 [&[unit, function, packed.len() as u8], &packed[..]].concat()
             }
@@ -121,7 +122,9 @@ impl Boards {
         let mine = written();
         world.house().write_coil(coil, true, world.now());
         tokio::spawn(async move {
-            if world.shutdown.run_until_cancelled(sleep(FLASH_UNIT * u32::from(count))).await.is_some() && written() == mine {
+            if world.shutdown.run_until_cancelled(sleep(FLASH_UNIT * u32::from(count))).await.is_some()
+                && written() == mine
+            {
                 world.house().write_coil(coil, false, world.now());
             }
         });
