@@ -15,6 +15,10 @@ use super::physics::HouseConfig;
 pub struct SimConfig {
     /// Where the Modbus TCP server listens; port 0 for any.
     pub modbus: SocketAddr,
+    /// Where an RS-485 line with two boards is to be found; without a path there is none.
+    pub rtu: Option<PathBuf>,
+    /// Where a USB relay board (LCUS) is to be found; without a path there is none.
+    pub lcus: Option<PathBuf>,
     /// Where the cameras listen; port 0 for any.
     pub cameras: SocketAddr,
     /// Where the control API listens; port 0 for any. It has no authentication: keep it on the loopback address.
@@ -55,6 +59,8 @@ impl Default for SimConfig {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self {
             modbus: any,
+            rtu: None,
+            lcus: None,
             cameras: any,
             control: any,
             camera: vec![SimCameraConfig::named("plate-cam"), SimCameraConfig::named("face-cam")],
