@@ -9,10 +9,10 @@ use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    Camera, DeviceError, Health, Input, Output,
+    Camera, DeviceError, Health, Input, Output, PlateCamera, anpr,
     board::{self, Driver, InputLine, OutputLine, Plan},
     camera::{backoff::Dice, replay::ReplayCamera, rtsp::RtspCamera, v4l2::V4l2Camera},
-    config::{BoardConfig, CameraConfig, HardwareConfig},
+    config::{AnprConfig, BoardConfig, CameraConfig, HardwareConfig},
     gpio_cdev::GpioCdev,
     gpio_rppal::GpioRppal,
     http_camera::{MjpegCamera, SnapshotCamera},
@@ -32,6 +32,8 @@ pub struct Hardware {
     pub inputs: BTreeMap<String, Arc<dyn Input>>,
     /// Cameras by logical name.
     pub cameras: BTreeMap<String, Arc<dyn Camera>>,
+    /// Cameras that read plates, by logical name.
+    pub anpr: BTreeMap<String, Arc<dyn PlateCamera>>,
     /// The health of each board, by its name.
     pub boards: BTreeMap<String, watch::Receiver<Health>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -51,6 +53,7 @@ impl Hardware {
             outputs: BTreeMap::new(),
             inputs: BTreeMap::new(),
             cameras: BTreeMap::new(),
+            anpr: BTreeMap::new(),
             boards: BTreeMap::new(),
             tasks: Mutex::default(),
             shutdown: shutdown.clone(),
@@ -59,6 +62,9 @@ impl Hardware {
         };
         for camera in &config.cameras {
             hardware.open_camera(camera)?;
+        }
+        for camera in &config.anpr {
+            hardware.open_anpr(camera)?;
         }
         for board in &config.boards {
             hardware.open_board(board, config);
@@ -127,6 +133,17 @@ impl Hardware {
             }
         };
         self.cameras.insert(config.id().into(), camera);
+        Ok(())
+    }
+
+    fn open_anpr(&mut self, config: &AnprConfig) -> Result<(), DeviceError> {
+        let (dice, shutdown) = (self.dice.clone(), self.shutdown.clone());
+        let (camera, task) = match config {
+            AnprConfig::Hikvision(pull) | AnprConfig::Dahua(pull) => anpr::pull(config, pull, dice, shutdown)?,
+            AnprConfig::HikvisionPush(push) => anpr::listen(config, push, dice, shutdown),
+        };
+        self.keep(task);
+        self.anpr.insert(config.id().into(), camera);
         Ok(())
     }
 }

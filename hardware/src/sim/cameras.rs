@@ -65,6 +65,10 @@ impl SimCamera {
         Ok(camera)
     }
 
+    pub(super) fn picture(&self) -> Bytes {
+        self.picture.borrow().0.clone()
+    }
+
     pub(super) fn set_picture(&self, picture: Bytes) -> Result<(), SimError> {
         let kind = ImageKind::sniff(&picture).ok_or_else(|| SimError::NotAPicture { camera: self.id.clone() })?;
         self.picture.send_replace((picture, kind));
@@ -96,7 +100,6 @@ fn router(world: Arc<World>) -> Router {
 async fn snapshot(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
     let Ok(camera) = world.camera(&id) else { return StatusCode::NOT_FOUND.into_response() };
     match camera.fault.get() {
-        Fault::None => {}
         Fault::Slow { ms } => sleep(Duration::from_millis(ms)).await,
         Fault::Dead => return broken(),
         Fault::Silent => {
@@ -107,6 +110,7 @@ async fn snapshot(State(world): State<Arc<World>>, Path(id): Path<String>) -> Re
             return broken();
         }
         Fault::Garbage => return ([(header::CONTENT_TYPE, "image/jpeg")], noise()).into_response(),
+        _ => {}
     }
     let (picture, kind) = camera.picture.borrow().clone();
     ([(header::CONTENT_TYPE, kind.content_type()), (header::CACHE_CONTROL, "no-store")], picture).into_response()

@@ -15,9 +15,9 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use super::{
-    SimConfig, SimError, World, cameras,
+    SimConfig, SimError, World, anpr, cameras,
     fault::{Fault, FaultSwitch},
-    modbus,
+    modbus, rtsp,
 };
 
 /// Something with a wire of its own that can break.
@@ -73,6 +73,8 @@ impl Parts {
         let mut parts = Self::default();
         modbus::start(config, world, &mut parts).await?;
         cameras::start(config, world, &mut parts).await?;
+        rtsp::start(config, world, &mut parts).await?;
+        anpr::start(config, world, &mut parts).await?;
         Ok(parts)
     }
 
