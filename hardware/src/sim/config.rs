@@ -7,6 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
+pub use super::login::SimLogin;
 use super::physics::HouseConfig;
 
 /// A simulated house. Everything has a default: two cameras (`plate-cam`, `face-cam`), and ports chosen by the system.
@@ -21,6 +22,12 @@ pub struct SimConfig {
     pub lcus: Option<PathBuf>,
     /// Where the cameras listen; port 0 for any.
     pub cameras: SocketAddr,
+    /// Where the cameras' RTSP server listens; port 0 for any.
+    pub rtsp: SocketAddr,
+    /// Where the camera that reads plates listens; port 0 for any.
+    pub anpr: SocketAddr,
+    /// Who may see the RTSP streams and the events of the camera that reads plates; everybody without it.
+    pub camera_login: Option<SimLogin>,
     /// Where the control API listens; port 0 for any. It has no authentication: keep it on the loopback address.
     pub control: SocketAddr,
     /// The cameras.
@@ -62,6 +69,9 @@ impl Default for SimConfig {
             rtu: None,
             lcus: None,
             cameras: any,
+            rtsp: any,
+            anpr: any,
+            camera_login: None,
             control: any,
             camera: vec![SimCameraConfig::named("plate-cam"), SimCameraConfig::named("face-cam")],
             house: HouseConfig::default(),

@@ -16,15 +16,18 @@
 //! board, a camera, a reader): a file here and a line in `part.rs`, which says how. To add a fault: a variant of [`Fault`],
 //! and what it means in the files of the parts that know it.
 
+mod anpr;
 mod cameras;
 mod config;
 mod control;
 mod fault;
 mod lcus;
+mod login;
 mod modbus;
 mod part;
 pub mod physics;
 mod plug;
+mod rtsp;
 mod rtu;
 pub mod scene;
 mod stage;
@@ -48,7 +51,7 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use cameras::SimCamera;
-pub use config::{SimCameraConfig, SimConfig};
+pub use config::{SimCameraConfig, SimConfig, SimLogin};
 pub use control::SimState;
 pub use fault::Fault;
 pub use lcus::LCUS_PART;
@@ -319,6 +322,16 @@ impl SimHandle {
     /// A camera's MJPEG stream.
     pub fn stream_url(&self, camera: &str) -> String {
         format!("{}/cameras/{camera}/stream.mjpeg", self.cameras_url())
+    }
+
+    /// The camera that reads plates.
+    pub fn anpr_url(&self) -> String {
+        self.addresses().get(anpr::KEY).cloned().unwrap_or_default()
+    }
+
+    /// A camera's RTSP stream.
+    pub fn rtsp_url(&self, camera: &str) -> String {
+        format!("{}/cameras/{camera}", self.addresses().get(rtsp::KEY).cloned().unwrap_or_default())
     }
 
     /// Sets an input; see [`House::set_input`].

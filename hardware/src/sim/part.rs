@@ -15,9 +15,9 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use super::{
-    SimConfig, SimError, World, cameras,
+    SimConfig, SimError, World, anpr, cameras,
     fault::{Fault, FaultSwitch},
-    lcus, modbus, rtu,
+    lcus, modbus, rtsp, rtu,
 };
 
 /// Something with a wire of its own that can break.
@@ -75,6 +75,8 @@ impl Parts {
         rtu::start(config, world, &mut parts)?;
         lcus::start(config, world, &mut parts)?;
         cameras::start(config, world, &mut parts).await?;
+        rtsp::start(config, world, &mut parts).await?;
+        anpr::start(config, world, &mut parts).await?;
         Ok(parts)
     }
 
