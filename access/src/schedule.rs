@@ -129,6 +129,11 @@ impl Schedule {
         Ok(Self(Arc::new(Table { zone, hours, holidays })))
     }
 
+    /// A schedule that is never open.
+    pub fn never() -> Self {
+        Self(Arc::new(Table { zone: Zone::utc(), hours: Vec::new(), holidays: Vec::new() }))
+    }
+
     /// Whether the schedule is open at `at`. A time outside the years that the calendar knows (-9999 to 9999) is closed.
     pub fn allows(&self, at: Timestamp) -> bool {
         let Some((today, minute)) = self.0.zone.local(at) else { return false };

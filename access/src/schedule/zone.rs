@@ -35,6 +35,11 @@ impl Zone {
         TimeZone::tzif(canonical, data).map(Self).map_err(|_| unknown())
     }
 
+    /// Coordinated universal time.
+    pub const fn utc() -> Self {
+        Self(TimeZone::UTC)
+    }
+
     /// A fixed offset from UTC in minutes, east positive; `None` outside -720..=840, where no place is.
     pub fn fixed(utc_offset_min: i16) -> Option<Self> {
         if !(-720..=840).contains(&utc_offset_min) {
