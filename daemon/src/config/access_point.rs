@@ -8,6 +8,8 @@ use cardea_protocol::id::AccessPointId;
 use cardea_protocol::message::AccessPointKind;
 use serde::{Deserialize, Serialize};
 
+use super::RulesConfig;
+
 /// A barrier or a door.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -19,7 +21,7 @@ pub enum AccessPointConfig {
 }
 
 /// What an access point opens to, besides the exit button.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Credential {
     /// A registered plate, read by the camera.
@@ -93,6 +95,9 @@ pub struct BarrierConfig {
     /// Whether a boom found standing open after a start may be closed when the way is clear.
     #[serde(default)]
     pub close_standing_open: bool,
+    /// Who may pass when.
+    #[serde(default, skip_serializing_if = "RulesConfig::is_empty")]
+    pub rules: RulesConfig,
 }
 
 /// Keys of a door.
@@ -129,6 +134,9 @@ pub struct DoorConfig {
     /// What the lock does without power; the output's `safe` level must agree.
     #[serde(default)]
     pub mode: LockMode,
+    /// Who may pass when.
+    #[serde(default, skip_serializing_if = "RulesConfig::is_empty")]
+    pub rules: RulesConfig,
 }
 
 /// What presentation attack detection (ISO/IEC 30107-1) has to say of a face: a photograph, a screen, a mask.
@@ -205,6 +213,14 @@ impl AccessPointConfig {
             _ if !self.credentials().contains(&Credential::Face) => Pad::Off,
             Self::Barrier(barrier) => barrier.pad,
             Self::Door(door) => door.pad,
+        }
+    }
+
+    /// Who may pass when.
+    pub fn rules(&self) -> &RulesConfig {
+        match self {
+            Self::Barrier(barrier) => &barrier.rules,
+            Self::Door(door) => &door.rules,
         }
     }
 

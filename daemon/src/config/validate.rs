@@ -20,6 +20,7 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
     }
     found.sections(config);
     found.references(config);
+    found.0.extend(super::rules::problems(config));
     for point in &config.access_points {
         found.access_point(config, point);
     }
@@ -46,6 +47,13 @@ impl Found {
         }
         if config.local.socket.as_os_str().len() > SOCKET_PATH_MAX {
             self.add(format!("[local]: socket is longer than {SOCKET_PATH_MAX} bytes: choose a shorter path"));
+        }
+        let orders = config.local.orders.as_ref();
+        if orders.is_some_and(|path| path.as_os_str().len() > SOCKET_PATH_MAX) {
+            self.add(format!("[local]: orders is longer than {SOCKET_PATH_MAX} bytes: choose a shorter path"));
+        }
+        if orders == Some(&config.local.socket) {
+            self.add("[local]: orders and socket are the same file: whoever may look could order; give orders its own");
         }
         for (key, url) in [("url", &config.cloud.url), ("enrolment_url", &config.cloud.enrolment_url)] {
             if url.as_ref().is_some_and(|url| url.scheme() != "https") {
