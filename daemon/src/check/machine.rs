@@ -74,9 +74,9 @@ mod tests {
     fn the_zero_byte_of_a_device_tree_is_no_part_of_the_name() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("model");
-        std::fs::write(&file, b"Raspberry Pi 4 Model B Rev 1.5\0").unwrap();
+        fs::write(&file, b"Raspberry Pi 4 Model B Rev 1.5\0").unwrap();
         assert_eq!(tell(&file).as_deref(), Some("Raspberry Pi 4 Model B Rev 1.5"));
-        std::fs::write(&file, b"\0").unwrap();
+        fs::write(&file, b"\0").unwrap();
         assert_eq!(tell(&file), None);
         assert_eq!(tell(&folder.path().join("none")), None);
     }
