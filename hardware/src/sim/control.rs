@@ -7,6 +7,9 @@
 //! | `PUT /inputs/{channel}` | `{"on": true}`, `{"on": false}` or `{"on": null}` | sets an input, or lets go of it |
 //! | `PUT /door/person` | `{"present": true}` | somebody comes to the door |
 //! | `PUT /cameras/{id}/picture` | JPEG or PNG bytes | puts a picture before a camera |
+//! | `PUT /scene` | a [scene](super::scene), as text | plays it, instead of the one that is being played |
+//! | `GET /scene` | | answers a [`SceneState`], or `null` |
+//! | `DELETE /scene` | | ends it: what it broke is mended |
 //! | `GET /parts` | | answers a [`PartState`] for each part: its faults, and what can be done to it |
 //! | `PUT /parts/{part}/{action}` | JSON, as the part wants it | does something to a part |
 //! | `PUT /faults/{part}` | `{"kind": "slow", "ms": 300}`, or `dead`, `silent`, `garbage`, `none` | part: `io` or a camera |
@@ -30,6 +33,7 @@ use super::{
     fault::Fault,
     part::PartState,
     physics::{Edge, HouseState},
+    stage::SceneState,
 };
 
 const MAX_PICTURE_BYTES: usize = 32 * 1024 * 1024;
@@ -77,6 +81,7 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/inputs/{channel}", put(set_input))
         .route("/door/person", put(set_person))
         .route("/cameras/{id}/picture", put(set_picture).layer(DefaultBodyLimit::max(MAX_PICTURE_BYTES)))
+        .route("/scene", get(scene).put(play).delete(end_scene))
         .route("/parts", get(parts))
         .route("/parts/{part}/{action}", put(act))
         .route("/faults/{part}", put(set_fault))
@@ -119,9 +124,23 @@ async fn set_fault(
     Path(part): Path<String>,
     Json(fault): Json<Fault>,
 ) -> Result<StatusCode, SimError> {
-    site.parts.set_fault(&part, fault)?;
+    site.set_fault(&part, fault)?;
     tracing::info!(part, ?fault, "fault switched");
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn play(State(site): State<Arc<Site>>, text: String) -> Result<StatusCode, SimError> {
+    site.play(&text)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn scene(State(site): State<Arc<Site>>) -> Json<Option<SceneState>> {
+    Json(site.scene())
+}
+
+async fn end_scene(State(site): State<Arc<Site>>) -> StatusCode {
+    site.end_scene();
+    StatusCode::NO_CONTENT
 }
 
 async fn parts(State(site): State<Arc<Site>>) -> Json<BTreeMap<String, PartState>> {
@@ -146,6 +165,8 @@ impl IntoResponse for SimError {
             Self::NotAPicture { .. }
             | Self::UnknownFault { .. }
             | Self::Action { .. }
+            | Self::Scene(_)
+            | Self::SceneFile { .. }
             | Self::Bind { .. }
             | Self::PictureFile { .. } => StatusCode::BAD_REQUEST,
         };

@@ -1,8 +1,15 @@
 //! A simulated house: a program (`cardea-sim`), and a library for tests that want one in their own process.
 //!
 //! What it offers is real: a Modbus TCP server with relays and inputs, cameras that serve pictures over HTTP, and a control
-//! API (also HTTP) that puts a car on the loop, a person at the door, a picture before a camera, or a fault into a part.
-//! What the relays move is in [`physics`], which is pure.
+//! API (also HTTP) that puts a car on the loop, a person at the door, a picture before a camera, or a fault into a part. What
+//! the relays move, and the cars and people around it, are in [`physics`], which is pure. Who comes when, and what breaks, is
+//! written in [`scene`] files, which the stage plays in real time.
+//!
+//! ```text
+//! scene file --> scene::Player --due--> stage --acts--> physics::House <--coils, inputs--> parts (modbus.rs, …) <--> controller
+//!                     ^                   |  faults, pictures                                    ^
+//!                     +----happenings-----+------------------------------------------------------+
+//! ```
 //!
 //! To add a moving part: a file in `physics/`, its channels in `physics/mod.rs`. To add a part with a wire of its own (a
 //! board, a camera, a reader): a file here and a line in `part.rs`, which says how. To add a fault: a variant of [`Fault`],
@@ -15,17 +22,25 @@ mod fault;
 mod modbus;
 mod part;
 pub mod physics;
+pub mod scene;
+mod stage;
 
 use std::{
     collections::BTreeMap,
     io,
     net::{Ipv4Addr, SocketAddr},
+    ops::{Deref, DerefMut},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
-use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, broadcast},
+    task::JoinHandle,
+    time::Instant,
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use cameras::SimCamera;
@@ -34,7 +49,9 @@ pub use control::SimState;
 pub use fault::Fault;
 pub use part::PartState;
 use part::Parts;
-use physics::{Edge, House, HouseState};
+use physics::{Edge, House, HouseState, millis};
+use stage::Stage;
+pub use stage::{SceneState, Sight};
 
 /// What cannot be done with a simulated house.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +118,17 @@ pub enum SimError {
         /// What is wrong with it, and what would be right.
         reason: String,
     },
+    /// A scene is refused.
+    #[error(transparent)]
+    Scene(#[from] scene::SceneError),
+    /// A scene's file could not be read.
+    #[error("the scene {path} could not be read: {source}")]
+    SceneFile {
+        /// The file.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// There is no such channel.
     #[error("there is no channel {channel}; channels go from 0 to {}", physics::CHANNELS - 1)]
     UnknownChannel {
@@ -118,6 +146,8 @@ struct World {
     started_unix_ms: u64,
     house: Mutex<House>,
     cameras: BTreeMap<String, Arc<SimCamera>>,
+    /// Somebody has touched the house.
+    stirred: Notify,
     /// Ends what outlives a request: open streams and connections.
     shutdown: CancellationToken,
 }
@@ -127,7 +157,13 @@ impl World {
         self.started.elapsed()
     }
 
-    fn house(&self) -> MutexGuard<'_, House> {
+    /// The house, to look at it or to change it: afterwards, the stage looks whether that was of interest.
+    fn house(&self) -> Touched<'_> {
+        Touched { house: self.quiet_house(), stirred: &self.stirred }
+    }
+
+    /// The house, for the stage itself.
+    fn quiet_house(&self) -> MutexGuard<'_, House> {
         self.house.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -138,13 +174,46 @@ impl World {
     }
 }
 
-/// The world and every part in it: what the control API speaks to.
+/// The house in somebody's hands.
+struct Touched<'a> {
+    house: MutexGuard<'a, House>,
+    stirred: &'a Notify,
+}
+
+impl Deref for Touched<'_> {
+    type Target = House;
+
+    fn deref(&self) -> &House {
+        &self.house
+    }
+}
+
+impl DerefMut for Touched<'_> {
+    fn deref_mut(&mut self) -> &mut House {
+        &mut self.house
+    }
+}
+
+impl Drop for Touched<'_> {
+    fn drop(&mut self) {
+        self.stirred.notify_one();
+    }
+}
+
+/// The world, every part in it, and the stage: what the control API speaks to.
 struct Site {
     world: Arc<World>,
     parts: Parts,
+    stage: Stage,
 }
 
 impl Site {
+    fn set_fault(&self, part: &str, fault: Fault) -> Result<(), SimError> {
+        self.parts.set_fault(part, fault)?;
+        self.stage.show(Sight::Fault { at_ms: millis(self.world.now()), part: part.into(), fault });
+        Ok(())
+    }
+
     fn set_input(&self, channel: usize, level: Option<bool>) -> Result<(), SimError> {
         if channel >= physics::CHANNELS {
             return Err(SimError::UnknownChannel { channel });
@@ -187,12 +256,19 @@ impl Sim {
             started_unix_ms: unix_ms(),
             house: Mutex::new(House::new(&config.house)),
             cameras,
+            stirred: Notify::new(),
             shutdown: shutdown.clone(),
         });
         let (listener, control) = bind(config.control).await?;
         let mut parts = Parts::start(&config, &world).await?;
         let mut tasks = parts.take_tasks();
-        let site = Arc::new(Site { world, parts });
+        let site = Arc::new(Site { world, parts, stage: Stage::new(config.pictures) });
+        if let Some(path) = config.scene {
+            let text = std::fs::read_to_string(&path)
+                .map_err(|source| SimError::SceneFile { path: path.display().to_string(), source })?;
+            site.play(&text)?;
+        }
+        tasks.push(tokio::spawn(stage::keep(site.clone())));
         tasks.push(tokio::spawn(serve_http(control::router(site.clone()), listener, shutdown)));
         Ok(SimHandle { site, control, tasks, _ends_with_this: ends_with_this })
     }
@@ -248,12 +324,38 @@ impl SimHandle {
 
     /// Switches a fault on or off; `part` is [`IO_PART`], a camera's id, or another part's name.
     pub fn set_fault(&self, part: &str, fault: Fault) -> Result<(), SimError> {
-        self.site.parts.set_fault(part, fault)
+        self.site.set_fault(part, fault)
     }
 
     /// Does something to a part, as `PUT /parts/{part}/{action}` does.
     pub fn act(&self, part: &str, action: &str, body: serde_json::Value) -> Result<(), SimError> {
         self.site.parts.get(part)?.act(action, body)
+    }
+
+    /// Plays a scene from its beginning, instead of the one that is being played; see [`scene`]. One that is refused changes
+    /// nothing.
+    pub fn play(&self, text: &str) -> Result<(), SimError> {
+        self.site.play(text)
+    }
+
+    /// Ends the scene: what it broke is mended, cameras show what they did before. Who is here stays.
+    pub fn end_scene(&self) {
+        self.site.end_scene();
+    }
+
+    /// How the scene goes; `None` before the first and after [`SimHandle::end_scene`].
+    pub fn scene(&self) -> Option<SceneState> {
+        self.site.scene()
+    }
+
+    /// A car appears on the lane.
+    pub fn car_arrives(&self, plan: physics::CarPlan) {
+        self.site.world.house().car_arrives(plan, self.site.world.now());
+    }
+
+    /// Everything that can be seen from now on.
+    pub fn watch(&self) -> broadcast::Receiver<Sight> {
+        self.site.stage.watch()
     }
 
     /// The relays, inputs, boom and door.

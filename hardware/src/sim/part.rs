@@ -107,14 +107,19 @@ impl Parts {
 
     /// Switches the fault of a part.
     pub(super) fn set_fault(&self, name: &str, fault: Fault) -> Result<(), SimError> {
+        self.knows(name, fault)?.fault().set(fault);
+        Ok(())
+    }
+
+    /// The part, if it knows the fault.
+    pub(super) fn knows(&self, name: &str, fault: Fault) -> Result<&dyn Part, SimError> {
         let part = self.get(name)?;
         let known = part.faults();
         if fault != Fault::None && !known.contains(&fault.name()) {
             let (part, fault, known) = (name.into(), fault.name().into(), known.join(", "));
             return Err(SimError::UnknownFault { part, fault, known });
         }
-        part.fault().set(fault);
-        Ok(())
+        Ok(part)
     }
 
     /// Every part with its fault.

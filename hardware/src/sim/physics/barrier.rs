@@ -145,8 +145,10 @@ impl Barrier {
         const A_MOMENT: Duration = Duration::from_nanos(1);
         match self.motion {
             Motion::Stopped => None,
-            Motion::Raising if self.height < self.clearance => Some(self.now + (self.clearance - self.height)),
-            Motion::Raising => Some(self.now + (self.travel.saturating_sub(self.height))),
+            Motion::Raising if self.height < self.clearance => {
+                Some(self.now + self.clearance.saturating_sub(self.height))
+            }
+            Motion::Raising => Some(self.now + self.travel.saturating_sub(self.height)),
             Motion::Lowering => {
                 let low = self.height.checked_sub(self.clearance).map(|way| way + A_MOMENT);
                 let strike = self.reaction.checked_sub(self.lowered_on_car).map(|left| left + A_MOMENT);

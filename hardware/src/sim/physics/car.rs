@@ -44,6 +44,8 @@ pub(super) struct Car {
     /// It has stopped under the boom, as it meant to.
     pub(super) stood: bool,
     pub(super) passed: bool,
+    /// The plate camera has seen it.
+    pub(super) seen: bool,
     /// It drove into the boom.
     pub(super) hit: bool,
     /// Where its nose was when it began to move as it does, and when that was.
@@ -63,6 +65,7 @@ impl Car {
             entered: false,
             stood: false,
             passed: false,
+            seen: false,
             hit: false,
             from: front,
             since: now,

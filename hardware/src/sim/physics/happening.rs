@@ -25,6 +25,8 @@ pub enum What {
     BoomStopped,
     /// A car appears on the lane.
     CarArrives,
+    /// The plate camera sees a car.
+    CarInView,
     /// A car stands before the boom and waits.
     CarWaits,
     /// A car drives past the stop line.
@@ -73,6 +75,7 @@ impl fmt::Display for What {
             Self::BoomDown => "the boom is down",
             Self::BoomStopped => "the boom stops on its way",
             Self::CarArrives => "arrives",
+            Self::CarInView => "comes into view",
             Self::CarWaits => "waits before the boom",
             Self::CarDrivesIn => "drives in under the boom",
             Self::CarStands => "stops under the boom",

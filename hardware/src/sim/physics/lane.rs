@@ -224,6 +224,10 @@ impl Lane {
             let ahead = self.cars[..index].iter().rev().find(same).map(|car| (car.pose(now), car.speed()));
             let behind = self.cars[index + 1..].iter().find(same).map(|car| car.pose(now));
             self.drive(index, ahead, behind, deeds);
+            if !self.cars[index].seen && self.state(&self.cars[index]).in_view {
+                self.cars[index].seen = true;
+                deeds.push((now, What::CarInView, self.cars[index].plan.name.clone()));
+            }
         }
         let far = micrometres(self.config.far_m);
         self.cars.retain(|car| {

@@ -167,7 +167,10 @@ fn who_loses_patience_backs_out_and_so_does_who_changes_their_mind() {
     let state = other.state(at(60_000));
     assert_eq!((state.passages, state.cars.len()), (0, 0));
     let whats: Vec<What> = told(&mut other, 60_000).into_iter().filter(|it| it.2 == "b").map(|it| it.1).collect();
-    assert_eq!(whats, [What::CarArrives, What::CarDrivesIn, What::CarStands, What::CarBacksOut, What::CarLeaves]);
+    assert_eq!(
+        whats,
+        [What::CarArrives, What::CarInView, What::CarDrivesIn, What::CarStands, What::CarBacksOut, What::CarLeaves]
+    );
     let photocell = edges(&mut other, 60_000, "photocell");
     assert_eq!(photocell.len(), 2, "{photocell:?}");
 }

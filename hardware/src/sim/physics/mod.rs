@@ -33,7 +33,7 @@ mod lane_tests;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +87,18 @@ pub struct Edge {
     pub name: String,
     /// The new level.
     pub on: bool,
+}
+
+impl fmt::Display for Edge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.line {
+            Line::Relay => "relay",
+            Line::Input => "input",
+        };
+        let name: &dyn fmt::Display = if self.name.is_empty() { &self.channel } else { &self.name };
+        let level = if self.on { "on" } else { "off" };
+        write!(f, "{:8.2} s      {kind} {name} {level}", self.at_ms / 1e3)
+    }
 }
 
 /// What the house looks like from outside.
@@ -369,6 +381,7 @@ impl House {
     }
 }
 
-fn millis(time: Duration) -> f64 {
+/// Milliseconds, as states and histories count them.
+pub(in crate::sim) fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
