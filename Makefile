@@ -14,10 +14,10 @@ PERTURB ?= 20
 DRAWN ?= 1000
 say = @printf '\n\033[1m==> %s\033[0m\n'
 
-.PHONY: help setup build demo up test lint bench accuracy fuzz audit clean
+.PHONY: help setup build demo up test test-pi lint bench accuracy fuzz audit clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
 
 setup: ## Debian packages, ONNX Runtime, sample pictures: about a minute the first time
 	$(say) "Set-up: Debian packages, ONNX Runtime, sample pictures (about a minute the first time, then seconds)"
@@ -47,6 +47,17 @@ test: build ## formatting, clippy and every test
 	@$(MAKE) lint
 	$(say) "Tests (about 4 minutes to build the first time, then about 3)"
 	@cargo nextest run --workspace --no-fail-fast
+
+# Debian's compiler, kernel and device tree: docs/design/0017-a-pi-in-the-tests.md. One board at a time: each is four emulated cores.
+test-pi: setup ## the controller for arm64 on an emulated Raspberry Pi: about 8 minutes to build the first time, then two
+	$(say) "What an emulated Raspberry Pi needs (half a minute the first time)"
+	@setup/pi
+	$(say) "Building the controller for arm64 (about 6 minutes the first time on two cores)"
+	@setup/cross-cargo build --locked -p cardea-daemon -p cardea-models-cli -p cardea-hardware \
+	  --bin cardead --bin cardea-models --example gpio-levels
+	$(say) "An emulated Raspberry Pi 3B: reading a plate, driving a relay, being killed (about a minute)"
+	@setup/nextest
+	@cargo nextest run --workspace --test raspberry_pi --run-ignored only --no-capture
 
 bench: setup ## benchmarks, optimised: a table and target/bench/summary.json
 	$(say) "Benchmarks (about 15 minutes to build the first time, then about five)"

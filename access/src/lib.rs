@@ -13,6 +13,7 @@
 //! | [`command`] | the check of remote commands: this boot, not expired, once |
 //! | [`barrier`], [`door`], [`machine`] | the machines at the access point, and the words they speak |
 //! | [`plate`], [`grammar`] | registration plates in one canonical form |
+//! | [`card`] | card numbers in one canonical form |
 //! | [`zone`] | the part of the picture where a track counts |
 //! | [`time`], [`id`] | time as numbers, identifiers as types |
 //!
@@ -23,6 +24,7 @@
 //! line each in [`reason`]; the property tests in `tests/` then hold it to the same promises.
 
 pub mod barrier;
+pub mod card;
 pub mod command;
 pub mod credential;
 pub mod decide;
@@ -38,6 +40,7 @@ pub mod schedule;
 pub mod time;
 pub mod zone;
 
+pub use card::CardNumber;
 pub use credential::Evidence;
 pub use decide::{Decision, Outcome, decide};
 pub use plate::Plate;

@@ -55,6 +55,9 @@ pub enum Problem {
     /// Not a plate under the grammars in use.
     #[error("{0}")]
     PlateMalformed(cardea_access::plate::PlateError),
+    /// Not a card's number.
+    #[error("{0}")]
+    CardMalformed(cardea_access::card::CardError),
     /// The body exceeds the route's limit.
     #[error("the body is larger than {limit_bytes} bytes")]
     BodyTooLarge {
@@ -139,6 +142,7 @@ impl Problem {
             Self::InvalidField(_) => ("invalid-field", S::UNPROCESSABLE_ENTITY, "Invalid field"),
             Self::SubjectNotOpaque => ("subject-not-opaque", S::UNPROCESSABLE_ENTITY, "Subject token not opaque"),
             Self::PlateMalformed(_) => ("plate-malformed", S::UNPROCESSABLE_ENTITY, "Malformed plate"),
+            Self::CardMalformed(_) => ("card-malformed", S::UNPROCESSABLE_ENTITY, "Malformed card number"),
             Self::BodyTooLarge { .. } => ("body-too-large", S::PAYLOAD_TOO_LARGE, "Body too large"),
             Self::BodyTimeout => ("body-timeout", S::REQUEST_TIMEOUT, "Body too slow"),
             Self::Exists(_) => ("exists", S::CONFLICT, "Exists already"),

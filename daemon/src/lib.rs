@@ -10,15 +10,17 @@
 //! | [`access`] | decides, drives the machines at the gate, switches relays |
 //! | [`local`] | the status socket, for people at the controller |
 //! | [`check`] | `cardead check`: what is wrong here, and what to do |
+//! | [`guardian`] | a process beside this one, which makes the outputs safe when this one cannot |
 //! | [`supervisor`] | starts and watches the tasks, leaves the outputs safe |
 //! | [`seam`] | what passes between the tasks |
-//! | [`cli`] | `cardead run`, `check`, `claim`, `config`, `status`; one file per command |
+//! | [`cli`] | `cardead run`, `safe`, `check`, `claim`, `config`, `status`; one file per command |
 
 pub mod access;
 pub mod capture;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod guardian;
 pub mod identity;
 pub mod local;
 pub mod seam;

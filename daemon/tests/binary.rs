@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use cardea_daemon::config::Config;
 use cardea_daemon::local::{self, Status};
-use cardea_hardware::sim::SimHandle;
-use cardea_hardware::sim::physics::{COIL_LOCK, INPUT_EXIT_BUTTON};
+use cardea_hardware::sim::physics::{COIL_LOCK, INPUT_EXIT_BUTTON, Line};
+use cardea_hardware::sim::{Fault, SimHandle};
 use rustix::process::{Pid, Signal, kill_process};
 use support::{PATIENCE, Wish, config, house};
 use tempfile::TempDir;
@@ -85,6 +85,72 @@ async fn told_to_end_it_locks_the_door_and_says_success() {
     machine.until_lock(true).await;
     assert!(end(child, Signal::TERM).await.success());
     assert_eq!(machine.sim.state().relays, [false; 16]);
+}
+
+/// How long an output stays on after the program was killed, with a board that answers.
+const DEAD_BOUND: Duration = Duration::from_secs(2);
+/// The same for a program that hangs: 5 s without a sign of life come first.
+const HUNG_BOUND: Duration = Duration::from_secs(8);
+
+/// Lets somebody out, does something to the program, and answers how long the lock stayed released after that.
+async fn released_after(machine: &Machine, child: &Child, signal: Signal) -> Duration {
+    machine.sim.set_input(INPUT_EXIT_BUTTON, Some(true)).unwrap();
+    machine.until_lock(true).await;
+    machine.sim.set_input(INPUT_EXIT_BUTTON, Some(false)).unwrap();
+    let struck = machine.sim.state().now_ms;
+    kill_process(Pid::from_raw(child.id().unwrap().cast_signed()).unwrap(), signal).unwrap();
+    machine.until_lock(false).await;
+    let history = machine.sim.history(0);
+    let locked = history.iter().find(|edge| edge.name == "lock" && !edge.on).unwrap();
+    Duration::from_secs_f64((locked.at_ms - struck).max(0.0) / 1e3)
+}
+
+fn switched_on(machine: &Machine) -> Vec<String> {
+    let edges = machine.sim.history(0).into_iter();
+    edges.filter(|edge| edge.line == Line::Relay && edge.on).map(|edge| edge.name).collect()
+}
+
+#[tokio::test]
+async fn killed_outright_its_guardian_locks_the_door() {
+    let machine = Machine::new().await;
+    let mut child = machine.start().await;
+    let took = released_after(&machine, &child, Signal::KILL).await;
+    assert!(took < DEAD_BOUND, "{took:?}");
+    child.wait().await.unwrap();
+    assert_eq!(switched_on(&machine), ["lock"], "nothing was switched on by its end");
+}
+
+#[tokio::test]
+async fn hanging_it_is_killed_and_its_guardian_locks_the_door() {
+    let machine = Machine::new().await;
+    let mut child = machine.start().await;
+    let took = released_after(&machine, &child, Signal::STOP).await;
+    assert!(took < HUNG_BOUND, "{took:?}");
+    let ended = timeout(PATIENCE, child.wait()).await.expect("it was not killed").unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(Signal::KILL.as_raw()));
+    assert_eq!(switched_on(&machine), ["lock"]);
+}
+
+#[tokio::test]
+async fn the_outputs_are_made_safe_by_order_but_never_under_a_living_controller() {
+    let machine = Machine::new().await;
+    let file = machine.folder.path().join("cardead.toml");
+    let safe = || Command::new(env!("CARGO_BIN_EXE_cardead")).args(["safe", "--config"]).arg(&file).output();
+    let nobody_yet = safe().await.unwrap();
+    assert!(nobody_yet.status.success(), "{nobody_yet:?}");
+    let child = machine.start().await;
+    machine.sim.set_input(INPUT_EXIT_BUTTON, Some(true)).unwrap();
+    machine.until_lock(true).await;
+    let refused = safe().await.unwrap();
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("another cardead drives the outputs"), "{refused:?}");
+    assert!(machine.sim.state().relays[COIL_LOCK], "it kept its hands off");
+    assert!(end(child, Signal::TERM).await.success());
+    machine.sim.set_fault("io", Fault::Dead).unwrap();
+    let begun = std::time::Instant::now();
+    let unreachable = safe().await.unwrap();
+    assert!(!unreachable.status.success() && begun.elapsed() < PATIENCE, "its tries are bounded");
+    assert!(String::from_utf8_lossy(&unreachable.stdout).contains("io1: not reached"), "{unreachable:?}");
 }
 
 #[tokio::test]

@@ -54,6 +54,8 @@ fn the_unit_starts_the_program_as_its_command_line_wants_it() {
     let command: Vec<&str> = value(&unit, "Service", "ExecStart").split_whitespace().collect();
     assert!(command[0].ends_with("/cardead"));
     Cli::try_parse_from(command).unwrap();
+    let after: Vec<&str> = value(&unit, "Service", "ExecStopPost").trim_start_matches('-').split_whitespace().collect();
+    Cli::try_parse_from(after).unwrap();
     assert_eq!(value(&unit, "Install", "WantedBy"), "multi-user.target");
 }
 

@@ -1,4 +1,16 @@
 //! Cameras: still pictures, newest first, never queued.
+//!
+//! A frame is what the camera's own format gives without coding it once more: an encoded picture, or raw pixels.
+
+pub(crate) mod backoff;
+pub(crate) mod feed;
+mod frozen;
+mod h264;
+pub(crate) mod login;
+pub(crate) mod replay;
+mod rtp_clock;
+pub(crate) mod rtsp;
+pub(crate) mod v4l2;
 
 use std::fmt;
 
@@ -8,13 +20,27 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{DeviceError, Health};
 
-/// How a frame is encoded. Told by its first bytes, not by what the camera claims.
+/// How a frame is encoded. JPEG and PNG are told by their first bytes, not by what the camera claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageKind {
     /// JPEG (ISO/IEC 10918-1).
     Jpeg,
     /// PNG (ISO/IEC 15948).
     Png,
+    /// Raw YCbCr 4:2:0 in three planes without padding: luma, then Cb and Cr with half the columns and rows, rounded up.
+    I420 {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+    },
+    /// Raw YCbCr 4:2:2, packed as Y0 Cb Y1 Cr, without padding.
+    Yuyv {
+        /// Pixels across, an even number.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+    },
 }
 
 impl ImageKind {
@@ -34,19 +60,22 @@ impl ImageKind {
         match self {
             Self::Jpeg => "image/jpeg",
             Self::Png => "image/png",
+            Self::I420 { .. } | Self::Yuyv { .. } => "application/octet-stream",
         }
     }
 }
 
-/// One encoded picture. `Debug` shows its size only: a frame shows people.
+/// One picture. `Debug` shows its size only: a frame shows people. Raw pixels are overwritten when the last copy of the frame
+/// is dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// The encoded picture.
+    /// The picture, as `kind` says.
     pub bytes: Bytes,
     /// Its encoding.
     pub kind: ImageKind,
     /// The earliest moment at which the camera can have taken it, as far as this machine can tell: when the request for it
-    /// was sent, or when the first byte of it arrived on a stream. Ages computed from it are never too small by a request.
+    /// was sent, when the first byte of it arrived on a stream, or, where the stream has a clock of its own, what that clock
+    /// says. Ages computed from it are never too small by a request. It never goes back from one frame to the next.
     pub captured_at: Instant,
     /// Counts the frames of this camera since the program started.
     pub sequence: u64,

@@ -37,6 +37,16 @@ pub enum DeviceError {
         /// What was wrong with the answer.
         reason: String,
     },
+    /// A camera whose stream goes on while its picture stands still.
+    #[error(
+        "{device} is frozen: it has shown the same picture for {for_s} s; restart it, and check that no recording is played to it"
+    )]
+    Frozen {
+        /// The camera, with its address.
+        device: String,
+        /// For how long, in seconds.
+        for_s: u64,
+    },
     /// The device or this machine cannot do what was asked; nothing was done.
     #[error("{device} cannot {action}: {reason}")]
     Unsupported {
@@ -58,7 +68,7 @@ impl DeviceError {
         match self {
             Self::Unreachable { sent, .. } | Self::Timeout { sent, .. } => *sent,
             Self::Protocol { .. } => true,
-            Self::Unsupported { .. } | Self::Config(_) => false,
+            Self::Frozen { .. } | Self::Unsupported { .. } | Self::Config(_) => false,
         }
     }
 

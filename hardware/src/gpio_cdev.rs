@@ -2,15 +2,19 @@
 //!
 //! The calls are single ioctls of a few microseconds, so they are made on the board's task. Lines are requested with their
 //! safe level, so that nothing twitches while they become outputs, and are driven to it again before they are released.
+//!
+//! Inputs are requested with edge detection and the kernel's debouncing, so that an edge is an event at once, dated by the
+//! kernel; the level is read now and then all the same. A chip without interrupts is only polled.
 //! Source: Documentation/userspace-api/gpio/chardev.rst of the Linux kernel.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use async_trait::async_trait;
 use gpiocdev::{
     Request,
-    line::{Bias as LineBias, Value},
+    line::{Bias as LineBias, EdgeDetection, EdgeKind, Value, Values},
 };
+use tokio::{io::unix::AsyncFd, time::Instant};
 
 use crate::{
     DeviceError,
@@ -30,27 +34,54 @@ impl Driver for GpioCdev {
             let reason = "there is no such device file (the command gpiodetect lists the chips of this machine)";
             return Err(DeviceError::unreachable(&plan.device, "open the chip", reason, false));
         }
-        let request = |line: &str, builder: &mut gpiocdev::request::Builder| {
-            builder.on_chip(&self.config.chip).with_consumer("cardea").request().map_err(|error| {
-                DeviceError::unreachable(&plan.device, &format!("request the line of {line:?}"), error, false)
-            })
+        let failed = |what: &str, error: gpiocdev::Error| {
+            DeviceError::unreachable(&plan.device, &format!("request {what}"), error, false)
         };
         let mut outputs = HashMap::new();
         for line in &plan.outputs {
             let safe = value(line.electrical(line.safe));
-            let request = request(&line.id, Request::builder().with_line(line.channel).as_output(safe))?;
+            let mut wanted = Request::builder();
+            wanted.on_chip(&self.config.chip).with_consumer("cardea").with_line(line.channel).as_output(safe);
+            let request = wanted.request().map_err(|error| failed(&format!("the line of {:?}", line.id), error))?;
             outputs.insert(line.channel, OutputLine { request, safe });
         }
-        let mut inputs = Vec::new();
-        for line in &plan.inputs {
-            let bias = match line.bias {
-                Bias::Off => LineBias::Disabled,
-                Bias::PullUp => LineBias::PullUp,
-                Bias::PullDown => LineBias::PullDown,
-            };
-            inputs.push(request(&line.id, Request::builder().with_line(line.channel).as_input().with_bias(bias))?);
+        let inputs = self.inputs(plan).map_err(|error| failed("the lines of its inputs", error))?;
+        let channels = plan.inputs.iter().map(|line| line.channel).collect();
+        Ok(Box::new(CdevBus { device: plan.device.clone(), outputs, inputs, channels }))
+    }
+}
+
+impl GpioCdev {
+    fn inputs(&self, plan: &Plan) -> gpiocdev::Result<Inputs> {
+        if plan.inputs.is_empty() {
+            return Ok(Inputs::None);
         }
-        Ok(Box::new(CdevBus { device: plan.device.clone(), outputs, inputs }))
+        let wanted = |edges: bool| {
+            let mut wanted = Request::builder();
+            wanted.on_chip(&self.config.chip).with_consumer("cardea");
+            for line in &plan.inputs {
+                let bias = match line.bias {
+                    Bias::Off => LineBias::Disabled,
+                    Bias::PullUp => LineBias::PullUp,
+                    Bias::PullDown => LineBias::PullDown,
+                };
+                wanted.with_line(line.channel).as_input().with_bias(bias);
+                if edges {
+                    wanted.with_edge_detection(EdgeDetection::BothEdges);
+                    if !line.debounce.is_zero() {
+                        wanted.with_debounce_period(line.debounce);
+                    }
+                }
+            }
+            wanted.request()
+        };
+        match wanted(true) {
+            Ok(request) => Ok(Inputs::Edges(watched(request)?)),
+            Err(error) => {
+                tracing::info!(device = %plan.device, %error, "no edge detection; its inputs are polled");
+                Ok(Inputs::Polled(wanted(false)?))
+            }
+        }
     }
 }
 
@@ -66,10 +97,19 @@ impl Drop for OutputLine {
     }
 }
 
+/// The input lines, all in one request, whose events keep their order.
+enum Inputs {
+    None,
+    Polled(Request),
+    Edges(AsyncFd<Request>),
+}
+
 struct CdevBus {
     device: String,
     outputs: HashMap<u32, OutputLine>,
-    inputs: Vec<Request>,
+    inputs: Inputs,
+    /// Of the inputs, in the plan's order.
+    channels: Vec<u32>,
 }
 
 #[async_trait]
@@ -83,18 +123,76 @@ impl Bus for CdevBus {
             .map_err(|error| DeviceError::unreachable(&self.device, "write a line", error, true))
     }
 
+    async fn changed(&mut self, levels: &mut [bool]) -> Result<Instant, DeviceError> {
+        let Inputs::Edges(lines) = &self.inputs else { return std::future::pending().await };
+        let failed =
+            |error: &dyn std::fmt::Display| DeviceError::unreachable(&self.device, "wait for an edge", error, false);
+        loop {
+            let mut ready = lines.readable().await.map_err(|error| failed(&error))?;
+            if !lines.get_ref().has_edge_event().map_err(|error| failed(&error))? {
+                ready.clear_ready();
+                continue;
+            }
+            let edge = lines.get_ref().read_edge_event().map_err(|error| failed(&error))?;
+            if let Some(index) = self.channels.iter().position(|channel| *channel == edge.offset) {
+                levels[index] = edge.kind == EdgeKind::Rising;
+                return Ok(when(edge.timestamp_ns));
+            }
+        }
+    }
+
+    fn debounced(&self) -> bool {
+        matches!(self.inputs, Inputs::Edges(_))
+    }
+
     async fn poll(&mut self, levels: &mut [bool]) -> Result<(), DeviceError> {
-        for (level, request) in levels.iter_mut().zip(&self.inputs) {
-            let read = request
-                .lone_value()
-                .map_err(|error| DeviceError::unreachable(&self.device, "read a line", error, true))?;
-            *level = read == Value::Active;
+        let request = match &self.inputs {
+            Inputs::None => return Ok(()),
+            Inputs::Polled(request) => request,
+            Inputs::Edges(request) => request.get_ref(),
+        };
+        let mut read = Values::from_offsets(&self.channels);
+        request
+            .values(&mut read)
+            .map_err(|error| DeviceError::unreachable(&self.device, "read its lines", error, true))?;
+        for (level, channel) in levels.iter_mut().zip(&self.channels) {
+            *level = read.get(*channel) == Some(Value::Active);
         }
         Ok(())
     }
 }
 
+#[expect(deprecated, reason = "what replaces it is unsafe; a request keeps its file open for as long as it lives")]
+fn watched(request: Request) -> std::io::Result<AsyncFd<Request>> {
+    AsyncFd::new(request)
+}
+
+/// When something happened that the kernel dates by its monotonic clock.
+fn when(timestamp_ns: u64) -> Instant {
+    let clock = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let since_boot = Duration::new(clock.tv_sec.unsigned_abs(), clock.tv_nsec.unsigned_abs() as u32);
+    let ago = since_boot.saturating_sub(Duration::from_nanos(timestamp_ns));
+    let now = Instant::now();
+    now.checked_sub(ago).unwrap_or(now)
+}
+
 /// Lines are requested active-high, so the kernel's value is the electrical level.
 fn value(high: bool) -> Value {
     if high { Value::Active } else { Value::Inactive }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edge_is_dated_by_the_kernels_clock() {
+        let before = Instant::now();
+        let clock = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let stamp = clock.tv_sec.unsigned_abs() * 1_000_000_000 + clock.tv_nsec.unsigned_abs();
+        let at = when(stamp - 5_000_000);
+        let ago = before.saturating_duration_since(at);
+        assert!(ago >= Duration::from_millis(4) && ago < Duration::from_millis(6), "{ago:?}");
+        assert!(when(u64::MAX) <= Instant::now(), "from the future is now");
+    }
 }

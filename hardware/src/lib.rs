@@ -15,7 +15,8 @@
 //!   that was not sent by its deadline is an error and is never retried, queued or replayed.
 //! * **Outputs have a safe state.** It is written before anything else whenever a connection is made (so a pulse that a
 //!   lost connection left standing ends there), and again on shutdown.
-//! * **A pulse ends by itself.** The board's task owns the end of a pulse; the caller may be cancelled at any time.
+//! * **A pulse ends by itself.** The board's task owns the end of a pulse; the caller may be cancelled at any time. Boards that
+//!   can time a pulse themselves are told to, so that it ends even without this program.
 //! * **Unknown is a value.** Inputs of a board that is not reachable read as unknown, never as their last level.
 //!
 //! # Adding a driver
@@ -48,4 +49,4 @@ pub use error::{ConfigError, DeviceError};
 pub use health::Health;
 pub use input::{Input, Reading};
 pub use output::{Actuated, Output};
-pub use site::Hardware;
+pub use site::{Hardware, make_safe};

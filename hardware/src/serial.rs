@@ -8,7 +8,7 @@
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio_serial::SerialPortBuilderExt as _;
+use tokio_serial::{ClearBuffer, SerialPort as _, SerialPortBuilderExt as _};
 
 use crate::{
     DeviceError,
@@ -32,6 +32,9 @@ impl Driver for SerialLcus {
         let port = tokio_serial::new(self.config.path.to_string_lossy(), self.config.baud)
             .open_native_async()
             .map_err(|error| DeviceError::unreachable(&plan.device, "open the serial port", error, false))?;
+        // Answers carry no number: one from before must not be taken for one to come.
+        port.clear(ClearBuffer::All)
+            .map_err(|error| DeviceError::unreachable(&plan.device, "clear the serial port", error, false))?;
         let channels = plan.outputs.iter().map(|output| output.channel).collect();
         Ok(Box::new(LcusBus { device: plan.device.clone(), port, feedback: self.config.feedback, channels }))
     }

@@ -128,6 +128,7 @@ async fn an_adapter_that_is_replugged_comes_back_safe() {
         }],
         inputs: Vec::new(),
         timing: Timing { poll_ms: 10, reconnect_max_ms: 100, ..Timing::default() },
+        waits: Duration::ZERO,
     };
     let shutdown = CancellationToken::new();
     let started = board::start(plan, Arc::new(driver), shutdown.clone());

@@ -2,20 +2,24 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
+use futures_util::future::join_all;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     Camera, DeviceError, Health, Input, Output,
     board::{self, Driver, InputLine, OutputLine, Plan},
+    camera::{backoff::Dice, replay::ReplayCamera, rtsp::RtspCamera, v4l2::V4l2Camera},
     config::{BoardConfig, CameraConfig, HardwareConfig},
     gpio_cdev::GpioCdev,
     gpio_rppal::GpioRppal,
     http_camera::{MjpegCamera, SnapshotCamera},
-    modbus::{ModbusRtu, ModbusTcp},
+    modbus::{Line, LineSettings, ModbusRtu, ModbusTcp},
     serial::SerialLcus,
 };
 
@@ -35,6 +39,8 @@ pub struct Hardware {
     pub boards: BTreeMap<String, watch::Receiver<Health>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     shutdown: CancellationToken,
+    /// Spreads the attempts to reach lost cameras.
+    dice: Dice,
     _ends_with_this: DropGuard,
 }
 
@@ -51,13 +57,19 @@ impl Hardware {
             boards: BTreeMap::new(),
             tasks: Mutex::default(),
             shutdown: shutdown.clone(),
+            dice: Arc::new(rand::random::<f64>),
             _ends_with_this: shutdown.drop_guard(),
         };
         for camera in &config.cameras {
             hardware.open_camera(camera)?;
         }
+        let mut lines = Lines::start(&config.boards);
         for board in &config.boards {
-            hardware.open_board(board, config);
+            hardware.open_board(board, config, &lines);
+        }
+        // After the boards' tasks, whose end is the lines' end.
+        for task in std::mem::take(&mut lines.tasks) {
+            hardware.keep(task);
         }
         Ok(hardware)
     }
@@ -78,14 +90,8 @@ impl Hardware {
         self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner).push(task);
     }
 
-    fn open_board(&mut self, board: &BoardConfig, config: &HardwareConfig) {
-        let driver: Arc<dyn Driver> = match board {
-            BoardConfig::ModbusTcp(config) => Arc::new(ModbusTcp { config: config.clone() }),
-            BoardConfig::ModbusRtu(config) => Arc::new(ModbusRtu { config: config.clone() }),
-            BoardConfig::GpioRppal(_) => Arc::new(GpioRppal),
-            BoardConfig::GpioCdev(config) => Arc::new(GpioCdev { config: config.clone() }),
-            BoardConfig::SerialLcus(config) => Arc::new(SerialLcus { config: config.clone() }),
-        };
+    fn open_board(&mut self, board: &BoardConfig, config: &HardwareConfig, lines: &Lines) {
+        let Some(driver) = lines.driver(board) else { return };
         let started = board::start(plan(board, config), driver, self.shutdown.clone());
         for output in started.outputs {
             self.outputs.insert(output.id().into(), Arc::new(output));
@@ -98,10 +104,26 @@ impl Hardware {
     }
 
     fn open_camera(&mut self, config: &CameraConfig) -> Result<(), DeviceError> {
+        let (dice, shutdown) = (self.dice.clone(), self.shutdown.clone());
         let camera: Arc<dyn Camera> = match config {
-            CameraConfig::HttpSnapshot(_) => Arc::new(SnapshotCamera::new(config)?),
-            CameraConfig::HttpMjpeg(_) => {
-                let (camera, task) = MjpegCamera::start(config, self.shutdown.clone())?;
+            CameraConfig::HttpSnapshot(http) => Arc::new(SnapshotCamera::new(config, http)?),
+            CameraConfig::HttpMjpeg(http) => {
+                let (camera, task) = MjpegCamera::start(config, http, dice, shutdown)?;
+                self.keep(task);
+                Arc::new(camera)
+            }
+            CameraConfig::Rtsp(rtsp) => {
+                let (camera, task) = RtspCamera::start(config, rtsp, dice, shutdown);
+                self.keep(task);
+                Arc::new(camera)
+            }
+            CameraConfig::V4l2(v4l2) => {
+                let (camera, task) = V4l2Camera::start(config, v4l2, dice, shutdown);
+                self.keep(task);
+                Arc::new(camera)
+            }
+            CameraConfig::Replay(replay) => {
+                let (camera, task) = ReplayCamera::start(config, replay, dice, shutdown);
                 self.keep(task);
                 Arc::new(camera)
             }
@@ -109,6 +131,68 @@ impl Hardware {
         self.cameras.insert(config.id().into(), camera);
         Ok(())
     }
+}
+
+/// Puts every output of a configuration into its safe state, whoever left it otherwise; for when nobody drives the boards.
+/// Boards are tried side by side, each for as long as `limit`. Answers the boards that were not reached, and why.
+pub async fn make_safe(config: &HardwareConfig, limit: Duration) -> Result<Vec<(String, DeviceError)>, DeviceError> {
+    config.validate()?;
+    let lines = Lines::start(&config.boards);
+    let with_outputs = config.boards.iter().filter(|board| config.outputs.iter().any(|o| o.board == board.id()));
+    let attempts = with_outputs.filter_map(|board| {
+        let (driver, plan) = (lines.driver(board)?, plan(board, config));
+        Some(async move {
+            let secured = board::secure(&*driver, &plan, limit).await;
+            secured.err().map(|error| (board.id().to_owned(), error))
+        })
+    });
+    Ok(join_all(attempts).await.into_iter().flatten().collect())
+}
+
+/// The serial lines that Modbus boards share, by path.
+struct Lines {
+    lines: BTreeMap<PathBuf, Arc<Line>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Lines {
+    fn start(boards: &[BoardConfig]) -> Self {
+        let mut all = Self { lines: BTreeMap::new(), tasks: Vec::new() };
+        for board in boards {
+            let BoardConfig::ModbusRtu(board) = board else { continue };
+            if !all.lines.contains_key(&board.path) {
+                let (path, baud, parity) = (board.path.clone(), board.baud, board.parity);
+                let (line, task) = Line::start(LineSettings { path, baud, parity });
+                all.lines.insert(board.path.clone(), Arc::new(line));
+                all.tasks.push(task);
+            }
+        }
+        all
+    }
+
+    /// What drives a board; never `None` for a board that this was started with.
+    fn driver(&self, board: &BoardConfig) -> Option<Arc<dyn Driver>> {
+        Some(match board {
+            BoardConfig::ModbusTcp(config) => Arc::new(ModbusTcp { config: config.clone() }),
+            BoardConfig::ModbusRtu(config) => {
+                let line = Arc::clone(self.lines.get(&config.path)?);
+                Arc::new(ModbusRtu { config: config.clone(), line })
+            }
+            BoardConfig::GpioRppal(_) => Arc::new(GpioRppal),
+            BoardConfig::GpioCdev(config) => Arc::new(GpioCdev { config: config.clone() }),
+            BoardConfig::SerialLcus(config) => Arc::new(SerialLcus { config: config.clone() }),
+        })
+    }
+}
+
+/// How long an exchange may wait for the others on its line: one exchange of each.
+fn waits(board: &BoardConfig, config: &HardwareConfig) -> Duration {
+    let BoardConfig::ModbusRtu(this) = board else { return Duration::ZERO };
+    let others = config.boards.iter().filter_map(|other| match other {
+        BoardConfig::ModbusRtu(other) if other.path == this.path && other.id != this.id => Some(other),
+        _ => None,
+    });
+    others.map(|other| other.timing.request_timeout()).sum()
 }
 
 fn plan(board: &BoardConfig, config: &HardwareConfig) -> Plan {
@@ -122,7 +206,7 @@ fn plan(board: &BoardConfig, config: &HardwareConfig) -> Plan {
                 channel: output.channel,
                 active_low: output.active_low,
                 safe: output.safe,
-                max_pulse: std::time::Duration::from_millis(output.max_pulse_ms),
+                max_pulse: Duration::from_millis(output.max_pulse_ms),
             })
             .collect(),
         inputs: inputs
@@ -130,10 +214,11 @@ fn plan(board: &BoardConfig, config: &HardwareConfig) -> Plan {
                 id: input.id.clone(),
                 channel: input.channel,
                 active_low: input.active_low,
-                debounce: std::time::Duration::from_millis(input.debounce_ms),
+                debounce: Duration::from_millis(input.debounce_ms),
                 bias: input.bias,
             })
             .collect(),
         timing: board.timing(),
+        waits: waits(board, config),
     }
 }

@@ -50,7 +50,10 @@ async fn camera(authority: &CertifiedIssuer<'static, KeyPair>) -> u16 {
             let length = stream.read(&mut request).await.unwrap();
             let request = String::from_utf8_lossy(&request[..length]).to_string();
             let status = if request.contains(EXPECTED) { "200 OK" } else { "401 Unauthorized" };
-            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", PICTURE.len());
+            let head = format!(
+                "HTTP/1.1 {status}\r\nWWW-Authenticate: Basic realm=\"yard\"\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                PICTURE.len()
+            );
             stream.write_all(&[head.as_bytes(), &PICTURE].concat()).await.unwrap();
             let _ = stream.shutdown().await;
         }

@@ -28,6 +28,7 @@ async fn site() -> Site {
     let house = HouseConfig {
         barrier: BarrierConfig { travel_ms: 200, reaction_ms: 400 },
         door: DoorConfig { auto_push: true, push_ms: 30, walk_ms: 100 },
+        ..HouseConfig::default()
     };
     let sim = Sim::start(SimConfig { house, ..SimConfig::default() }).await.unwrap();
     let config = format!(

@@ -67,6 +67,10 @@ async fn it_prints_where_it_is_and_can_be_controlled() {
     assert_eq!(control.put("/faults/front", json!({"kind": "slow", "ms": 30})).await, 204);
     assert_eq!(control.put("/faults/front", json!({"kind": "lazy"})).await, 422);
     assert_eq!(control.put("/faults/back", json!({"kind": "dead"})).await, 404);
+    let parts = control.get("/parts").await;
+    assert_eq!(parts["front"]["fault"], json!({"kind": "slow", "ms": 30}));
+    assert_eq!(parts["io"]["faults"], json!(["slow", "dead", "silent", "garbage"]));
+    assert_eq!(control.put("/parts/front/card", json!({})).await, 404, "nothing of that name can be done to a camera");
     assert_eq!(control.put("/inputs/99", json!({"on": true})).await, 404);
     assert_eq!(control.put("/door/person", json!({"present": true})).await, 204);
     assert_eq!(control.get("/state").await["door"]["person"], json!(true));
@@ -80,6 +84,18 @@ async fn it_prints_where_it_is_and_can_be_controlled() {
     let served = cameras.http.get(url).send().await.unwrap();
     assert_eq!(served.headers()["content-type"], "image/jpeg");
     assert_eq!(served.bytes().await.unwrap(), picture);
+
+    assert_eq!(control.get("/scene").await, json!(null));
+    let play = |body: &'static str| control.http.put(format!("{}/scene", control.base)).body(body).send();
+    assert_eq!(play("[[step]]\nsay = \"hello\"").await.unwrap().status(), 204);
+    let refused = play("[[step]]\ncar = { speed_kmh = 0 }").await.unwrap();
+    assert_eq!(refused.status(), 400);
+    let refused: Value = refused.json().await.unwrap();
+    assert!(refused["error"].as_str().unwrap().contains("step 1 of the scene: speed_kmh"), "{refused}");
+    let scene = control.get("/scene").await;
+    assert_eq!((&scene["steps"], &scene["collisions"]), (&json!(1), &json!([])));
+    let ended = control.http.delete(format!("{}/scene", control.base)).send().await.unwrap();
+    assert_eq!((ended.status().as_u16(), control.get("/scene").await), (204, json!(null)));
 
     let pid = child.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
@@ -101,5 +117,31 @@ async fn a_configuration_file_is_understood_and_unknown_keys_are_refused() {
     let refused = Command::new(env!("CARGO_BIN_EXE_cardea-sim")).args(["--config", path]).output().await.unwrap();
     assert!(!refused.status.success());
     assert!(String::from_utf8_lossy(&refused.stderr).contains("travel_mss"));
+    assert!(refused.stdout.is_empty());
+}
+
+#[tokio::test]
+async fn a_scene_given_at_the_start_is_played_and_told_on_stderr() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = folder.path().join("scene.toml");
+    std::fs::write(&scene, "title = \"Nobody comes\"\n[[step]]\ninput = { name = \"fire\", on = true }").unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_cardea-sim"))
+        .args(["--scene", scene.to_str().unwrap()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    for words in ["Nobody comes", "input fire on"] {
+        let line = timeout(PATIENCE, lines.next_line()).await.expect("a line").unwrap().unwrap();
+        assert!(line.contains(words), "{line}");
+    }
+
+    std::fs::write(&scene, "[[step]]\nat = \"soon\"\nsay = \"x\"").unwrap();
+    let arguments = ["--scene", scene.to_str().unwrap()];
+    let refused = Command::new(env!("CARGO_BIN_EXE_cardea-sim")).args(arguments).output().await.unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("scene.toml") && said.contains("soon"), "{said}");
     assert!(refused.stdout.is_empty());
 }

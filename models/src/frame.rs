@@ -1,5 +1,7 @@
 //! Pictures in memory: decoded camera frames, enrolment photos and the crops cut from them.
 
+mod raw;
+
 use std::fmt;
 use std::io::Cursor;
 

@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::id::{PlateId, SubjectToken, TemplateId};
+use crate::card::CardHash;
+use crate::id::{CardId, PlateId, SubjectToken, TemplateId};
 use crate::message::Validity;
 
 /// A digest, hexadecimal on the wire.
@@ -34,9 +35,17 @@ impl Holdings {
 
     /// An admitted plate, in canonical form.
     pub fn plate(&mut self, id: &PlateId, plate: &str, validity: Validity) {
-        let from = validity.from.map_or(i64::MIN, |t| t.0).to_be_bytes();
-        let until = validity.until.map_or(i64::MAX, |t| t.0).to_be_bytes();
+        let (from, until) = ends(validity);
         self.entry(&[b"plate", id.as_str().as_bytes(), plate.as_bytes(), &from, &until]);
+    }
+
+    /// An admitted card; nobody's has an empty subject.
+    pub fn card(&mut self, id: &CardId, hash: &CardHash, subject: Option<&SubjectToken>, validity: Validity) {
+        let (from, until) = ends(validity);
+        let subject = subject.map_or("", SubjectToken::as_str);
+        let fields =
+            [b"card".as_slice(), id.as_str().as_bytes(), hash.as_str().as_bytes(), subject.as_bytes(), &from, &until];
+        self.entry(&fields);
     }
 
     /// A biometric reference; `content` is [`template_hash`] of its plaintext.
@@ -62,6 +71,11 @@ impl Holdings {
         }
         Digest(hex::encode(hash.finalize()))
     }
+}
+
+fn ends(validity: Validity) -> ([u8; 8], [u8; 8]) {
+    let (from, until) = (validity.from.map_or(i64::MIN, |t| t.0), validity.until.map_or(i64::MAX, |t| t.0));
+    (from.to_be_bytes(), until.to_be_bytes())
 }
 
 /// SHA-256 of a template's plaintext bytes: enough to compare, and erased together with the template.

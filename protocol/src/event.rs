@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AccessPointId, CommandId, ErasureId, EventId, PlateId, SubjectToken};
+use crate::id::{AccessPointId, CardId, CommandId, ErasureId, EventId, PlateId, SubjectToken};
 use cardea_access::time::Timestamp;
 
 /// One event. Ids are unique, so the cloud stores each once however often it arrives.
@@ -77,6 +77,9 @@ pub struct AccessDecision {
     /// The registered plate that matched, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plate_id: Option<PlateId>,
+    /// The registered card that matched, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card_id: Option<CardId>,
     /// The subject that matched, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<SubjectToken>,

@@ -8,6 +8,7 @@
 //! To add a message: a variant in [`message::Down`] or [`message::Up`], a line in `docs/reference/topics.md`, and a
 //! handler on the other side; the envelope, the signature and the session rules come with it.
 
+pub mod card;
 pub mod clock;
 pub mod controller;
 pub mod digest;

@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::card::CardHash;
 use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::{
-    AccessPointId, BootId, CommandId, ControllerId, ErasureId, PlateId, Revision, SaleId, SubjectToken, TemplateId,
+    AccessPointId, BootId, CardId, CommandId, ControllerId, ErasureId, PlateId, Revision, SaleId, SubjectToken,
+    TemplateId,
 };
 use crate::seal::{Sealed, SealingKey};
 use cardea_access::time::Timestamp;
@@ -73,7 +75,7 @@ pub struct AccessPoint {
     pub id: AccessPointId,
     /// `barrier` or `door`.
     pub kind: AccessPointKind,
-    /// What opens it: any of `plate`, `face`, `remote`, `exit-button`.
+    /// What opens it: any of `plate`, `face`, `card`, `remote`, `exit-button`.
     pub credentials: Vec<String>,
     /// Whether its boards and cameras answer.
     pub reachable: bool,
@@ -116,6 +118,9 @@ pub enum Down {
         pages: u32,
         /// Plates of this page.
         plates: Vec<PlateEntry>,
+        /// Cards of this page.
+        #[serde(default)]
+        cards: Vec<CardEntry>,
         /// Templates of this page.
         templates: Vec<TemplateEntry>,
         /// The cloud's own digest at `revision`.
@@ -159,6 +164,13 @@ pub enum Change {
         /// Which.
         plate_id: PlateId,
     },
+    /// Admit a card.
+    CardAdmitted(CardEntry),
+    /// Admit a card no more.
+    CardRemoved {
+        /// Which.
+        card_id: CardId,
+    },
     /// Hold a biometric reference.
     TemplateAdded(TemplateEntry),
     /// Erase everything biometric of a subject, and answer with a receipt.
@@ -168,12 +180,15 @@ pub enum Change {
         /// Whose.
         subject: SubjectToken,
     },
-    /// A flat was sold: remove the plates and erase the subjects, as one step.
+    /// A flat was sold: remove the plates and cards and erase the subjects, as one step.
     PropertySold {
         /// The sale.
         sale: SaleId,
         /// Plates that are admitted no more.
         plate_ids: Vec<PlateId>,
+        /// Cards that are admitted no more.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        card_ids: Vec<CardId>,
         /// Subjects to erase, each with its order.
         subjects: Vec<(ErasureId, SubjectToken)>,
     },
@@ -188,6 +203,21 @@ pub struct PlateEntry {
     pub plate_id: PlateId,
     /// Canonical form (`cardea_access::plate`).
     pub plate: String,
+    /// When it is admitted.
+    #[serde(default)]
+    pub validity: Validity,
+}
+
+/// An admitted card.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardEntry {
+    /// Its id.
+    pub card_id: CardId,
+    /// Of its number; the number itself does not travel.
+    pub hash: CardHash,
+    /// Whose it is, where the customer said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<SubjectToken>,
     /// When it is admitted.
     #[serde(default)]
     pub validity: Validity,

@@ -84,16 +84,36 @@ pub(super) const ROWS: &[Row] = &[
     // plates
     row("AdmitPlate.plate", "plates, and on the site's controllers", "opens the barrier", "until removed or sold"),
     row("PlateView.plate", "plates, and on the site's controllers", "opens the barrier", "until removed or sold"),
-    row("*.valid_from", "plates, and on the site's controllers", "limits the admission", "until removed or sold"),
-    row("*.valid_until", "plates, and on the site's controllers", "limits the admission", "until removed or sold"),
+    row(
+        "*.valid_from",
+        "plates and cards, and on the site's controllers",
+        "limits the admission",
+        "until removed or sold",
+    ),
+    row(
+        "*.valid_until",
+        "plates and cards, and on the site's controllers",
+        "limits the admission",
+        "until removed or sold",
+    ),
     row("*.lifts_sale", NOWHERE, "admits again on purpose after a sale", NONE),
     row("PlateAdmitted.plate_id", "plates", "names the admission", "until removed or sold; its number stays in events"),
     row("PlateView.plate_id", "plates", "names the admission", "until removed or sold; its number stays in events"),
     row("PlateList.plates", NOWHERE, "lists plates", NONE),
+    // cards
+    row(
+        "AdmitCard.number",
+        "cards, and on the site's controllers, as a hash alone",
+        "opens what has a reader",
+        "until removed or sold",
+    ),
+    row("CardAdmitted.card_id", "cards", "names the admission", "until removed or sold; its number stays in events"),
+    row("CardView.card_id", "cards", "names the admission", "until removed or sold; its number stays in events"),
+    row("CardList.cards", NOWHERE, "lists cards", NONE),
     // consents and biometrics
     row(
         "*.subject",
-        "consents, subject_keys, templates, erasures, events",
+        "cards, consents, subject_keys, templates, erasures, events",
         "the customer's opaque token of a resident",
         EVIDENCE,
     ),
@@ -134,6 +154,12 @@ pub(super) const ROWS: &[Row] = &[
         "until lifted by name of the sale",
     ),
     row(
+        "SellProperty.cards",
+        "sale_blocks, as keyed fingerprint",
+        "blocks the former owner's cards",
+        "until lifted by name of the sale",
+    ),
+    row(
         "SellProperty.subjects",
         "erasures; sale_blocks, as keyed fingerprint",
         "erases and blocks the former residents",
@@ -143,6 +169,7 @@ pub(super) const ROWS: &[Row] = &[
     row("SaleView.state", NOWHERE, "shows whether every controller blocks", NONE),
     row("SaleView.revision", "sales", "shows whether every controller blocks", EVIDENCE),
     row("SaleView.plates", "sales", "counts the plates blocked", EVIDENCE),
+    row("SaleView.cards", "sales", "counts the cards blocked", EVIDENCE),
     row("SaleView.subjects", "sales", "counts the subjects blocked", EVIDENCE),
     row("SaleView.erasures", "erasures", "names the erasures", EVIDENCE),
     row("SaleView.at", "sales", "proves when it was blocked", EVIDENCE),
@@ -156,6 +183,7 @@ pub(super) const ROWS: &[Row] = &[
     row("EventFields.credential", "events", "says what was presented", EVENTS),
     row("EventFields.granted", "events", "says whether access was granted", EVENTS),
     row("EventFields.plate_id", "events", "says which admission matched", EVENTS),
+    row("EventFields.card_id", "events", "says which admission matched", EVENTS),
     row("EventFields.score", "events", "lets a wrong decision be understood", EVENTS),
     row("EventFields.threshold", "events", "lets a wrong decision be understood", EVENTS),
     row("EventFields.liveness", "events", "lets a wrong decision be understood", EVENTS),
@@ -202,6 +230,7 @@ pub(super) const ROWS: &[Row] = &[
     row("parameter site", NOWHERE, "names a house", NONE),
     row("parameter controller", NOWHERE, "names a controller", NONE),
     row("parameter plate_id", NOWHERE, "names an admission", NONE),
+    row("parameter card_id", NOWHERE, "names an admission", NONE),
     row("parameter consent", NOWHERE, "names a consent", NONE),
     row("parameter erasure", NOWHERE, "names an erasure", NONE),
     row(

@@ -4,6 +4,7 @@
 //! are made from that table, and the tests walk it. Bodies refuse unknown fields (requirement S5), answers are never
 //! cached, and whatever goes wrong is a problem document.
 
+mod admit_card;
 mod admit_plate;
 mod data_inventory;
 mod decommission_controller;
@@ -13,6 +14,7 @@ pub(crate) mod extract;
 mod fingerprint;
 mod healthz;
 mod inventory;
+mod list_cards;
 mod list_equipment;
 mod list_events;
 mod list_plates;
@@ -27,6 +29,7 @@ mod register_controller;
 mod register_customer;
 mod register_principal;
 mod register_site;
+mod remove_card;
 mod remove_plate;
 mod renew_claim;
 mod revoke_controller;
@@ -109,6 +112,9 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         get("/v1/sites/{site}/plates", O::ListPlates) => list_plates::handle,
         post("/v1/sites/{site}/plates", O::AdmitPlate) => admit_plate::handle,
         (Method::DELETE, "/v1/sites/{site}/plates/{plate_id}", Access::Role(O::RemovePlate)) => remove_plate::handle,
+        get("/v1/sites/{site}/cards", O::ListCards) => list_cards::handle,
+        post("/v1/sites/{site}/cards", O::AdmitCard) => admit_card::handle,
+        (Method::DELETE, "/v1/sites/{site}/cards/{card_id}", Access::Role(O::RemoveCard)) => remove_card::handle,
         post("/v1/sites/{site}/consents", O::RecordConsent) => record_consent::handle,
         post("/v1/sites/{site}/consents/{consent}/withdrawal", O::WithdrawConsent) => withdraw_consent::handle,
         get("/v1/erasures/{erasure}", O::ReadErasure) => read_erasure::handle,

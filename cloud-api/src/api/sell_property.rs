@@ -1,10 +1,12 @@
-//! `POST /v1/sites/{site}/property-sales`: the former owner's plates and biometrics are blocked, as one operation (S12).
+//! `POST /v1/sites/{site}/property-sales`: the former owner's plates, cards and biometrics are blocked, as one operation (S12).
 
 use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::Response;
+use cardea_access::card::CardNumber;
 use cardea_access::plate::Plate;
+use cardea_protocol::card::CardHash;
 use cardea_protocol::id::{SaleId, SiteId, SubjectToken};
 use cardea_protocol::rfc3339;
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,9 @@ const MAX_ENTRIES: usize = 100;
 pub(crate) struct SellProperty {
     /// The former owner's plates, as people write them. Blocked even where they are not admitted.
     plates: Vec<String>,
+    /// The former owner's cards, by number. Those of the residents below need not be named.
+    #[serde(default)]
+    cards: Vec<String>,
     /// The former residents' opaque tokens.
     #[schema(value_type = Vec<String>)]
     subjects: Vec<SubjectToken>,
@@ -46,6 +51,8 @@ pub(crate) struct SaleView {
     revision: u64,
     /// How many plates it blocked.
     plates: u32,
+    /// How many cards it blocked, those of the residents included.
+    cards: u32,
     /// How many subjects it blocked.
     subjects: u32,
     /// The erasures it ordered.
@@ -56,7 +63,7 @@ pub(crate) struct SaleView {
 }
 
 impl SaleView {
-    /// The sale with the one state that speaks for plates and biometrics together.
+    /// The sale with the one state that speaks for plates, cards and biometrics together.
     pub(super) async fn of(app: &App, sale: Sale) -> Result<Self, Problem> {
         let erasures = app.storage.erasures_of_sale(&sale.sale_id).await?;
         let erased = erasures.iter().all(|erasure| erasure.completed_at.is_some());
@@ -67,6 +74,7 @@ impl SaleView {
             state: if complete { "complete" } else { "pending" }.to_owned(),
             revision: sale.revision.0,
             plates: sale.plates,
+            cards: sale.cards,
             subjects: sale.subjects,
             erasures: sale.erasures.iter().map(ToString::to_string).collect(),
             at: rfc3339::format(sale.at),
@@ -76,7 +84,7 @@ impl SaleView {
 
 // === handler ===
 
-/// Block a former owner. A late or repeated grant of the same plate or subject is refused until it names this sale.
+/// Block a former owner. A late or repeated grant of the same plate, card or subject is refused until it names this sale.
 #[utoipa::path(post, path = "/v1/sites/{site}/property-sales", operation_id = "sell_property", tag = "sales",
     params(("site" = String, Path, description = "Site id")), request_body = SellProperty, security(("token" = [])),
     responses((status = 201, description = "Blocked; the controllers are being told", body = SaleView),
@@ -89,15 +97,21 @@ pub(crate) async fn handle(
 ) -> Result<Response, Problem> {
     let scope = caller.scope();
     let customer = caller.customer.ok_or(Problem::RoleForbidden)?;
-    let entries = request.plates.len() + request.subjects.len();
+    let entries = request.plates.len() + request.cards.len() + request.subjects.len();
     if entries == 0 || entries > MAX_ENTRIES {
-        return Err(Problem::InvalidField(format!("give 1 to {MAX_ENTRIES} plates and subjects together")));
+        return Err(Problem::InvalidField(format!("give 1 to {MAX_ENTRIES} plates, cards and subjects together")));
     }
     let mut plates = BTreeMap::new();
     for plate in &request.plates {
         let plate = Plate::parse(plate, &app.grammars).map_err(Problem::PlateMalformed)?;
         let fingerprint = fingerprint::plate(&app.vault, &plate);
         plates.insert(plate, fingerprint);
+    }
+    let mut cards = BTreeMap::new();
+    for card in &request.cards {
+        let hash = CardHash::of(&CardNumber::parse(card).map_err(Problem::CardMalformed)?);
+        let fingerprint = fingerprint::card(&app.vault, &hash);
+        cards.insert(hash, fingerprint);
     }
     let with_fingerprint = |subject: SubjectToken| (subject.clone(), fingerprint::subject(&app.vault, &subject));
     let subjects: BTreeMap<_, _> = request.subjects.into_iter().map(with_fingerprint).collect();
@@ -106,9 +120,12 @@ pub(crate) async fn handle(
         site: site.clone(),
         customer,
         plates: plates.into_iter().collect(),
+        cards: cards.into_iter().collect(),
         subjects: subjects.into_iter().collect(),
     };
-    let sale = app.storage.sell_property(&scope, sale, app.now()).await?.ok_or(Problem::NotFound)?;
+    let vault = app.vault.clone();
+    let of_card = move |hash: &CardHash| fingerprint::card(&vault, hash);
+    let sale = app.storage.sell_property(&scope, sale, of_card, app.now()).await?.ok_or(Problem::NotFound)?;
     app.sync.changed(&site);
     app.storage.scrub().await?;
     let location = format!("/v1/property-sales/{}", sale.sale_id);

@@ -15,6 +15,7 @@ fn concrete(path: &str) -> String {
         .replace("{subject}", SUBJECT)
         .replace("{access_point}", BARRIER)
         .replace("{plate_id}", "none")
+        .replace("{card_id}", "none")
         .replace("{consent}", "none")
         .replace("{erasure}", "none")
         .replace("{sale}", "none")
@@ -82,6 +83,7 @@ async fn to_another_customer_nothing_of_a_site_exists() {
         let path = concrete(&endpoint.path.replace("{consent}", &consent_id));
         let answer = match operation {
             Operation::AdmitPlate => api.post(&path, &json!({"plate": "A123BC77"}), as_other()).await,
+            Operation::AdmitCard => api.post(&path, &json!({"number": "w26:12:34567"}), as_other()).await,
             Operation::RecordConsent => api.post(&path, &consent(SUBJECT), as_other()).await,
             Operation::EnrolFace => api.post_photo(&path, FACE_PHOTO, as_other()).await,
             Operation::SellProperty => api.post(&path, &sale, as_other()).await,

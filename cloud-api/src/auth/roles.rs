@@ -48,6 +48,12 @@ operations! {
     AdmitPlate = "admit_plate",
     /// Admit a plate no more.
     RemovePlate = "remove_plate",
+    /// List a site's cards.
+    ListCards = "list_cards",
+    /// Admit a card.
+    AdmitCard = "admit_card",
+    /// Admit a card no more.
+    RemoveCard = "remove_card",
     /// Record a consent.
     RecordConsent = "record_consent",
     /// Withdraw a consent.
@@ -143,6 +149,9 @@ const fn daily(operation: Operation) -> bool {
             | O::ListPlates
             | O::AdmitPlate
             | O::RemovePlate
+            | O::ListCards
+            | O::AdmitCard
+            | O::RemoveCard
             | O::RecordConsent
             | O::WithdrawConsent
             | O::ReadErasure
@@ -175,7 +184,13 @@ mod tests {
 
     #[test]
     fn the_operator_touches_nothing_of_residents() {
-        for operation in [Operation::ListPlates, Operation::EnrolFace, Operation::Open, Operation::ExportIncident] {
+        for operation in [
+            Operation::ListPlates,
+            Operation::ListCards,
+            Operation::EnrolFace,
+            Operation::Open,
+            Operation::ExportIncident,
+        ] {
             assert!(!Role::Operator.may(operation));
         }
     }

@@ -22,6 +22,9 @@ pub struct EventFields {
     /// The registered plate that matched.
     #[serde(skip_serializing_if = "Option::is_none")]
     plate_id: Option<String>,
+    /// The registered card that matched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    card_id: Option<String>,
     /// The subject that matched.
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
@@ -109,6 +112,7 @@ impl EventFields {
             granted: Some(decision.granted),
             reason: Some(code(decision.reason)),
             plate_id: decision.plate_id.map(|id| name("plate", id.as_str())),
+            card_id: decision.card_id.map(|id| name("card", id.as_str())),
             subject: decision.subject.map(|subject| name("subject", subject.as_str())),
             command_id: decision.command_id.map(|id| name("command", id.as_str())),
             score: decision.score,

@@ -26,6 +26,7 @@ fn decision() -> EventKind {
         credential: "face".to_owned(),
         granted: true,
         reason: "granted".to_owned(),
+        card_id: None,
         plate_id: Some(PlateId::new("registration-77").unwrap()),
         subject: Some(SubjectToken::new(SUBJECT).unwrap()),
         command_id: None,

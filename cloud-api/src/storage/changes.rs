@@ -4,8 +4,9 @@
 //! (a plate removed again, a template erased) reads as [`StoredChange::Superseded`], and nothing erased lingers here.
 
 use cardea_protocol::Timestamp;
-use cardea_protocol::id::{ErasureId, PlateId, Revision, SaleId, SiteId, SubjectToken, TemplateId};
-use cardea_protocol::message::{PlateEntry, Validity};
+use cardea_protocol::card::CardHash;
+use cardea_protocol::id::{CardId, ErasureId, PlateId, Revision, SaleId, SiteId, SubjectToken, TemplateId};
+use cardea_protocol::message::{CardEntry, PlateEntry, Validity};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
 use super::{Storage, StorageError};
@@ -17,6 +18,10 @@ pub(crate) enum ChangeKind {
     PlateAdmitted,
     /// A plate is admitted no more; refers to a plate id.
     PlateRemoved,
+    /// A card is admitted; refers to a card id.
+    CardAdmitted,
+    /// A card is admitted no more; refers to a card id.
+    CardRemoved,
     /// A template was enrolled; refers to a template id.
     TemplateAdded,
     /// A subject is to be erased; refers to an erasure id.
@@ -30,6 +35,8 @@ impl ChangeKind {
         match self {
             Self::PlateAdmitted => "plate-admitted",
             Self::PlateRemoved => "plate-removed",
+            Self::CardAdmitted => "card-admitted",
+            Self::CardRemoved => "card-removed",
             Self::TemplateAdded => "template-added",
             Self::SubjectErased => "subject-erased",
             Self::PropertySold => "property-sold",
@@ -65,16 +72,22 @@ pub enum StoredChange {
     PlateAdmitted(PlateEntry),
     /// Admit a plate no more.
     PlateRemoved(PlateId),
+    /// Admit a card.
+    CardAdmitted(CardEntry),
+    /// Admit a card no more.
+    CardRemoved(CardId),
     /// Hold a template.
     TemplateAdded(StoredTemplate),
     /// Erase a subject.
     SubjectErased(ErasureId, SubjectToken),
-    /// Remove plates and erase subjects, together.
+    /// Remove plates and cards and erase subjects, together.
     PropertySold {
         /// The sale.
         sale: SaleId,
         /// Plates that are admitted no more.
         plate_ids: Vec<PlateId>,
+        /// Cards that are admitted no more.
+        card_ids: Vec<CardId>,
         /// Subjects to erase, each with its order.
         subjects: Vec<(ErasureId, SubjectToken)>,
     },
@@ -148,6 +161,13 @@ fn load(connection: &Connection, site: &SiteId, kind: &str, ref_id: String) -> R
             .transpose()?
             .map(StoredChange::PlateAdmitted),
         "plate-removed" => Some(StoredChange::PlateRemoved(id(ref_id, PlateId::new)?)),
+        "card-admitted" => connection
+            .prepare_cached(&format!("{CARD_COLUMNS} WHERE card_id = ?1 AND site_id = ?2"))?
+            .query_row([&ref_id, site.as_str()], |row| Ok(card_entry(row)))
+            .optional()?
+            .transpose()?
+            .map(StoredChange::CardAdmitted),
+        "card-removed" => Some(StoredChange::CardRemoved(id(ref_id, CardId::new)?)),
         "template-added" => connection
             .prepare_cached(
                 "SELECT t.template_id, t.subject, t.model, t.ciphertext, k.wrapped_key FROM templates t
@@ -176,12 +196,17 @@ fn load_sale(connection: &Connection, sale: SaleId) -> Result<StoredChange, Stor
         .query_map([sale.as_str()], |row| row.get::<_, String>(0))?
         .map(|plate| id(plate?, PlateId::new))
         .collect::<Result<_, _>>()?;
+    let card_ids = connection
+        .prepare_cached("SELECT card_id FROM sale_cards WHERE sale_id = ?1 ORDER BY card_id")?
+        .query_map([sale.as_str()], |row| row.get::<_, String>(0))?
+        .map(|card| id(card?, CardId::new))
+        .collect::<Result<_, _>>()?;
     let subjects = connection
         .prepare_cached("SELECT erasure_id, subject FROM erasures WHERE sale_id = ?1 ORDER BY erasure_id")?
         .query_map([sale.as_str()], |row| Ok(erasure(row)))?
         .map(|row| row?)
         .collect::<Result<_, _>>()?;
-    Ok(StoredChange::PropertySold { sale, plate_ids, subjects })
+    Ok(StoredChange::PropertySold { sale, plate_ids, card_ids, subjects })
 }
 
 /// Parses a stored id.
@@ -199,13 +224,28 @@ fn erasure(row: &Row<'_>) -> Result<(ErasureId, SubjectToken), StorageError> {
 
 /// Reads `plate_id, plate, valid_from, valid_until`.
 pub(super) fn plate_entry(row: &Row<'_>) -> Result<PlateEntry, StorageError> {
-    Ok(PlateEntry {
-        plate_id: id(row.get(0)?, PlateId::new)?,
-        plate: row.get(1)?,
-        validity: Validity {
-            from: row.get::<_, Option<i64>>(2)?.map(Timestamp),
-            until: row.get::<_, Option<i64>>(3)?.map(Timestamp),
-        },
+    Ok(PlateEntry { plate_id: id(row.get(0)?, PlateId::new)?, plate: row.get(1)?, validity: validity(row, 2)? })
+}
+
+/// What [`card_entry`] reads.
+pub(super) const CARD_COLUMNS: &str = "SELECT card_id, hash, subject, valid_from, valid_until FROM cards";
+
+/// Reads [`CARD_COLUMNS`].
+pub(super) fn card_entry(row: &Row<'_>) -> Result<CardEntry, StorageError> {
+    let subject: Option<String> = row.get(2)?;
+    Ok(CardEntry {
+        card_id: id(row.get(0)?, CardId::new)?,
+        hash: CardHash::new(row.get::<_, String>(1)?).map_err(|_| StorageError::Corrupt("hash of a card"))?,
+        subject: subject.as_deref().map(subject_of).transpose()?,
+        validity: validity(row, 3)?,
+    })
+}
+
+/// Reads the beginning and the end from column `first` on.
+fn validity(row: &Row<'_>, first: usize) -> Result<Validity, StorageError> {
+    Ok(Validity {
+        from: row.get::<_, Option<i64>>(first)?.map(Timestamp),
+        until: row.get::<_, Option<i64>>(first + 1)?.map(Timestamp),
     })
 }
 

@@ -4,11 +4,12 @@
 
 use cardea_protocol::digest::{Digest, Holdings};
 use cardea_protocol::id::{ControllerId, Revision, SiteId};
-use cardea_protocol::message::PlateEntry;
+use cardea_protocol::message::{CardEntry, PlateEntry};
 use rusqlite::{Connection, Transaction, params};
 
 use super::changes::{
-    StoredChange, StoredTemplate, changes_after, id, plate_entry, site_revision, stored_template, subject_of,
+    CARD_COLUMNS, StoredChange, StoredTemplate, card_entry, changes_after, id, plate_entry, site_revision,
+    stored_template, subject_of,
 };
 use super::{Storage, StorageError};
 
@@ -30,6 +31,8 @@ pub struct Snapshot {
     pub revision: Revision,
     /// Admitted plates.
     pub plates: Vec<PlateEntry>,
+    /// Admitted cards.
+    pub cards: Vec<CardEntry>,
     /// Templates of the controller's embedder.
     pub templates: Vec<StoredTemplate>,
     /// The digest of all that.
@@ -55,10 +58,21 @@ fn plates(connection: &Connection, site: &SiteId) -> Result<Vec<PlateEntry>, Sto
         .collect()
 }
 
+fn cards(connection: &Connection, site: &SiteId) -> Result<Vec<CardEntry>, StorageError> {
+    connection
+        .prepare_cached(&format!("{CARD_COLUMNS} WHERE site_id = ?1 ORDER BY card_id"))?
+        .query_map([site.as_str()], |row| Ok(card_entry(row)))?
+        .map(|row| row?)
+        .collect()
+}
+
 fn digest(connection: &Connection, site: &SiteId, embedder: Option<&str>) -> Result<Digest, StorageError> {
     let mut holdings = Holdings::new();
     for plate in plates(connection, site)? {
         holdings.plate(&plate.plate_id, &plate.plate, plate.validity);
+    }
+    for card in cards(connection, site)? {
+        holdings.card(&card.card_id, &card.hash, card.subject.as_ref(), card.validity);
     }
     if let Some(embedder) = embedder {
         let mut statement = connection.prepare_cached(
@@ -162,6 +176,7 @@ impl Storage {
             Ok(Snapshot {
                 revision: site_revision(tx, &site)?,
                 plates: plates(tx, &site)?,
+                cards: cards(tx, &site)?,
                 templates,
                 digest: digest(tx, &site, embedder.as_deref())?,
             })

@@ -13,6 +13,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 pub mod audit;
+pub mod cards;
 pub mod certificates;
 pub(crate) mod changes;
 pub mod commands;

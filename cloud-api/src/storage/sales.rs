@@ -1,9 +1,12 @@
-//! Property sales: plates and biometrics of the former owner, blocked together (requirement S12).
+//! Property sales: plates, cards and biometrics of the former owner, blocked together (requirement S12).
+
+use std::collections::BTreeMap;
 
 use cardea_access::plate::Plate;
 use cardea_protocol::Timestamp;
-use cardea_protocol::id::{CustomerId, ErasureId, PlateId, Revision, SaleId, SiteId, SubjectToken};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use cardea_protocol::card::CardHash;
+use cardea_protocol::id::{CardId, CustomerId, ErasureId, PlateId, Revision, SaleId, SiteId, SubjectToken};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::changes::{ChangeKind, append_change, id, revision_of, revision_to_sql};
 use super::erasures::{ErasureReason, erase_subject};
@@ -21,6 +24,8 @@ pub struct NewSale {
     pub customer: CustomerId,
     /// The former owner's plates, each with the vault's fingerprint.
     pub plates: Vec<(Plate, [u8; 32])>,
+    /// The former owner's cards by hash, each with the vault's fingerprint.
+    pub cards: Vec<(CardHash, [u8; 32])>,
     /// The former residents, each with the vault's fingerprint.
     pub subjects: Vec<(SubjectToken, [u8; 32])>,
 }
@@ -36,6 +41,8 @@ pub struct Sale {
     pub revision: Revision,
     /// How many plates it blocked.
     pub plates: u32,
+    /// How many cards it blocked or removed.
+    pub cards: u32,
     /// How many subjects it blocked.
     pub subjects: u32,
     /// When.
@@ -47,13 +54,15 @@ pub struct Sale {
 }
 
 impl Storage {
-    /// Carries out a sale: removes the plates, ends the consents, erases the subjects and leaves tombstones, as one
+    /// Carries out a sale: removes the plates, the cards named and those of the subjects, ends the consents, erases the subjects and leaves tombstones, as one
     /// transaction and one change. Plates that are not admitted are blocked all the same. `None` if the site is not within
-    /// the scope. The caller then calls [`Storage::scrub`].
+    /// the scope. `card_fingerprint` is the vault's, for the cards of the subjects, which are found here. The caller then calls
+    /// [`Storage::scrub`].
     pub async fn sell_property(
         &self,
         scope: &Scope,
         sale: NewSale,
+        card_fingerprint: impl Fn(&CardHash) -> [u8; 32] + Send + 'static,
         at: Timestamp,
     ) -> Result<Option<Sale>, StorageError> {
         let scope = scope.clone();
@@ -63,8 +72,8 @@ impl Storage {
                 return Ok(None);
             }
             tx.execute(
-                "INSERT INTO sales (sale_id, site_id, customer_id, plates, subjects, revision, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6)",
+                "INSERT INTO sales (sale_id, site_id, customer_id, plates, cards, subjects, revision, at)
+                 VALUES (?1, ?2, ?3, ?4, 0, ?5, 0, ?6)",
                 params![
                     sale_id,
                     site,
@@ -75,22 +84,10 @@ impl Storage {
                 ],
             )?;
             for (plate, fingerprint) in &sale.plates {
-                let plate_id: Option<String> = tx
-                    .query_row(
-                        "DELETE FROM plates WHERE site_id = ?1 AND plate = ?2 RETURNING plate_id",
-                        [site, plate.as_str()],
-                        |row| row.get(0),
-                    )
-                    .optional()?;
-                if let Some(plate_id) = plate_id {
-                    let plate_id = id(plate_id, PlateId::new)?;
-                    tx.execute(
-                        "INSERT INTO sale_plates (sale_id, plate_id) VALUES (?1, ?2)",
-                        [sale_id, plate_id.as_str()],
-                    )?;
-                }
+                remove_plate(tx, &sale, plate)?;
                 block(tx, &sale.site, fingerprint, &sale.sale_id)?;
             }
+            let cards = remove_cards(tx, &sale, card_fingerprint)?;
             for (subject, fingerprint) in &sale.subjects {
                 tx.execute(
                     "UPDATE consents SET ended_at = ?3, ended_by = 'property-sale'
@@ -102,8 +99,8 @@ impl Storage {
             }
             let revision = append_change(tx, &sale.site, ChangeKind::PropertySold, sale_id, at)?;
             tx.execute(
-                "UPDATE sales SET revision = ?2 WHERE sale_id = ?1",
-                params![sale_id, revision_to_sql(revision)],
+                "UPDATE sales SET revision = ?2, cards = ?3 WHERE sale_id = ?1",
+                params![sale_id, revision_to_sql(revision), cards],
             )?;
             read_sale(tx, &scope, &sale.sale_id)
         })
@@ -117,6 +114,59 @@ impl Storage {
     }
 }
 
+/// Takes a plate away, if it is admitted.
+fn remove_plate(tx: &Transaction<'_>, sale: &NewSale, plate: &Plate) -> Result<(), StorageError> {
+    let plate_id: Option<String> = tx
+        .query_row(
+            "DELETE FROM plates WHERE site_id = ?1 AND plate = ?2 RETURNING plate_id",
+            [sale.site.as_str(), plate.as_str()],
+            |row| row.get(0),
+        )
+        .optional()?;
+    if let Some(plate_id) = plate_id {
+        let plate_id = id(plate_id, PlateId::new)?;
+        tx.execute(
+            "INSERT INTO sale_plates (sale_id, plate_id) VALUES (?1, ?2)",
+            [sale.sale_id.as_str(), plate_id.as_str()],
+        )?;
+    }
+    Ok(())
+}
+
+/// Takes the cards away that the sale names, and those of its subjects, and blocks them all; answers how many there are.
+fn remove_cards(
+    tx: &Transaction<'_>,
+    sale: &NewSale,
+    fingerprint: impl Fn(&CardHash) -> [u8; 32],
+) -> Result<u32, StorageError> {
+    let mut cards: BTreeMap<CardHash, [u8; 32]> = sale.cards.iter().cloned().collect();
+    for (subject, _) in &sale.subjects {
+        let mut of_subject = tx.prepare_cached("SELECT hash FROM cards WHERE site_id = ?1 AND subject = ?2")?;
+        for hash in of_subject.query_map([sale.site.as_str(), subject.as_str()], |row| row.get::<_, String>(0))? {
+            let hash = CardHash::new(hash?).map_err(|_| StorageError::Corrupt("hash of a card"))?;
+            cards.entry(hash).or_insert_with_key(&fingerprint);
+        }
+    }
+    for (hash, fingerprint) in &cards {
+        let card_id: Option<String> = tx
+            .query_row(
+                "DELETE FROM cards WHERE site_id = ?1 AND hash = ?2 RETURNING card_id",
+                [sale.site.as_str(), hash.as_str()],
+                |row| row.get(0),
+            )
+            .optional()?;
+        if let Some(card_id) = card_id {
+            let card_id = id(card_id, CardId::new)?;
+            tx.execute(
+                "INSERT INTO sale_cards (sale_id, card_id) VALUES (?1, ?2)",
+                [sale.sale_id.as_str(), card_id.as_str()],
+            )?;
+        }
+        block(tx, &sale.site, fingerprint, &sale.sale_id)?;
+    }
+    Ok(u32::try_from(cards.len()).unwrap_or(u32::MAX))
+}
+
 fn block(connection: &Connection, site: &SiteId, fingerprint: &[u8; 32], sale: &SaleId) -> Result<(), StorageError> {
     connection.execute(
         "INSERT INTO sale_blocks (site_id, value_hmac, sale_id) VALUES (?1, ?2, ?3)
@@ -127,14 +177,14 @@ fn block(connection: &Connection, site: &SiteId, fingerprint: &[u8; 32], sale: &
 }
 
 fn read_sale(connection: &Connection, scope: &Scope, sale: &SaleId) -> Result<Option<Sale>, StorageError> {
-    let head: Option<(String, u32, u32, i64, i64)> = connection
+    let head: Option<(String, u32, u32, u32, i64, i64)> = connection
         .query_row(
-            "SELECT site_id, plates, subjects, revision, at FROM sales WHERE sale_id = ?1",
+            "SELECT site_id, plates, cards, subjects, revision, at FROM sales WHERE sale_id = ?1",
             [sale.as_str()],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)),
         )
         .optional()?;
-    let Some((site, plates, subjects, revision, at)) = head else { return Ok(None) };
+    let Some((site, plates, cards, subjects, revision, at)) = head else { return Ok(None) };
     let site = id(site, SiteId::new)?;
     if !site_visible(connection, scope, &site)? {
         return Ok(None);
@@ -154,6 +204,7 @@ fn read_sale(connection: &Connection, scope: &Scope, sale: &SaleId) -> Result<Op
         site,
         revision: revision_of(revision)?,
         plates,
+        cards,
         subjects,
         at: Timestamp(at),
         erasures,

@@ -17,7 +17,7 @@ use crate::storage::changes::{StoredChange, StoredTemplate};
 const CHANGES: usize = 100;
 /// Messages of changes on their way at once.
 const WINDOW: usize = 8;
-/// Plates, and templates, in one page of a snapshot.
+/// Plates, cards, and templates, in one page of a snapshot.
 const PAGE: usize = 100;
 /// Snapshots in a row that may fail to repair a digest before the cloud stops trying until the next change.
 const MAX_REPAIRS: u32 = 3;
@@ -109,9 +109,11 @@ impl Session {
         let Some(live) = &self.live else { return Ok(()) };
         let embedder = live.hello.embedder.clone();
         let snapshot = self.context.storage.snapshot_for(&self.controller, &self.site, embedder.as_deref()).await?;
-        let pages = snapshot.plates.len().max(snapshot.templates.len()).div_ceil(PAGE).max(1);
+        let longest = snapshot.plates.len().max(snapshot.cards.len()).max(snapshot.templates.len());
+        let pages = longest.div_ceil(PAGE).max(1);
         for page in 0..pages {
             let plates = snapshot.plates.iter().skip(page * PAGE).take(PAGE).cloned().collect();
+            let cards = snapshot.cards.iter().skip(page * PAGE).take(PAGE).cloned().collect();
             let templates = snapshot
                 .templates
                 .iter()
@@ -124,6 +126,7 @@ impl Session {
                 page: page as u32,
                 pages: pages as u32,
                 plates,
+                cards,
                 templates,
                 digest: snapshot.digest.clone(),
             })
@@ -165,10 +168,12 @@ impl Session {
         Ok(match change {
             StoredChange::PlateAdmitted(plate) => Change::PlateAdmitted(plate),
             StoredChange::PlateRemoved(plate_id) => Change::PlateRemoved { plate_id },
+            StoredChange::CardAdmitted(card) => Change::CardAdmitted(card),
+            StoredChange::CardRemoved(card_id) => Change::CardRemoved { card_id },
             StoredChange::TemplateAdded(template) => Change::TemplateAdded(self.seal(&template)?),
             StoredChange::SubjectErased(erasure, subject) => Change::SubjectErased { erasure, subject },
-            StoredChange::PropertySold { sale, plate_ids, subjects } => {
-                Change::PropertySold { sale, plate_ids, subjects }
+            StoredChange::PropertySold { sale, plate_ids, card_ids, subjects } => {
+                Change::PropertySold { sale, plate_ids, card_ids, subjects }
             }
             StoredChange::Superseded => Change::Superseded,
         })

@@ -131,6 +131,7 @@ mod tests {
             granted: true,
             reason: "remote-open".into(),
             plate_id: None,
+            card_id: None,
             subject: None,
             command_id: None,
             score: None,

@@ -1,20 +1,22 @@
-//! What the controller knows at the gate: the rules, the admitted plates and the gallery of faces, built from the store.
+//! What the controller knows at the gate: the rules, the admitted plates and cards, and the gallery of faces, built from the store.
 //!
 //! A new version of the holdings replaces everything at once. The old gallery is overwritten when it is dropped, before the
 //! new version is announced: an erasure is confirmed only after that.
 
 use std::collections::HashMap;
 
+use cardea_access::card::CardNumber;
 use cardea_access::credential::{FaceMatch, Fitness, Liveness, PlateMatch};
 use cardea_access::grammar::{Grammar, Grammars};
-use cardea_access::id::{AccessPointId, PlateId, SubjectId, TemplateId};
+use cardea_access::id::{AccessPointId, CardId, PlateId, SubjectId, TemplateId};
 use cardea_access::plate::Plate;
-use cardea_access::rules::{FaceGrant, Grant, PadPolicy, PlateGrant, RuleSet};
+use cardea_access::rules::{CardGrant, FaceGrant, Grant, PadPolicy, PlateGrant, RuleSet};
 use cardea_models::{Gallery, Template, TrackReading};
-use cardea_protocol::id::SubjectToken;
-use cardea_protocol::message::{PlateEntry, Validity};
+use cardea_protocol::card::CardHash;
+use cardea_protocol::id::{self as registration, SubjectToken};
+use cardea_protocol::message::{CardEntry, PlateEntry, Validity};
 
-use crate::store::HeldTemplate;
+use crate::store::{Held, HeldTemplate};
 
 /// Frames over which liveness is judged, at least: one frame is a weak witness, and an attack should have no lucky one.
 const PAD_FRAMES: u32 = 5;
@@ -55,7 +57,7 @@ pub(crate) struct FaceCalibration {
     pub(crate) fitness: Fitness,
 }
 
-/// Rules, plates and faces.
+/// Rules, plates, cards and faces.
 #[derive(Debug)]
 pub(crate) struct Knowledge {
     /// What decisions are judged by.
@@ -63,13 +65,21 @@ pub(crate) struct Knowledge {
     calibration: Calibration,
     /// The registration behind each canonical text.
     plates: HashMap<String, PlateId>,
+    /// The registration behind each card's hash.
+    cards: HashMap<CardId, registration::CardId>,
     gallery: Option<Gallery<Reference>>,
 }
 
 impl Knowledge {
     /// Nothing but the access points and limits in `rules`; nothing can be matched.
     pub(crate) fn new(rules: RuleSet) -> Self {
-        Self { rules, calibration: Calibration::default(), plates: HashMap::new(), gallery: None }
+        Self {
+            rules,
+            calibration: Calibration::default(),
+            plates: HashMap::new(),
+            cards: HashMap::new(),
+            gallery: None,
+        }
     }
 
     /// Matches with these models from now on. What is held is to be replaced after that.
@@ -80,18 +90,23 @@ impl Knowledge {
     }
 
     /// Holds exactly this from now on. What was held before is overwritten when this returns.
-    pub(crate) fn replace(&mut self, plates: &[PlateEntry], templates: &[HeldTemplate]) {
+    pub(crate) fn replace(&mut self, held: &Held) {
         self.rules.plates.clear();
         self.plates.clear();
+        self.rules.cards.clear();
+        self.cards.clear();
         self.rules.faces.clear();
         if let Some(gallery) = &mut self.gallery {
             gallery.clear();
         }
-        for held in plates {
-            self.add_plate(held);
+        for plate in &held.plates {
+            self.add_plate(plate);
         }
-        for held in templates {
-            self.add_template(held);
+        for card in &held.cards {
+            self.add_card(card);
+        }
+        for template in &held.templates {
+            self.add_template(template);
         }
     }
 
@@ -115,6 +130,13 @@ impl Knowledge {
         }
     }
 
+    fn add_card(&mut self, held: &CardEntry) {
+        let id = CardId::from(held.hash.as_str());
+        let subject = held.subject.as_ref().map(|subject| SubjectId::from(subject.as_str()));
+        self.cards.insert(id.clone(), held.card_id.clone());
+        self.rules.cards.insert(id, CardGrant { subject, grant: grant(held.validity) });
+    }
+
     fn add_template(&mut self, held: &HeldTemplate) {
         let Some(gallery) = &mut self.gallery else { return };
         let id = TemplateId::from(held.template_id.as_str());
@@ -128,6 +150,18 @@ impl Knowledge {
                 tracing::warn!(template_id = %held.template_id, %error, "a held template is unusable and admits nobody");
             }
         }
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the readers, which are not connected"))]
+    /// What a card is called in the rules: by the hash of its number, as it is registered.
+    pub(crate) fn card(number: &CardNumber) -> CardId {
+        CardId::from(CardHash::of(number).as_str())
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the readers, which are not connected"))]
+    /// The registration behind a card, for the record of a decision; `None` for one that is not registered.
+    pub(crate) fn card_registration(&self, card: &CardId) -> Option<registration::CardId> {
+        self.cards.get(card).cloned()
     }
 
     /// The admitted plate that explains the readings best.

@@ -45,6 +45,7 @@ use self::signals::Signals;
 use self::task::{AccessTask, Inlets};
 use crate::capture::Capture;
 use crate::config::{Config, Credential};
+use crate::guardian::Heartbeat;
 use crate::local::StatusBoard;
 use crate::seam::{AccessLinks, HoldingsVersion};
 use crate::store::{Held, Store};
@@ -61,6 +62,7 @@ pub(crate) struct Parts {
     pub(crate) status: StatusBoard,
     pub(crate) links: AccessLinks,
     pub(crate) captures: mpsc::Receiver<Capture>,
+    pub(crate) heartbeat: Heartbeat,
 }
 
 /// The access task runs: buttons and orders work, but nobody is recognised yet.
@@ -87,7 +89,7 @@ pub(crate) fn start(
     tasks: &mut Tasks,
     cancel: &CancellationToken,
 ) -> Result<Blind, UnknownDevice> {
-    let Parts { hardware, store, clock, status, links, captures } = parts;
+    let Parts { hardware, store, clock, status, links, captures, heartbeat } = parts;
     let points = config.access_points.iter().map(|p| Point::new(p, &hardware)).collect::<Result<Vec<_>, _>>()?;
     let signals = Signals::start(&points, &hardware);
     let by_id = points.iter().enumerate().map(|(i, point)| (point.id.clone(), i)).collect();
@@ -107,6 +109,7 @@ pub(crate) fn start(
         gallery_at: links.gallery_at,
         under_way: FuturesUnordered::new(),
         points,
+        heartbeat,
     };
     let inlets =
         Inlets { captures, calibration, loaded, signals, commands: links.commands, freshness: links.freshness };

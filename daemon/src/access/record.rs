@@ -23,6 +23,7 @@ pub(crate) fn record(decision: &Decision, evidence: &Evidence, timings: Timings)
         granted: decision.is_allowed(),
         reason: decision.reason.code().to_owned(),
         plate_id,
+        card_id: None,
         subject: decision.subject.as_ref().and_then(|s| SubjectToken::new(s.as_str()).ok()),
         command_id,
         score,

@@ -31,6 +31,7 @@ use super::memo::Memo;
 use super::point::{Actuation, Point};
 use super::signals::{Signal, Signals};
 use crate::capture::Capture;
+use crate::guardian::{BEAT, Heartbeat};
 use crate::local::StatusBoard;
 use crate::seam::{CommandRequest, FreshnessState, HoldingsVersion, Outbox};
 use crate::store::{Held, Store};
@@ -53,6 +54,7 @@ pub(crate) struct AccessTask {
     pub(super) equipment: watch::Sender<Vec<AccessPoint>>,
     pub(super) gallery_at: watch::Sender<HoldingsVersion>,
     pub(super) under_way: FuturesUnordered<UnderWay>,
+    pub(super) heartbeat: Heartbeat,
 }
 
 /// An actuation that has been handed to its board.
@@ -83,7 +85,8 @@ impl AccessTask {
         inlets.freshness.mark_changed();
         self.publish();
         loop {
-            let wake = self.until_next_deadline();
+            self.heartbeat.beat();
+            let wake = Some(self.until_next_deadline().map_or(BEAT, |wake| wake.min(BEAT)));
             tokio::select! {
                 // Sensors before everything else: a car seen just now beats a decision made just before.
                 biased;
@@ -129,7 +132,7 @@ impl AccessTask {
     }
 
     fn on_loaded(&mut self, loaded: Held) {
-        self.knowledge.replace(&loaded.plates, &loaded.templates);
+        self.knowledge.replace(&loaded);
         self.status.held(self.knowledge.rules.plates.len(), self.knowledge.templates());
         let version = loaded.version;
         // The copies that came from the store are overwritten before anyone is told that the old ones are gone.

@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use cardea_hardware::Frame as Encoded;
+use cardea_hardware::{Frame as Encoded, ImageKind};
 use cardea_models::pipeline::{FaceEvidence, PlateEvidence};
 use cardea_models::{Area, Frame, FrameError, InferenceError};
 use cardea_protocol::Monotonic;
@@ -65,12 +65,21 @@ pub(crate) fn look(
     occasion: Occasion,
 ) -> Result<Option<Found>, LookError> {
     let mut frame = eye.frame.take().unwrap_or_else(|| Zeroizing::new(Frame::filled(1, 1, [0; 3])));
-    let decoded = frame.decode_into(&encoded.bytes).map_err(LookError::from);
+    let decoded = decode(&mut frame, encoded).map_err(LookError::from);
     let found = decoded.and_then(|()| see(eye, encoded, &frame, recognisers, occasion));
     // Frames show people: the pixels are overwritten when this returns. Their memory serves the next frame.
     frame.wipe();
     eye.frame = Some(frame);
     found
+}
+
+/// Makes `frame` show what the camera gave, in whatever format.
+pub(crate) fn decode(frame: &mut Frame, encoded: &Encoded) -> Result<(), FrameError> {
+    match encoded.kind {
+        ImageKind::Jpeg | ImageKind::Png => frame.decode_into(&encoded.bytes),
+        ImageKind::I420 { width, height } => frame.fill_from_i420(width, height, &encoded.bytes),
+        ImageKind::Yuyv { width, height } => frame.fill_from_yuyv(width, height, &encoded.bytes),
+    }
 }
 
 fn see(

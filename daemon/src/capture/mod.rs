@@ -33,6 +33,7 @@ use crate::config::{AccessPointConfig, Config, Credential};
 use crate::local::StatusBoard;
 use crate::supervisor::Tasks;
 
+pub(crate) use look::decode;
 pub use recognisers::RecognitionError;
 pub(crate) use recognisers::{Recognisers, face_fitness};
 pub(crate) use sighting::{Capture, Seen, Sighting, TrackKey};

@@ -6,8 +6,10 @@ use cardea_hardware::config::HardwareConfig;
 use cardea_hardware::{Camera, Hardware};
 use cardea_models::Frame;
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use super::{Context, Finding, chain};
+use crate::capture::decode;
 
 const NAME: &str = "camera";
 /// How long a picture may take.
@@ -38,8 +40,9 @@ async fn picture(name: &str, camera: &dyn Camera) -> Finding {
             return Finding::failure(NAME, format!("{name} gave no picture within {} s", PATIENCE.as_secs()), TODO);
         }
     };
-    match Frame::decode_photo(&encoded.bytes) {
-        Ok(frame) => Finding::ok(NAME, format!("{name} gives {}x{} pictures", frame.width(), frame.height())),
+    let mut frame = Zeroizing::new(Frame::filled(1, 1, [0; 3]));
+    match decode(&mut frame, &encoded) {
+        Ok(()) => Finding::ok(NAME, format!("{name} gives {}x{} pictures", frame.width(), frame.height())),
         Err(error) => {
             let todo = "set the camera to JPEG; take the address of its snapshot, not of its web page";
             Finding::failure(NAME, format!("{name}: {}", chain(&error)), todo)

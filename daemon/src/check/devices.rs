@@ -14,20 +14,39 @@ pub(super) fn check(context: &Context) -> Vec<Finding> {
     context.config.boards.iter().filter_map(|board| device(board).map(|(path, group)| judge(path, group))).collect()
 }
 
+/// The registers of a Raspberry Pi's GPIO: up to the Pi 4, and of the Pi 5.
+const GPIOMEM: [&str; 2] = ["/dev/gpiomem", "/dev/gpiomem0"];
+/// All physical memory: rppal's last resort.
+const MEM: &str = "/dev/mem";
+
 /// The device file of a board, and the group whose members may open it.
 fn device(board: &BoardConfig) -> Option<(&Path, &'static str)> {
     match board {
         BoardConfig::GpioCdev(board) => Some((&board.chip, "gpio")),
-        BoardConfig::GpioRppal(_) => Some((Path::new("/dev/gpiomem"), "gpio")),
+        BoardConfig::GpioRppal(_) => Some((registers(), "gpio")),
         BoardConfig::SerialLcus(board) => Some((&board.path, "dialout")),
         BoardConfig::ModbusRtu(board) => Some((&board.path, "dialout")),
         BoardConfig::ModbusTcp(_) => None,
     }
 }
 
+/// The file through which rppal reaches the registers.
+fn registers() -> &'static Path {
+    let there = GPIOMEM.into_iter().map(Path::new).find(|path| path.exists());
+    there.unwrap_or(Path::new(if Path::new(MEM).exists() { MEM } else { GPIOMEM[0] }))
+}
+
 fn judge(path: &Path, group: &str) -> Finding {
     let shown = path.display();
     match rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK).map_err(io::Error::from) {
+        result if path == Path::new(MEM) => {
+            let may = if result.is_ok() { "may be opened" } else { "may not be opened" };
+            let todo =
+                "use driver gpio-cdev with /dev/gpiochip0, or the kernel of Raspberry Pi OS, which has /dev/gpiomem";
+            let found =
+                format!("there is no {}; {MEM}, all of the memory, {may} in its place, as root only", GPIOMEM[0]);
+            if result.is_ok() { Finding::warning(NAME, found, todo) } else { Finding::failure(NAME, found, todo) }
+        }
         Ok(()) => Finding::ok(NAME, format!("{shown} is there and may be opened")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let todo =
@@ -53,5 +72,7 @@ mod tests {
         assert_eq!(gone.verdict, Verdict::Failure);
         assert!(gone.todo.unwrap().contains("plug"));
         assert_eq!(judge(Path::new("/dev/null"), "gpio").verdict, Verdict::Ok);
+        // whether it is there and may be opened, or not: it is never simply in order
+        assert_ne!(judge(Path::new(MEM), "gpio").verdict, Verdict::Ok);
     }
 }

@@ -15,6 +15,7 @@ mod config;
 mod devices;
 mod identity;
 mod local;
+mod machine;
 mod pack;
 mod runtime;
 mod state_dir;
@@ -97,6 +98,7 @@ pub async fn run(path: &Path, clock: &SharedClock) -> Vec<Finding> {
         state,
         config,
     };
+    findings.extend(machine::check(&context));
     findings.extend(local::check(&context));
     findings.extend(state_dir::check(&context));
     findings.extend(clock::check(&context));

@@ -3,7 +3,9 @@
 mod check;
 mod claim;
 mod config;
+mod guard;
 mod run;
+mod safe;
 mod status;
 
 use std::io::{self, Write as _};
@@ -42,6 +44,11 @@ pub enum LogFormat {
 enum Command {
     /// Run the controller until SIGTERM or Ctrl-C
     Run(run::RunArgs),
+    /// Put every output into its safe state, unless a running controller drives them
+    Safe(safe::SafeArgs),
+    /// Watch over a running controller; it starts this by itself
+    #[command(hide = true)]
+    Guard(guard::GuardArgs),
     /// Say what is wrong here and what to do about it
     Check(check::CheckArgs),
     /// Get this controller's identity with a one-time code from the operator
@@ -95,6 +102,8 @@ pub enum CliError {
 pub async fn execute(cli: Cli) -> Result<ExitCode, CliError> {
     match cli.command {
         Command::Run(args) => run::run(args).await,
+        Command::Safe(args) => safe::run(args).await,
+        Command::Guard(args) => guard::run(args).await,
         Command::Check(args) => check::run(args).await,
         Command::Claim(args) => claim::run(*args).await,
         Command::Config(args) => config::run(&args),

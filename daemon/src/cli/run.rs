@@ -24,7 +24,10 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, CliError> {
     let config = Config::load(&args.file.config)?;
     let cancel = CancellationToken::new();
     end_on_signal(&cancel)?;
-    supervisor::run(config, Arc::new(SystemClock), StdRng::from_os_rng(), cancel).await?;
+    let program = std::env::current_exe()
+        .map_err(|source| CliError::Io { action: "find this program, to start its guardian".to_owned(), source })?;
+    let rng = StdRng::from_os_rng();
+    supervisor::run_guarded(config, Arc::new(SystemClock), rng, cancel, Some(program)).await?;
     Ok(ExitCode::SUCCESS)
 }
 

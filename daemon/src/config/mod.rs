@@ -147,8 +147,7 @@ impl Config {
             paths.extend([&mut recognition.pack, &mut recognition.onnxruntime]);
         }
         for camera in &mut self.cameras {
-            let (CameraConfig::HttpSnapshot(camera) | CameraConfig::HttpMjpeg(camera)) = camera;
-            paths.extend(camera.ca_file.as_mut());
+            paths.extend(camera.path_mut());
         }
         for path in paths {
             *path = folder.join(&*path);

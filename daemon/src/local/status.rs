@@ -203,6 +203,7 @@ mod tests {
                 credential: "plate".into(),
                 granted: true,
                 reason: "plate-admitted".into(),
+                card_id: None,
                 plate_id: cardea_protocol::id::PlateId::new("p-1").ok(),
                 subject: None,
                 command_id: None,

@@ -1,9 +1,10 @@
 //! Reading what is held: for the rules, for the gallery, for the digest.
 
 use cardea_access::time::Timestamp;
+use cardea_protocol::card::CardHash;
 use cardea_protocol::digest::{Digest, Holdings, template_hash};
-use cardea_protocol::id::{IdError, PlateId, Revision, SubjectToken, TemplateId};
-use cardea_protocol::message::{PlateEntry, Validity};
+use cardea_protocol::id::{CardId, IdError, PlateId, Revision, SubjectToken, TemplateId};
+use cardea_protocol::message::{CardEntry, PlateEntry, Validity};
 use rusqlite::Connection;
 use zeroize::Zeroizing;
 
@@ -31,6 +32,8 @@ pub struct Held {
     pub version: HoldingsVersion,
     /// Admitted plates.
     pub plates: Vec<PlateEntry>,
+    /// Admitted cards.
+    pub cards: Vec<CardEntry>,
     /// Biometric references, decrypted.
     pub templates: Vec<HeldTemplate>,
 }
@@ -94,7 +97,26 @@ pub(super) fn read_all(db: &Db) -> Result<Held, StoreError> {
             Ok(PlateEntry { plate_id: stored(PlateId::new(plate_id), "plate id")?, plate, validity })
         })
         .collect::<Result<_, StoreError>>()?;
-    Ok(Held { version, plates, templates: read_templates(db)? })
+    Ok(Held { version, plates, cards: read_cards(db)?, templates: read_templates(db)? })
+}
+
+fn read_cards(db: &Db) -> Result<Vec<CardEntry>, StoreError> {
+    let mut rows = db.connection.prepare("SELECT card_id, hash, subject, valid_from, valid_until FROM cards")?;
+    let mut rows = rows.query([])?;
+    let mut cards = Vec::new();
+    while let Some(row) = rows.next()? {
+        let subject: Option<String> = row.get(2)?;
+        cards.push(CardEntry {
+            card_id: stored(CardId::new(row.get::<_, String>(0)?), "card id")?,
+            hash: CardHash::new(row.get::<_, String>(1)?).map_err(|_| StoreError::Corrupt("hash of a card"))?,
+            subject: subject.map(|subject| stored(SubjectToken::new(&subject), "subject token")).transpose()?,
+            validity: Validity {
+                from: row.get::<_, Option<i64>>(3)?.map(Timestamp),
+                until: row.get::<_, Option<i64>>(4)?.map(Timestamp),
+            },
+        });
+    }
+    Ok(cards)
 }
 
 /// Every template that can be decrypted. One that cannot is as good as not held: the digest shows it.
@@ -128,6 +150,9 @@ pub(super) fn digest(held: &Held) -> Digest {
     let mut holdings = Holdings::new();
     for plate in &held.plates {
         holdings.plate(&plate.plate_id, &plate.plate, plate.validity);
+    }
+    for card in &held.cards {
+        holdings.card(&card.card_id, &card.hash, card.subject.as_ref(), card.validity);
     }
     for template in &held.templates {
         holdings.template(&template.template_id, &template.subject, &template_hash(&template.plaintext));

@@ -1,4 +1,4 @@
-//! What the controller holds: plates, templates, and how far it has followed the site's change log.
+//! What the controller holds: plates, cards, templates, and how far it has followed the site's change log.
 //!
 //! A batch of changes, or a whole snapshot, is applied in one transaction or not at all. A template that does not open
 //! with this controller's key is left out, because refusing its whole batch would also hold back the revocations in it;
@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use cardea_protocol::digest::Digest;
-use cardea_protocol::id::{ControllerId, ErasureId, PlateId, Revision, SubjectToken, TemplateId};
-use cardea_protocol::message::{Change, PlateEntry, TemplateEntry};
+use cardea_protocol::id::{CardId, ControllerId, ErasureId, PlateId, Revision, SubjectToken, TemplateId};
+use cardea_protocol::message::{CardEntry, Change, PlateEntry, TemplateEntry};
 use cardea_protocol::seal::OpeningKey;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use zeroize::Zeroizing;
@@ -48,6 +48,8 @@ pub struct SnapshotBatch {
     pub revision: Revision,
     /// All plates.
     pub plates: Vec<PlateEntry>,
+    /// All cards.
+    pub cards: Vec<CardEntry>,
     /// All templates.
     pub templates: Vec<TemplateEntry>,
 }
@@ -199,13 +201,18 @@ fn apply_batch(
         match change {
             Change::PlateAdmitted(entry) => put_plate(tx, entry)?,
             Change::PlateRemoved { plate_id } => remove_plate(tx, plate_id)?,
+            Change::CardAdmitted(entry) => put_card(tx, entry)?,
+            Change::CardRemoved { card_id } => remove_card(tx, card_id)?,
             Change::TemplateAdded(entry) => effects.add_template(tx, key, entry, opened)?,
             Change::SubjectErased { erasure, subject } => {
                 effects.erase(tx, key, erasure, subject, Revision(revision))?;
             }
-            Change::PropertySold { plate_ids, subjects, .. } => {
+            Change::PropertySold { plate_ids, card_ids, subjects, .. } => {
                 for plate_id in plate_ids {
                     remove_plate(tx, plate_id)?;
+                }
+                for card_id in card_ids {
+                    remove_card(tx, card_id)?;
                 }
                 for (erasure, subject) in subjects {
                     effects.erase(tx, key, erasure, subject, Revision(revision))?;
@@ -229,10 +236,13 @@ fn replace_all(
     if snapshot.revision < floor {
         return Err(ApplyError::Rollback { floor, revision: snapshot.revision });
     }
-    tx.execute_batch("DELETE FROM plates; DELETE FROM subject_keys; DELETE FROM templates;")?;
+    tx.execute_batch("DELETE FROM plates; DELETE FROM cards; DELETE FROM subject_keys; DELETE FROM templates;")?;
     let mut effects = Effects { scrub: true, ..Effects::default() };
     for plate in &snapshot.plates {
         put_plate(tx, plate)?;
+    }
+    for card in &snapshot.cards {
+        put_card(tx, card)?;
     }
     for template in &snapshot.templates {
         effects.add_template(tx, &options.device_key, template, opened)?;
@@ -332,5 +342,24 @@ fn put_plate(tx: &Transaction<'_>, entry: &PlateEntry) -> Result<(), StoreError>
 
 fn remove_plate(tx: &Transaction<'_>, plate_id: &PlateId) -> Result<(), StoreError> {
     tx.execute("DELETE FROM plates WHERE plate_id = ?1", [plate_id.as_str()])?;
+    Ok(())
+}
+
+fn put_card(tx: &Transaction<'_>, entry: &CardEntry) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO cards (card_id, hash, subject, valid_from, valid_until) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute(params![
+        entry.card_id.as_str(),
+        entry.hash.as_str(),
+        entry.subject.as_ref().map(SubjectToken::as_str),
+        entry.validity.from.map(|t| t.0),
+        entry.validity.until.map(|t| t.0)
+    ])?;
+    Ok(())
+}
+
+fn remove_card(tx: &Transaction<'_>, card_id: &CardId) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM cards WHERE card_id = ?1", [card_id.as_str()])?;
     Ok(())
 }

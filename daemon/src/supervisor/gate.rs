@@ -13,6 +13,7 @@ use super::tasks::{Ended, Tasks};
 use crate::access::{self, UnknownDevice};
 use crate::capture::{self, Recognisers};
 use crate::config::Config;
+use crate::guardian::Heartbeat;
 use crate::local::StatusBoard;
 use crate::seam::{self, Outbox, SyncLinks};
 use crate::store::Store;
@@ -49,7 +50,7 @@ impl Gate {
         boot_id: &BootId,
     ) -> Result<(Self, SyncLinks), GateError> {
         let hardware = Arc::new(Hardware::open(&config.hardware())?);
-        Self::start_on(hardware, config, clock, store, boot_id).await
+        Self::start_on(hardware, config, clock, store, boot_id, &Heartbeat::default()).await
     }
 
     /// Starts everything that decides and acts on `hardware`, whose boards put their outputs into the safe states first.
@@ -61,6 +62,7 @@ impl Gate {
         clock: &SharedClock,
         store: &Store,
         boot_id: &BootId,
+        heartbeat: &Heartbeat,
     ) -> Result<(Self, SyncLinks), GateError> {
         let (links, sync_links) = seam::links(store, clock, boot_id, first_equipment(config));
         let (status, cancel) = (StatusBoard::default(), CancellationToken::new());
@@ -73,6 +75,7 @@ impl Gate {
             status: status.clone(),
             links,
             captures,
+            heartbeat: heartbeat.clone(),
         };
         let blind = match access::start(config, parts, &mut tasks, &cancel) {
             Ok(blind) => blind,
@@ -81,6 +84,7 @@ impl Gate {
                 return Err(error.into());
             }
         };
+        tasks.spawn("heartbeat", heartbeat.clone().watch());
         let recognisers = load_recognisers(config, &outbox).await;
         blind.see(recognisers.calibration.clone(), &mut tasks, &cancel).await;
         capture::start(config, &hardware, &recognisers, clock, &status, &sightings, &mut tasks, &cancel);
@@ -107,7 +111,8 @@ impl Gate {
         let in_order = async { while self.tasks.next().await.is_some() {} };
         if tokio::time::timeout(super::PATIENCE, in_order).await.is_err() {
             tracing::warn!(tasks = ?self.tasks.names(), "tasks did not end in time and were stopped");
-            self.tasks.abort().await;
+            // One that blocks its thread does not even stop; the outputs are made safe without it.
+            let _ = tokio::time::timeout(super::PATIENCE, self.tasks.abort()).await;
         }
         self.hardware.shutdown().await;
     }

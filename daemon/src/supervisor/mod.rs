@@ -6,15 +6,17 @@
 //! ```
 //!
 //! A task that ends, in order or by a panic, ends the program: the outputs are made safe, the database is closed, and
-//! systemd starts it anew. A program that is killed outright cannot do that; then the next start does, before anything else.
+//! systemd starts it anew. So does a task that decides no more. A program that is killed outright, or hangs as a whole, cannot do
+//! that; then its guardian does ([`crate::guardian`]), and the next start once more, before anything else.
 
 mod gate;
 mod tasks;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cardea_hardware::{DeviceError, Hardware};
+use cardea_hardware::{DeviceError, Hardware, HardwareConfig};
 use cardea_protocol::clock::SharedClock;
 use cardea_protocol::event::EventKind;
 use cardea_protocol::id::BootId;
@@ -22,6 +24,7 @@ use rand::rngs::StdRng;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::guardian::{GuardPlan, Guardian, GuardianError, Heartbeat, LockError, OutputsLock};
 use crate::identity::StateDir;
 use crate::identity::files::FileError;
 use crate::local::{Listening, LocalError, Sources};
@@ -35,6 +38,9 @@ pub use tasks::{Ended, Tasks};
 /// How long tasks may take to end in order.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long a guard of an earlier run may take to make the outputs safe.
+const LOCK_PATIENCE: Duration = Duration::from_secs(15);
+
 /// Why the program could not start, or could not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -47,6 +53,12 @@ pub enum RunError {
     /// The gate cannot be started.
     #[error(transparent)]
     Gate(#[from] GateError),
+    /// Somebody else drives the outputs.
+    #[error(transparent)]
+    Outputs(#[from] LockError),
+    /// There is nobody to make the outputs safe if this program is killed.
+    #[error(transparent)]
+    Guardian(#[from] GuardianError),
     /// The state folder cannot be used.
     #[error(transparent)]
     State(#[from] FileError),
@@ -64,10 +76,44 @@ pub enum RunError {
 /// Runs the controller until `cancel`, or until a task ends. However it ends, the outputs are in their safe states then.
 /// `rng` is to be seeded from the operating system.
 pub async fn run(config: Config, clock: SharedClock, rng: StdRng, cancel: CancellationToken) -> Result<(), RunError> {
+    run_guarded(config, clock, rng, cancel, None).await
+}
+
+/// The same with a guardian process, which is `program`, this one.
+pub async fn run_guarded(
+    config: Config,
+    clock: SharedClock,
+    rng: StdRng,
+    cancel: CancellationToken,
+    program: Option<PathBuf>,
+) -> Result<(), RunError> {
     // First of all: a second program must not touch what the first one drives.
     let listening = Listening::bind(&config.local.socket).await?;
+    StateDir::new(&config.state_dir).create()?;
+    let lock = OutputsLock::path(&config.state_dir);
+    let _lock = OutputsLock::take(&lock, LOCK_PATIENCE).await?;
+    let heartbeat = Heartbeat::default();
+    let guarded =
+        HardwareConfig { boards: config.boards.clone(), outputs: config.outputs.clone(), ..HardwareConfig::default() };
+    let plan = program.map(|program| GuardPlan { program, hardware: guarded, lock });
+    let guardian = plan.map(|plan| Guardian::start(plan, heartbeat.clone())).transpose()?;
+    let running = drive(&config, &clock, rng, listening, &heartbeat, &cancel).await;
+    if let Some(guardian) = guardian {
+        guardian.goodbye().await;
+    }
+    running
+}
+
+async fn drive(
+    config: &Config,
+    clock: &SharedClock,
+    rng: StdRng,
+    listening: Listening,
+    heartbeat: &Heartbeat,
+    cancel: &CancellationToken,
+) -> Result<(), RunError> {
     let hardware = Arc::new(Hardware::open(&config.hardware())?);
-    let running = serve(&config, &clock, rng, listening, Arc::clone(&hardware), &cancel).await;
+    let running = serve(config, clock, rng, listening, (Arc::clone(&hardware), heartbeat), cancel).await;
     // Also after a failed start, and again after an orderly end: it costs nothing.
     hardware.shutdown().await;
     running
@@ -78,13 +124,13 @@ async fn serve(
     clock: &SharedClock,
     rng: StdRng,
     listening: Listening,
-    hardware: Arc<Hardware>,
+    (hardware, heartbeat): (Arc<Hardware>, &Heartbeat),
     cancel: &CancellationToken,
 ) -> Result<(), RunError> {
     let state = StateDir::new(&config.state_dir);
     let store = open_store(config, &state)?;
     let boot_id = BootId::random();
-    let (mut gate, links) = Gate::start_on(hardware, config, clock, &store, &boot_id).await?;
+    let (mut gate, links) = Gate::start_on(hardware, config, clock, &store, &boot_id, heartbeat).await?;
     let ended = gate.cancellation();
     let (sync, sync_status) = SyncTask::new(state, store.clone(), Arc::clone(clock), rng, links, gate.embedder.clone());
     gate.tasks.spawn_infallible("sync", sync::run(sync, ended.clone()));
@@ -97,6 +143,7 @@ async fn serve(
         () = cancel.cancelled() => Ok(()),
         ended = gate.ended() => Err(RunError::Task(ended)),
     };
+    heartbeat.close();
     gate.shutdown().await;
     store.checkpoint().await?;
     end

@@ -381,6 +381,7 @@ fn refused(command_id: &CommandId, reason: &str) -> EventKind {
         granted: false,
         reason: reason.to_owned(),
         plate_id: None,
+        card_id: None,
         subject: None,
         command_id: Some(command_id.clone()),
         score: None,

@@ -8,7 +8,7 @@ use cardea_access::time::{Monotonic, Timestamp};
 use cardea_protocol::digest::Digest;
 use cardea_protocol::event::Event;
 use cardea_protocol::id::{ErasureId, Revision};
-use cardea_protocol::message::{Change, Command, Down, PlateEntry, TemplateEntry, Up};
+use cardea_protocol::message::{CardEntry, Change, Command, Down, PlateEntry, TemplateEntry, Up};
 
 use crate::store::{Applied, ChangesBatch, SnapshotBatch};
 
@@ -77,6 +77,7 @@ struct Pages {
     pages: u32,
     next: u32,
     plates: Vec<PlateEntry>,
+    cards: Vec<CardEntry>,
     templates: Vec<TemplateEntry>,
 }
 
@@ -115,8 +116,8 @@ impl Session {
     pub(super) fn message(&mut self, message: Down, received: Monotonic) -> Vec<Step> {
         match message {
             Down::Changes { from, to, changes, digest } => vec![self.changes(from, to, changes, digest)],
-            Down::Snapshot { revision, page, pages, plates, templates, digest } => {
-                self.page(Pages { revision, pages, next: page, plates, templates }, digest).into_iter().collect()
+            Down::Snapshot { revision, page, pages, plates, cards, templates, digest } => {
+                self.page(Pages { revision, pages, next: page, plates, cards, templates }, digest).into_iter().collect()
             }
             Down::Freshness { revision, at } => {
                 self.statement(Statement { revision, at, received }).into_iter().collect()
@@ -161,6 +162,7 @@ impl Session {
                 if (before.revision, before.pages, before.next) == (page.revision, page.pages, page.next) =>
             {
                 before.plates.extend(page.plates);
+                before.cards.extend(page.cards);
                 before.templates.extend(page.templates);
                 before
             }
@@ -175,6 +177,7 @@ impl Session {
         Some(Step::Snapshot(SnapshotBatch {
             revision: collected.revision,
             plates: collected.plates,
+            cards: collected.cards,
             templates: collected.templates,
         }))
     }

@@ -220,6 +220,7 @@ pub(crate) async fn house(auto_push: bool) -> SimHandle {
     let house = HouseConfig {
         barrier: BarrierConfig { travel_ms: 300, ..BarrierConfig::default() },
         door: DoorConfig { auto_push, push_ms: 100, walk_ms: 300 },
+        ..HouseConfig::default()
     };
     Sim::start(SimConfig { house, ..SimConfig::default() }).await.unwrap()
 }

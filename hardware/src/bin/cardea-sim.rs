@@ -1,6 +1,7 @@
 //! `cardea-sim`: a simulated house with a barrier, a door and cameras. See `cardea_hardware::sim`.
 //!
-//! Prints one line of JSON with the addresses it is bound to, then logs to stderr. Ctrl-C or SIGTERM ends it.
+//! Prints one line of JSON with the addresses it is bound to, then, on stderr, a line for everything that happens. Ctrl-C or
+//! SIGTERM ends it.
 
 use std::{
     io::{IsTerminal as _, Write as _},
@@ -9,9 +10,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use cardea_hardware::sim::{Sim, SimCameraConfig, SimConfig};
+use cardea_hardware::sim::{Sight, Sim, SimCameraConfig, SimConfig};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 /// A simulated house: a Modbus TCP board, cameras over HTTP, and a control API with fault switches.
 #[derive(Debug, Parser)]
@@ -35,6 +37,15 @@ struct Arguments {
     /// How long the boom takes from closed to open, in milliseconds.
     #[arg(long)]
     travel_ms: Option<u64>,
+    /// A scene to play at once; see docs/guide/hardware.md. Others can follow through the control API.
+    #[arg(long)]
+    scene: Option<PathBuf>,
+    /// The folder of the pictures that scenes name [default: .]
+    #[arg(long)]
+    pictures: Option<PathBuf>,
+    /// Do not print what happens on stderr.
+    #[arg(long)]
+    quiet: bool,
     /// Whether a person at the door opens it when it is released.
     #[arg(long)]
     auto_push: Option<bool>,
@@ -56,6 +67,8 @@ impl Arguments {
             config.camera = self.camera.into_iter().map(SimCameraConfig::named).collect();
         }
         config.house.barrier.travel_ms = self.travel_ms.unwrap_or(config.house.barrier.travel_ms);
+        config.scene = self.scene.or(config.scene);
+        config.pictures = self.pictures.unwrap_or(config.pictures);
         config.house.door.auto_push = self.auto_push.unwrap_or(config.house.door.auto_push);
         Ok(config)
     }
@@ -67,15 +80,23 @@ async fn main() -> anyhow::Result<()> {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
-    let config = Arguments::parse().into_config()?;
+    let arguments = Arguments::parse();
+    let quiet = arguments.quiet;
+    let mut config = arguments.into_config()?;
+    let scene = config.scene.take();
     let mut terminated = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let house = Sim::start(config).await?;
-    let bound = serde_json::json!({
-        "modbus": house.modbus_addr().to_string(),
-        "cameras": house.cameras_url(),
-        "control": house.control_url(),
-    });
-    writeln!(std::io::stdout(), "{bound}").context("printing the addresses")?;
+    let sights = house.watch();
+    if let Some(path) = scene {
+        let text = std::fs::read_to_string(&path).with_context(|| format!("reading the scene {}", path.display()))?;
+        house.play(&text).with_context(|| format!("playing {}", path.display()))?;
+    }
+    let mut bound = house.addresses().clone();
+    bound.insert("control".into(), house.control_url());
+    writeln!(std::io::stdout(), "{}", serde_json::json!(bound)).context("printing the addresses")?;
+    if !quiet {
+        tokio::spawn(watch(sights));
+    }
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted.context("listening for Ctrl-C")?,
         _ = terminated.recv() => {}
@@ -83,4 +104,18 @@ async fn main() -> anyhow::Result<()> {
     tracing::info!("ending");
     house.shutdown().await;
     Ok(())
+}
+
+/// Prints what happens, a line each.
+async fn watch(mut sights: Receiver<Sight>) {
+    loop {
+        let printed = match sights.recv().await {
+            Ok(sight) => writeln!(std::io::stderr(), "{sight}"),
+            Err(RecvError::Lagged(lost)) => writeln!(std::io::stderr(), "({lost} lines left out)"),
+            Err(RecvError::Closed) => return,
+        };
+        if printed.is_err() {
+            return;
+        }
+    }
 }

@@ -38,6 +38,11 @@ impl Debouncer {
         Some((level, since))
     }
 
+    /// When the level that is being watched will have stayed for long enough.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.candidate.map(|(_, since)| since + self.hold)
+    }
+
     /// Back to unknown.
     pub(super) fn forget(&mut self) {
         self.stable = None;
@@ -59,6 +64,7 @@ mod tests {
         assert_eq!(contact.feed(false, at(15)), None, "a bounce");
         assert_eq!(contact.feed(true, at(20)), None, "starts again");
         assert_eq!(contact.feed(true, at(39)), None);
+        assert_eq!(contact.due(), Some(at(40)));
         assert_eq!(contact.feed(true, at(40)), Some((true, at(20))));
         assert_eq!(contact.feed(true, at(50)), None);
         contact.forget();

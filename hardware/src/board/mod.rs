@@ -12,7 +12,11 @@ mod tests;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use tokio::{sync::watch, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep_until, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -35,6 +39,25 @@ pub(crate) trait Bus: Send {
     /// Drives one output and returns when the board has acknowledged it, as far as the bus has acknowledgements.
     async fn write(&mut self, channel: u32, high: bool) -> Result<(), DeviceError>;
 
+    /// Starts a pulse: drives the output like [`Bus::write`], and where the board can time it, has the board end it, in case
+    /// nobody is left to do so. The board's task ends it in any case.
+    async fn pulse(&mut self, channel: u32, high: bool, on_for: Duration) -> Result<(), DeviceError> {
+        let _ = on_for;
+        self.write(channel, high).await
+    }
+
+    /// Waits for an input to change, where the bus is told; puts the new level into `levels` and answers when it changed.
+    /// Must be cancel safe. Other buses wait for ever: they are polled.
+    async fn changed(&mut self, levels: &mut [bool]) -> Result<Instant, DeviceError> {
+        let _ = levels;
+        std::future::pending().await
+    }
+
+    /// Whether the levels it tells have been debounced already.
+    fn debounced(&self) -> bool {
+        false
+    }
+
     /// Reads all inputs of the plan, in its order, into `levels`. Called also for a board without inputs: then it makes
     /// sure that the board is still there.
     async fn poll(&mut self, levels: &mut [bool]) -> Result<(), DeviceError>;
@@ -48,6 +71,8 @@ pub(crate) struct Plan {
     pub(crate) outputs: Vec<OutputLine>,
     pub(crate) inputs: Vec<InputLine>,
     pub(crate) timing: Timing,
+    /// How long an exchange may have to wait for its turn on a line that is shared.
+    pub(crate) waits: Duration,
 }
 
 /// One output of a plan.
@@ -85,7 +110,7 @@ impl Plan {
         action: &str,
         work: impl Future<Output = Result<T, DeviceError>>,
     ) -> Result<T, DeviceError> {
-        timeout(limit, work).await.unwrap_or_else(|_| {
+        timeout(limit + self.waits, work).await.unwrap_or_else(|_| {
             Err(DeviceError::Timeout {
                 device: self.device.clone(),
                 action: action.into(),
@@ -95,6 +120,22 @@ impl Plan {
         })
     }
 }
+
+/// Writes every output's safe state, trying for as long as `limit`; the last error if it could not be done. For a board that
+/// nobody else drives.
+pub(crate) async fn secure(driver: &dyn Driver, plan: &Plan, limit: Duration) -> Result<(), DeviceError> {
+    let end = Instant::now() + limit;
+    loop {
+        let done = task::connect_safe(driver, plan).await;
+        if done.is_ok() || Instant::now() + RETRY >= end {
+            return done.map(drop);
+        }
+        sleep_until(Instant::now() + RETRY).await;
+    }
+}
+
+/// The wait between two attempts of [`secure`].
+const RETRY: Duration = Duration::from_millis(200);
 
 /// A board that was started: its task and the handles on its lines, in the plan's order.
 pub(crate) struct Started {

@@ -4,8 +4,11 @@
 //! Any doubt about the connection (timeout, nonsense, I/O error) ends it: the outputs and inputs become unknown, pending
 //! pulses are forgotten, and the next connection begins with the safe state. Nothing is carried over.
 //!
-//! What software cannot do: a board that was told *on* and then loses its link stays on until it is reached again. Boards
-//! with a communication watchdog should have it enabled.
+//! Inputs are polled, and buses that are told of edges pass them on at once; a level that has to stay for a while is looked at
+//! again exactly when that while is over.
+//!
+//! What software cannot do: a board that was told *on* and then loses its link stays on until it is reached again, unless
+//! it times its pulses itself. Boards with a communication watchdog should have it enabled.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -17,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    Bus, Driver, Plan, Started,
+    Bus, Driver, OutputLine, Plan, Started,
     debounce::Debouncer,
     handles::{Action, BoardInput, BoardOutput, Command},
 };
@@ -87,7 +90,8 @@ impl Task {
                 Err(ShuttingDown) => return,
                 Ok(Ok((bus, levels))) => {
                     backoff = FIRST_BACKOFF;
-                    self.up(&levels);
+                    let debounced = bus.debounced();
+                    self.up(&levels, debounced);
                     match self.serve(bus).await {
                         Ok(ShuttingDown) => return,
                         Err(lost) => lost,
@@ -127,11 +131,14 @@ impl Task {
         format!("actuate {:?}", self.plan.outputs[command.output].id)
     }
 
-    fn up(&mut self, levels: &[bool]) {
+    fn up(&mut self, levels: &[bool], debounced: bool) {
+        for (state, line) in self.inputs.iter_mut().zip(&self.plan.inputs) {
+            state.debouncer = Debouncer::new(if debounced { Duration::ZERO } else { line.debounce });
+        }
         for (state, line) in self.outputs.iter_mut().zip(&self.plan.outputs) {
             state.level.send_replace(Some(line.safe));
         }
-        self.publish(levels);
+        self.publish(levels, Instant::now());
         self.health.send_replace(Health::Up);
         info!(device = %self.plan.device, "up; outputs are in their safe state");
     }
@@ -170,6 +177,7 @@ impl Task {
         let mut levels = vec![false; self.inputs.len()];
         loop {
             let pulse_end = self.outputs.iter().filter_map(|state| state.off_at).min();
+            let settled = self.inputs.iter().filter_map(|state| state.debouncer.due()).min();
             tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => {
@@ -181,13 +189,20 @@ impl Task {
                     self.end_pulses(&mut *bus).await?;
                 }
                 Some(command) = self.commands.recv() => self.execute(&mut *bus, command).await?,
-                _ = poll.tick() => {
-                    let request_timeout = self.plan.timing.request_timeout();
-                    self.plan.within(request_timeout, "read its inputs", bus.poll(&mut levels)).await?;
-                    self.publish(&levels);
+                changed = bus.changed(&mut levels) => self.publish(&levels, changed?),
+                () = sleep_until(settled.unwrap_or_else(Instant::now)), if settled.is_some() => {
+                    self.look(&mut *bus, &mut levels).await?;
                 }
+                _ = poll.tick() => self.look(&mut *bus, &mut levels).await?,
             }
         }
+    }
+
+    async fn look(&mut self, bus: &mut dyn Bus, levels: &mut [bool]) -> Result<(), DeviceError> {
+        let request_timeout = self.plan.timing.request_timeout();
+        self.plan.within(request_timeout, "read its inputs", bus.poll(levels)).await?;
+        self.publish(levels, Instant::now());
+        Ok(())
     }
 
     async fn end_pulses(&mut self, bus: &mut dyn Bus) -> Result<(), DeviceError> {
@@ -226,7 +241,13 @@ impl Task {
             Action::Pulse(on_for) => (true, Some(on_for)),
         };
         let limit = left.min(self.plan.timing.request_timeout());
-        let write = bus.write(line.channel, line.electrical(on));
+        let (channel, high) = (line.channel, line.electrical(on));
+        let write = async {
+            match pulse {
+                Some(on_for) => bus.pulse(channel, high, on_for).await,
+                None => bus.write(channel, high).await,
+            }
+        };
         match self.plan.within(limit, &self.describe(&command), write).await {
             Ok(()) => {
                 let at = Instant::now();
@@ -243,8 +264,8 @@ impl Task {
         }
     }
 
-    fn publish(&mut self, levels: &[bool]) {
-        let now = Instant::now();
+    /// Takes levels that were seen at `now`.
+    fn publish(&mut self, levels: &[bool], now: Instant) {
         for ((state, line), level) in self.inputs.iter_mut().zip(&self.plan.inputs).zip(levels) {
             if let Some((value, at)) = state.debouncer.feed(*level != line.active_low, now) {
                 state.reading.send_modify(|reading| {
@@ -257,25 +278,41 @@ impl Task {
     }
 }
 
+impl Drop for Task {
+    /// Also when the task has panicked: nobody is to go on by the last levels, or to believe in a board that is not driven.
+    fn drop(&mut self) {
+        self.down(&DeviceError::unreachable(&self.plan.device, "drive it", "its task has ended", false));
+    }
+}
+
 /// Connects, makes the outputs safe before anything else, and reads the inputs once.
 async fn open(driver: Arc<dyn Driver>, plan: Arc<Plan>) -> Result<(Box<dyn Bus>, Vec<bool>), DeviceError> {
-    let request_timeout = plan.timing.request_timeout();
-    let mut bus = plan.within(request_timeout, "connect", driver.connect(&plan)).await?;
-    make_safe(&mut *bus, &plan).await?;
+    let mut bus = connect_safe(&*driver, &plan).await?;
     let mut levels = vec![false; plan.inputs.len()];
-    plan.within(request_timeout, "read its inputs", bus.poll(&mut levels)).await?;
+    plan.within(plan.timing.request_timeout(), "read its inputs", bus.poll(&mut levels)).await?;
     Ok((bus, levels))
+}
+
+/// Connects and makes the outputs safe. A board that has stopped answering is not asked for every output.
+pub(super) async fn connect_safe(driver: &dyn Driver, plan: &Plan) -> Result<Box<dyn Bus>, DeviceError> {
+    let mut bus = plan.within(plan.timing.request_timeout(), "connect", driver.connect(plan)).await?;
+    for line in &plan.outputs {
+        write_safe(&mut *bus, plan, line).await?;
+    }
+    Ok(bus)
 }
 
 /// Writes every output's safe state; tries all of them even if one fails.
 async fn make_safe(bus: &mut dyn Bus, plan: &Plan) -> Result<(), DeviceError> {
     let mut result = Ok(());
     for line in &plan.outputs {
-        let action = format!("put {:?} into its safe state", line.id);
-        let write = bus.write(line.channel, line.electrical(line.safe));
-        if let Err(error) = plan.within(plan.timing.request_timeout(), &action, write).await {
-            result = result.and(Err(error));
-        }
+        result = result.and(write_safe(bus, plan, line).await);
     }
     result
+}
+
+async fn write_safe(bus: &mut dyn Bus, plan: &Plan, line: &OutputLine) -> Result<(), DeviceError> {
+    let action = format!("put {:?} into its safe state", line.id);
+    let write = bus.write(line.channel, line.electrical(line.safe));
+    plan.within(plan.timing.request_timeout(), &action, write).await
 }

@@ -121,6 +121,7 @@ fn plan() -> Plan {
         outputs: vec![output("relay", 0, false, false), output("lock", 1, true, false)],
         inputs: vec![input("loop", 0, false), input("button", 1, true)],
         timing: Timing { poll_ms: 5, request_timeout_ms: 5000, deliver_within_ms: 1000, reconnect_max_ms: 100 },
+        waits: Duration::ZERO,
     }
 }
 
@@ -175,7 +176,7 @@ async fn a_connection_begins_with_the_safe_state_and_shutdown_ends_with_it() {
 async fn a_pulse_ends_by_itself_even_if_its_caller_is_gone() {
     let fixture = Fixture::up(plan()).await;
     let output = &fixture.started.outputs[0];
-    let asked = tokio::time::Instant::now();
+    let asked = Instant::now();
     let actuated = output.pulse(Duration::from_millis(60)).await.unwrap();
     assert!(actuated.at >= asked);
     assert_eq!(output.state(), Some(true), "the call returns when on is acknowledged");

@@ -6,6 +6,7 @@
 //! driver = "modbus-tcp"          # modbus-tcp | modbus-rtu | gpio-rppal | gpio-cdev | serial-lcus
 //! address = "192.0.2.7:502"
 //! unit = 1
+//! profile = "plain"              # modbus only: which board it is; see [`Profile`] and [`RegisterMap`]
 //! [board.timing]                 # optional, like each key in it
 //! poll_ms = 20
 //!
@@ -23,18 +24,26 @@
 //!
 //! [[camera]]
 //! id = "plate-cam"
-//! driver = "http-mjpeg"          # http-mjpeg | http-snapshot
+//! driver = "http-mjpeg"          # http-mjpeg | http-snapshot | rtsp | v4l2 | replay
 //! url = "http://192.0.2.8/stream.mjpeg"
 //! ```
 
 mod camera;
+mod modbus;
 mod validate;
+mod validate_modbus;
 
 use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-pub use camera::{CameraConfig, HttpCameraConfig, Secret};
+pub use camera::{
+    CameraConfig, HttpCameraConfig, ReplayCameraConfig, RtspCameraConfig, Secret, V4l2CameraConfig, V4l2Format,
+};
+pub use modbus::{
+    InputMap, InputTable, Layout, ModbusRtuConfig, ModbusTcpConfig, OutputMap, OutputTable, Parity, Profile, PulseMap,
+    RegisterMap,
+};
 
 /// Everything a controller drives. Embedded in the daemon's configuration; all four lists may be empty.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
@@ -58,9 +67,9 @@ pub struct HardwareConfig {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(tag = "driver", rename_all = "kebab-case")]
 pub enum BoardConfig {
-    /// A relay and input board that speaks Modbus over TCP: coils are outputs, discrete inputs are inputs.
+    /// A relay and input board that speaks Modbus over TCP.
     ModbusTcp(ModbusTcpConfig),
-    /// The same on a serial line (RS-485), one board for each line.
+    /// The same on a serial line (RS-485), which boards may share.
     ModbusRtu(ModbusRtuConfig),
     /// The GPIO header of a Raspberry Pi, through its registers.
     GpioRppal(GpioRppalConfig),
@@ -68,57 +77,6 @@ pub enum BoardConfig {
     GpioCdev(GpioCdevConfig),
     /// A USB relay board with the four-byte LCUS protocol. It has no inputs.
     SerialLcus(SerialLcusConfig),
-}
-
-/// Keys of driver `modbus-tcp`.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModbusTcpConfig {
-    /// The board's name in this configuration.
-    pub id: String,
-    /// `host:port`; the port of Modbus TCP is 502.
-    pub address: String,
-    /// Unit identifier; 255 for a board that is no gateway (Modbus Messaging on TCP/IP, section 4.4.1.2).
-    #[serde(default = "default_unit")]
-    pub unit: u8,
-    /// Rates and limits.
-    #[serde(default)]
-    pub timing: Timing,
-}
-
-/// Keys of driver `modbus-rtu`.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModbusRtuConfig {
-    /// The board's name in this configuration.
-    pub id: String,
-    /// The serial device; a name under `/dev/serial/by-id/` survives replugging.
-    pub path: PathBuf,
-    /// Bits per second, as set on the board.
-    #[serde(default = "default_baud")]
-    pub baud: u32,
-    /// As set on the board. Most ship with none, although the standard's default is even (Modbus over Serial Line V1.02,
-    /// section 2.5.1).
-    #[serde(default)]
-    pub parity: Parity,
-    /// The board's address on the line, 1 to 247.
-    pub unit: u8,
-    /// Rates and limits.
-    #[serde(default)]
-    pub timing: Timing,
-}
-
-/// The parity of a serial line.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Parity {
-    /// No parity bit.
-    #[default]
-    None,
-    /// Even parity.
-    Even,
-    /// Odd parity.
-    Odd,
 }
 
 /// Keys of driver `gpio-rppal`. Channels are BCM pin numbers.
@@ -255,6 +213,9 @@ pub enum Bias {
     PullDown,
 }
 
+/// Pins of a Raspberry Pi are looked at least this often, in milliseconds: an edge is an event within 10 ms.
+const RPPAL_POLL_MS: u64 = 5;
+
 impl BoardConfig {
     /// The board's name in the configuration.
     pub fn id(&self) -> &str {
@@ -268,12 +229,30 @@ impl BoardConfig {
     }
 
     pub(crate) fn timing(&self) -> Timing {
+        let configured = self.configured_timing();
+        match self {
+            // Its pins are memory: looking is cheap, and there is nothing that tells of an edge.
+            Self::GpioRppal(_) => Timing { poll_ms: configured.poll_ms.min(RPPAL_POLL_MS), ..configured },
+            _ => configured,
+        }
+    }
+
+    fn configured_timing(&self) -> Timing {
         match self {
             Self::ModbusTcp(board) => board.timing,
             Self::ModbusRtu(board) => board.timing,
             Self::GpioRppal(board) => board.timing,
             Self::GpioCdev(board) => board.timing,
             Self::SerialLcus(board) => board.timing,
+        }
+    }
+
+    /// Where a Modbus board keeps its relays and inputs; `None` for another.
+    pub(crate) fn register_map(&self) -> Option<RegisterMap> {
+        match self {
+            Self::ModbusTcp(board) => Some(board.register_map()),
+            Self::ModbusRtu(board) => Some(board.register_map()),
+            Self::GpioRppal(_) | Self::GpioCdev(_) | Self::SerialLcus(_) => None,
         }
     }
 
@@ -293,9 +272,6 @@ impl BoardConfig {
     }
 }
 
-fn default_unit() -> u8 {
-    255
-}
 fn default_baud() -> u32 {
     9600
 }

@@ -1,12 +1,11 @@
 //! What a configuration must fulfil beyond its syntax. All problems are reported together.
 
+mod camera;
+
 use std::{collections::HashMap, fmt::Display, ops::RangeInclusive};
 
 use super::{Bias, BoardConfig, CameraConfig, HardwareConfig, Timing};
 use crate::ConfigError;
-
-/// A Modbus response carries at most 2000 discrete inputs (Modbus Application Protocol V1.1b3, section 6.2).
-const MODBUS_MAX_INPUT_SPAN: u32 = 2000;
 
 impl HardwareConfig {
     /// Checks names, references, channels and ranges.
@@ -15,6 +14,7 @@ impl HardwareConfig {
         let boards = found.boards(&self.boards);
         found.outputs(self, &boards);
         found.inputs(self, &boards);
+        found.modbus_channels(self, &boards);
         for camera in &self.cameras {
             found.camera(camera);
         }
@@ -24,18 +24,24 @@ impl HardwareConfig {
 }
 
 #[derive(Default)]
-struct Problems {
+pub(super) struct Problems {
     problems: Vec<String>,
 }
 
-type Boards<'a> = HashMap<&'a str, &'a BoardConfig>;
+pub(super) type Boards<'a> = HashMap<&'a str, &'a BoardConfig>;
 
 impl Problems {
-    fn add(&mut self, problem: impl Into<String>) {
+    pub(super) fn add(&mut self, problem: impl Into<String>) {
         self.problems.push(problem.into());
     }
 
-    fn range<T: PartialOrd + Display>(&mut self, entry: &str, key: &str, value: T, allowed: RangeInclusive<T>) {
+    pub(super) fn range<T: PartialOrd + Display>(
+        &mut self,
+        entry: &str,
+        key: &str,
+        value: T,
+        allowed: RangeInclusive<T>,
+    ) {
         if !allowed.contains(&value) {
             self.add(format!("{entry}: {key} = {value} is not within {} to {}", allowed.start(), allowed.end()));
         }
@@ -76,10 +82,12 @@ impl Problems {
                     if port.is_none_or(|port| port == 0) {
                         self.add(format!("{entry}: address {:?} is not host:port", modbus.address));
                     }
+                    self.modbus_map(&entry, modbus.profile, modbus.map.as_ref());
                 }
                 BoardConfig::ModbusRtu(modbus) => {
                     self.range(&entry, "unit", modbus.unit, 1..=247);
                     self.range(&entry, "baud", modbus.baud, 300..=4_000_000);
+                    self.modbus_map(&entry, modbus.profile, modbus.map.as_ref());
                 }
                 BoardConfig::SerialLcus(serial) => self.range(&entry, "baud", serial.baud, 300..=4_000_000),
                 BoardConfig::GpioRppal(_) | BoardConfig::GpioCdev(_) => {}
@@ -87,22 +95,6 @@ impl Problems {
         }
         self.serial_lines(boards);
         boards.iter().map(|board| (board.id(), board)).collect()
-    }
-
-    /// Two boards that open one serial device would talk into each other.
-    fn serial_lines(&mut self, boards: &[BoardConfig]) {
-        let mut taken = HashMap::new();
-        for board in boards {
-            let path = match board {
-                BoardConfig::ModbusRtu(board) => &board.path,
-                BoardConfig::SerialLcus(board) => &board.path,
-                BoardConfig::ModbusTcp(_) | BoardConfig::GpioRppal(_) | BoardConfig::GpioCdev(_) => continue,
-            };
-            if let Some(other) = taken.insert(path, board.id()) {
-                let path = path.display();
-                self.add(format!("boards {other:?} and {:?} both use {path}; a serial line carries one", board.id()));
-            }
-        }
     }
 
     /// Checks the line's board and channel; answers the board.
@@ -146,14 +138,11 @@ impl Problems {
 
     fn inputs(&mut self, config: &HardwareConfig, boards: &Boards<'_>) {
         self.unique("input", config.inputs.iter().map(|input| input.id.as_str()));
-        let mut span = HashMap::<&str, (u32, u32)>::new();
         for input in &config.inputs {
             let entry = format!("input {:?}", input.id);
             self.range(&entry, "debounce_ms", input.debounce_ms, 0..=2000);
             match self.line(&entry, &input.board, input.channel, boards) {
                 Some(BoardConfig::ModbusTcp(_) | BoardConfig::ModbusRtu(_)) => {
-                    let (low, high) = span.entry(&input.board).or_insert((input.channel, input.channel));
-                    (*low, *high) = ((*low).min(input.channel), (*high).max(input.channel));
                     if input.bias != Bias::Off {
                         self.add(format!("{entry}: bias is for GPIO only; remove it"));
                     }
@@ -164,38 +153,9 @@ impl Problems {
                 Some(BoardConfig::GpioRppal(_) | BoardConfig::GpioCdev(_)) | None => {}
             }
         }
-        for (board, (low, high)) in span {
-            if high - low >= MODBUS_MAX_INPUT_SPAN {
-                self.add(format!(
-                    "board {board:?}: inputs {low} to {high} do not fit one Modbus request (2000); use a second board"
-                ));
-            }
-        }
         let modbus = |id: &str| matches!(boards.get(id), Some(BoardConfig::ModbusTcp(_) | BoardConfig::ModbusRtu(_)));
         let inputs = config.inputs.iter().filter(|input| modbus(&input.board));
         self.channels(inputs.map(|i| (i.board.as_str(), i.channel, format!("input {:?}", i.id))));
-    }
-
-    fn camera(&mut self, camera: &CameraConfig) {
-        let entry = format!("camera {:?}", camera.id());
-        let http = camera.http();
-        match (http.url.scheme(), http.ca_file.is_some()) {
-            ("http", false) | ("https", true) => {}
-            ("http", true) => self.add(format!("{entry}: ca_file is for https only; remove it")),
-            ("https", false) => {
-                self.add(format!("{entry}: https needs ca_file, the PEM file of who signed its certificate"));
-            }
-            (other, _) => self.add(format!("{entry}: url has scheme {other:?}; use http or https")),
-        }
-        if !http.url.username().is_empty() || http.url.password().is_some() {
-            self.add(format!("{entry}: put user and password into username and password, not into the url"));
-        }
-        if http.password.is_some() && http.username.is_none() {
-            self.add(format!("{entry}: a password needs a username"));
-        }
-        self.range(&entry, "timeout_ms", http.timeout_ms, 50..=30_000);
-        self.range(&entry, "min_interval_ms", http.min_interval_ms, 0..=10_000);
-        self.range(&entry, "max_bytes", http.max_bytes, 1024..=32 * 1024 * 1024);
     }
 }
 
@@ -307,15 +267,53 @@ mod tests {
     }
 
     #[test]
-    fn a_serial_line_carries_one_board() {
-        let board = |id: &str, unit: u8| {
-            format!("[[board]]\nid = \"{id}\"\ndriver = \"modbus-rtu\"\npath = \"/dev/ttyUSB0\"\nunit = {unit}\n")
+    fn modbus_boards_share_a_line_by_their_units() {
+        let board = |id: &str, more: &str| {
+            format!("[[board]]\nid = \"{id}\"\ndriver = \"modbus-rtu\"\npath = \"/dev/ttyUSB0\"\n{more}\n")
         };
-        parse(&board("a", 1)).validate().unwrap();
-        let told = parse(&format!("{}{}", board("a", 1), board("b", 0))).validate().unwrap_err();
-        assert_eq!(told.problems.len(), 2, "{told}");
-        assert!(told.to_string().contains("unit = 0 is not within 1 to 247"));
-        assert!(told.to_string().contains("boards \"a\" and \"b\" both use /dev/ttyUSB0"));
+        parse(&format!("{}{}", board("a", "unit = 1"), board("b", "unit = 2"))).validate().unwrap();
+        for (other, expected) in [
+            ("unit = 0", "unit = 0 is not within 1 to 247"),
+            ("unit = 1", "boards \"a\" and \"b\" both use /dev/ttyUSB0 as unit 1"),
+            ("unit = 2\nbaud = 19200", "with another baud or parity"),
+            (
+                "unit = 2\ntiming = { request_timeout_ms = 1500, deliver_within_ms = 3000 }",
+                "board \"a\": timing.deliver_within",
+            ),
+        ] {
+            let told = parse(&format!("{}{}", board("a", "unit = 1"), board("b", other))).validate().unwrap_err();
+            assert!(told.problems.len() == 1 && told.to_string().contains(expected), "{other}: {told}");
+        }
+        let lcus = "[[board]]\nid = \"usb\"\ndriver = \"serial-lcus\"\npath = \"/dev/ttyUSB0\"\n";
+        let told = parse(&format!("{}{lcus}", board("a", "unit = 1"))).validate().unwrap_err();
+        assert!(told.to_string().contains("only Modbus RTU boards share a line"), "{told}");
+    }
+
+    #[test]
+    fn maps_and_channels_fit_the_board() {
+        let site = |board: &str, line: &str| {
+            let text = format!("[[board]]\nid = 'b'\ndriver = 'modbus-tcp'\naddress = 'a:502'\n{board}\n{line}\n");
+            parse(&text).validate().map_err(|error| error.to_string())
+        };
+        let output = |channel: u32| format!("[[output]]\nid = 'o'\nboard = 'b'\nchannel = {channel}");
+        let input = |channel: u32| format!("[[input]]\nid = 'i'\nboard = 'b'\nchannel = {channel}");
+        site("profile = 'waveshare-relay'", &output(1)).unwrap();
+        site("profile = 'adam-6000'", &input(0)).unwrap();
+        site("[board.map.input]\ntable = 'input-register'\naddress = 5\nlayout = 'bits'", &input(31)).unwrap();
+        let far = "[board.map.input]\ntable = 'holding-register'\naddress = 0";
+        for (board, line, expected) in [
+            ("profile = 'waveshare-relay'", output(0), "channel 0 is not on the board, whose channels begin at 1"),
+            ("profile = 'eletechsup'", input(1), "has no inputs"),
+            ("profile = 'adam-6000'", output(65_530), "beyond the last address"),
+            (far, output(0), "has no outputs in its map"),
+            (far, format!("{}\n{}", input(0), input(125).replace("'i'", "'j'")), "do not fit one answer (125)"),
+            ("profile = 'icp-das'\n[board.map.output]\ntable = 'coil'\naddress = 0", output(0), "remove one of them"),
+            ("[board.map.output]\ntable = 'coil'\naddress = 0\non = 5", output(0), "a coil needs neither"),
+            ("[board.map.output]\ntable = 'holding-register'\naddress = 0\noff = 1", output(0), "the same value"),
+        ] {
+            let told = site(board, &line).unwrap_err();
+            assert!(told.contains(expected), "{board} {line}: {told}");
+        }
     }
 
     #[test]

@@ -16,28 +16,45 @@ use image::{ImageFormat, Rgb, RgbImage};
 use tokio::{sync::watch, time::sleep};
 
 use super::{
-    SimError, World,
-    config::SimCameraConfig,
+    SimError, World, bind,
+    config::{SimCameraConfig, SimConfig},
     fault::{Fault, FaultSwitch},
+    part::{Part, Parts},
+    serve_http,
 };
 use crate::ImageKind;
 
+/// The key of the cameras' address.
+pub(super) const KEY: &str = "cameras";
 const BOUNDARY: &str = "cardea-frame";
+
+pub(super) async fn start(config: &SimConfig, world: &Arc<World>, parts: &mut Parts) -> Result<(), SimError> {
+    for camera in world.cameras.values() {
+        parts.add(camera.clone());
+    }
+    let (listener, address) = bind(config.cameras).await?;
+    let serving = serve_http(router(world.clone()), listener, world.shutdown.clone());
+    parts.serve(KEY, format!("http://{address}"), tokio::spawn(serving));
+    Ok(())
+}
 
 /// A camera's current picture and fault.
 pub(super) struct SimCamera {
     id: String,
     interval: Duration,
     picture: watch::Sender<(Bytes, ImageKind)>,
+    /// What it shows while nobody says otherwise.
+    rest: (Bytes, ImageKind),
     pub(super) fault: FaultSwitch,
 }
 
 impl SimCamera {
     pub(super) fn new(config: &SimCameraConfig) -> Result<Self, SimError> {
-        let camera = Self {
+        let mut camera = Self {
             id: config.id.clone(),
             interval: Duration::from_secs_f64(1.0 / config.fps.clamp(0.1, 1000.0)),
-            picture: watch::Sender::new((empty_scene(), ImageKind::Png)),
+            picture: watch::Sender::new((Bytes::new(), ImageKind::Png)),
+            rest: (empty_scene(), ImageKind::Png),
             fault: FaultSwitch::default(),
         };
         if let Some(path) = &config.picture {
@@ -46,19 +63,44 @@ impl SimCamera {
                 path: path.display().to_string(),
                 source,
             })?;
-            camera.set_picture(picture.into())?;
+            camera.rest = camera.understood(picture.into())?;
         }
+        camera.show(None);
         Ok(camera)
     }
 
     pub(super) fn set_picture(&self, picture: Bytes) -> Result<(), SimError> {
-        let kind = ImageKind::sniff(&picture).ok_or_else(|| SimError::NotAPicture { camera: self.id.clone() })?;
-        self.picture.send_replace((picture, kind));
+        self.picture.send_replace(self.understood(picture)?);
         Ok(())
+    }
+
+    /// Shows a picture, or, without one or with one that is none, what it shows by itself.
+    pub(super) fn show(&self, picture: Option<Bytes>) {
+        let picture = picture.and_then(|picture| self.understood(picture).ok());
+        self.picture.send_replace(picture.unwrap_or_else(|| self.rest.clone()));
+    }
+
+    fn understood(&self, picture: Bytes) -> Result<(Bytes, ImageKind), SimError> {
+        let kind = ImageKind::sniff(&picture).ok_or_else(|| SimError::NotAPicture { camera: self.id.clone() })?;
+        Ok((picture, kind))
     }
 }
 
-pub(super) fn router(world: Arc<World>) -> Router {
+impl Part for SimCamera {
+    fn name(&self) -> &str {
+        &self.id
+    }
+
+    fn fault(&self) -> &FaultSwitch {
+        &self.fault
+    }
+
+    fn faults(&self) -> &'static [&'static str] {
+        &["slow", "dead", "silent", "garbage"]
+    }
+}
+
+fn router(world: Arc<World>) -> Router {
     Router::new()
         .route("/cameras/{id}/snapshot.jpg", get(snapshot))
         .route("/cameras/{id}/stream.mjpeg", get(stream_of))

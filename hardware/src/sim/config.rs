@@ -21,8 +21,12 @@ pub struct SimConfig {
     pub control: SocketAddr,
     /// The cameras.
     pub camera: Vec<SimCameraConfig>,
-    /// Barrier and door.
+    /// Barrier, lane and door.
     pub house: HouseConfig,
+    /// The folder of the pictures that scenes name.
+    pub pictures: PathBuf,
+    /// A scene to play at once.
+    pub scene: Option<PathBuf>,
 }
 
 /// One camera.
@@ -55,6 +59,8 @@ impl Default for SimConfig {
             control: any,
             camera: vec![SimCameraConfig::named("plate-cam"), SimCameraConfig::named("face-cam")],
             house: HouseConfig::default(),
+            pictures: PathBuf::from("."),
+            scene: None,
         }
     }
 }

@@ -23,6 +23,19 @@ pub enum Fault {
     Garbage,
 }
 
+impl Fault {
+    /// Its name, as the control API and scene files call it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Slow { .. } => "slow",
+            Self::Dead => "dead",
+            Self::Silent => "silent",
+            Self::Garbage => "garbage",
+        }
+    }
+}
+
 /// A fault that can be switched while others watch.
 #[derive(Debug)]
 pub(super) struct FaultSwitch(watch::Sender<Fault>);

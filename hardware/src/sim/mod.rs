@@ -1,37 +1,57 @@
 //! A simulated house: a program (`cardea-sim`), and a library for tests that want one in their own process.
 //!
 //! What it offers is real: a Modbus TCP server with relays and inputs, cameras that serve pictures over HTTP, and a control
-//! API (also HTTP) that puts a car on the loop, a person at the door, a picture before a camera, or a fault into a part.
-//! What the relays move is in [`physics`], which is pure.
+//! API (also HTTP) that puts a car on the loop, a person at the door, a picture before a camera, or a fault into a part. What
+//! the relays move, and the cars and people around it, are in [`physics`], which is pure. Who comes when, and what breaks, is
+//! written in [`scene`] files, which the stage plays in real time.
 //!
-//! To add a moving part: a file in `physics/`, its channels in `physics/mod.rs`. To add a fault: a variant of [`Fault`], and
-//! what it means in `modbus.rs` and `cameras.rs`.
+//! ```text
+//! scene file --> scene::Player --due--> stage --acts--> physics::House <--coils, inputs--> parts (modbus.rs, …) <--> controller
+//!                     ^                   |  faults, pictures                                    ^
+//!                     +----happenings-----+------------------------------------------------------+
+//! ```
+//!
+//! To add a moving part: a file in `physics/`, its channels in `physics/mod.rs`. To add a part with a wire of its own (a
+//! board, a camera, a reader): a file here and a line in `part.rs`, which says how. To add a fault: a variant of [`Fault`],
+//! and what it means in the files of the parts that know it.
 
 mod cameras;
 mod config;
 mod control;
 mod fault;
 mod modbus;
+mod part;
 pub mod physics;
+pub mod scene;
+mod stage;
 
 use std::{
     collections::BTreeMap,
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
+    ops::{Deref, DerefMut},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
-use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, broadcast},
+    task::JoinHandle,
+    time::Instant,
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use cameras::SimCamera;
 pub use config::{SimCameraConfig, SimConfig};
 pub use control::SimState;
 pub use fault::Fault;
-use fault::FaultSwitch;
-use physics::{Edge, House, HouseState};
+pub use part::PartState;
+use part::Parts;
+use physics::{Edge, House, HouseState, millis};
+use stage::Stage;
+pub use stage::{SceneState, Sight};
 
 /// What cannot be done with a simulated house.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +88,47 @@ pub enum SimError {
         /// What there is.
         known: String,
     },
+    /// The part does not know the fault.
+    #[error("the part {part:?} has no fault {fault:?}; it has: none, {known}")]
+    UnknownFault {
+        /// The part.
+        part: String,
+        /// What was asked for.
+        fault: String,
+        /// What there is.
+        known: String,
+    },
+    /// Nothing of that name can be done to the part.
+    #[error("{action:?} cannot be done to the part {part:?}, only: {known}")]
+    UnknownAction {
+        /// The part.
+        part: String,
+        /// What was asked for.
+        action: String,
+        /// What there is.
+        known: String,
+    },
+    /// What an action was given is not what it needs.
+    #[error("{action:?} of the part {part:?} did not understand what it was given: {reason}")]
+    Action {
+        /// The part.
+        part: String,
+        /// What was asked for.
+        action: String,
+        /// What is wrong with it, and what would be right.
+        reason: String,
+    },
+    /// A scene is refused.
+    #[error(transparent)]
+    Scene(#[from] scene::SceneError),
+    /// A scene's file could not be read.
+    #[error("the scene {path} could not be read: {source}")]
+    SceneFile {
+        /// The file.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// There is no such channel.
     #[error("there is no channel {channel}; channels go from 0 to {}", physics::CHANNELS - 1)]
     UnknownChannel {
@@ -79,13 +140,14 @@ pub enum SimError {
 /// The name of the relay and input board among the parts that can have a fault.
 pub const IO_PART: &str = "io";
 
-/// What the servers share.
+/// What the parts share: time, the house, and what stands before the cameras.
 struct World {
     started: Instant,
     started_unix_ms: u64,
     house: Mutex<House>,
-    cameras: BTreeMap<String, SimCamera>,
-    io_fault: FaultSwitch,
+    cameras: BTreeMap<String, Arc<SimCamera>>,
+    /// Somebody has touched the house.
+    stirred: Notify,
     /// Ends what outlives a request: open streams and connections.
     shutdown: CancellationToken,
 }
@@ -95,40 +157,76 @@ impl World {
         self.started.elapsed()
     }
 
-    fn house(&self) -> MutexGuard<'_, House> {
+    /// The house, to look at it or to change it: afterwards, the stage looks whether that was of interest.
+    fn house(&self) -> Touched<'_> {
+        Touched { house: self.quiet_house(), stirred: &self.stirred }
+    }
+
+    /// The house, for the stage itself.
+    fn quiet_house(&self) -> MutexGuard<'_, House> {
         self.house.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn camera(&self, id: &str) -> Result<&SimCamera, SimError> {
-        self.cameras.get(id).ok_or_else(|| self.unknown_part(id))
+        let known = || self.cameras.keys().cloned().collect::<Vec<_>>().join(", ");
+        let camera = self.cameras.get(id).map(AsRef::as_ref);
+        camera.ok_or_else(|| SimError::UnknownPart { name: id.into(), known: known() })
     }
+}
 
-    fn fault(&self, part: &str) -> Result<&FaultSwitch, SimError> {
-        if part == IO_PART {
-            return Ok(&self.io_fault);
-        }
-        self.cameras.get(part).map(|camera| &camera.fault).ok_or_else(|| self.unknown_part(part))
+/// The house in somebody's hands.
+struct Touched<'a> {
+    house: MutexGuard<'a, House>,
+    stirred: &'a Notify,
+}
+
+impl Deref for Touched<'_> {
+    type Target = House;
+
+    fn deref(&self) -> &House {
+        &self.house
     }
+}
 
-    fn unknown_part(&self, name: &str) -> SimError {
-        let known: Vec<&str> = std::iter::once(IO_PART).chain(self.cameras.keys().map(String::as_str)).collect();
-        SimError::UnknownPart { name: name.into(), known: known.join(", ") }
+impl DerefMut for Touched<'_> {
+    fn deref_mut(&mut self) -> &mut House {
+        &mut self.house
+    }
+}
+
+impl Drop for Touched<'_> {
+    fn drop(&mut self) {
+        self.stirred.notify_one();
+    }
+}
+
+/// The world, every part in it, and the stage: what the control API speaks to.
+struct Site {
+    world: Arc<World>,
+    parts: Parts,
+    stage: Stage,
+}
+
+impl Site {
+    fn set_fault(&self, part: &str, fault: Fault) -> Result<(), SimError> {
+        self.parts.set_fault(part, fault)?;
+        self.stage.show(Sight::Fault { at_ms: millis(self.world.now()), part: part.into(), fault });
+        Ok(())
     }
 
     fn set_input(&self, channel: usize, level: Option<bool>) -> Result<(), SimError> {
         if channel >= physics::CHANNELS {
             return Err(SimError::UnknownChannel { channel });
         }
-        self.house().set_input(channel, level, self.now());
+        self.world.house().set_input(channel, level, self.world.now());
         Ok(())
     }
 
     fn state(&self) -> SimState {
-        let faults = self.cameras.iter().map(|(id, camera)| (id.clone(), camera.fault.get()));
         SimState {
-            started_unix_ms: self.started_unix_ms,
-            house: self.house().state(self.now()),
-            faults: std::iter::once((IO_PART.into(), self.io_fault.get())).chain(faults).collect(),
+            started_unix_ms: self.world.started_unix_ms,
+            house: self.world.house().state(self.world.now()),
+            faults: self.parts.faults(),
         }
     }
 }
@@ -138,51 +236,60 @@ pub struct Sim;
 
 /// A running house. It ends when this is dropped; [`SimHandle::shutdown`] waits for the end.
 pub struct SimHandle {
-    world: Arc<World>,
-    modbus: SocketAddr,
-    cameras: SocketAddr,
+    site: Arc<Site>,
     control: SocketAddr,
     tasks: Vec<JoinHandle<()>>,
     _ends_with_this: DropGuard,
 }
 
 impl Sim {
-    /// Binds the three listeners and starts serving.
+    /// Binds the listeners and starts serving.
     pub async fn start(config: SimConfig) -> Result<SimHandle, SimError> {
-        let (modbus_listener, modbus) = bind(config.modbus).await?;
-        let (cameras_listener, cameras) = bind(config.cameras).await?;
-        let (control_listener, control) = bind(config.control).await?;
         let shutdown = CancellationToken::new();
-        let mut served = BTreeMap::new();
+        let ends_with_this = shutdown.clone().drop_guard();
+        let mut cameras = BTreeMap::new();
         for camera in &config.camera {
-            served.insert(camera.id.clone(), SimCamera::new(camera)?);
+            cameras.insert(camera.id.clone(), Arc::new(SimCamera::new(camera)?));
         }
         let world = Arc::new(World {
             started: Instant::now(),
             started_unix_ms: unix_ms(),
             house: Mutex::new(House::new(&config.house)),
-            cameras: served,
-            io_fault: FaultSwitch::default(),
+            cameras,
+            stirred: Notify::new(),
             shutdown: shutdown.clone(),
         });
-        let tasks = vec![
-            tokio::spawn(modbus::serve(world.clone(), modbus_listener)),
-            tokio::spawn(serve_http(cameras::router(world.clone()), cameras_listener, shutdown.clone())),
-            tokio::spawn(serve_http(control::router(world.clone()), control_listener, shutdown.clone())),
-        ];
-        Ok(SimHandle { world, modbus, cameras, control, tasks, _ends_with_this: shutdown.drop_guard() })
+        let (listener, control) = bind(config.control).await?;
+        let mut parts = Parts::start(&config, &world).await?;
+        let mut tasks = parts.take_tasks();
+        let site = Arc::new(Site { world, parts, stage: Stage::new(config.pictures) });
+        if let Some(path) = config.scene {
+            let text = std::fs::read_to_string(&path)
+                .map_err(|source| SimError::SceneFile { path: path.display().to_string(), source })?;
+            site.play(&text)?;
+        }
+        tasks.push(tokio::spawn(stage::keep(site.clone())));
+        tasks.push(tokio::spawn(serve_http(control::router(site.clone()), listener, shutdown)));
+        Ok(SimHandle { site, control, tasks, _ends_with_this: ends_with_this })
     }
 }
 
 impl SimHandle {
-    /// Where the Modbus TCP server listens.
+    /// Where each server answers, by the key `cardea-sim` prints: `modbus`, `cameras`, …
+    pub fn addresses(&self) -> &BTreeMap<String, String> {
+        self.site.parts.addresses()
+    }
+
+    /// Where the Modbus TCP server listens, `host:port`.
     pub fn modbus_addr(&self) -> SocketAddr {
-        self.modbus
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        // It was written by a `SocketAddr`.
+        self.addresses().get(modbus::KEY).and_then(|address| address.parse().ok()).unwrap_or(any)
     }
 
     /// The cameras' base URL; pictures are under `/cameras/{id}/`.
     pub fn cameras_url(&self) -> String {
-        format!("http://{}", self.cameras)
+        self.addresses().get(cameras::KEY).cloned().unwrap_or_default()
     }
 
     /// The control API's base URL.
@@ -202,38 +309,68 @@ impl SimHandle {
 
     /// Sets an input; see [`House::set_input`].
     pub fn set_input(&self, channel: usize, level: Option<bool>) -> Result<(), SimError> {
-        self.world.set_input(channel, level)
+        self.site.set_input(channel, level)
     }
 
     /// Somebody comes to the door, or leaves.
     pub fn set_person(&self, present: bool) {
-        self.world.house().set_person(present, self.world.now());
+        self.site.world.house().set_person(present, self.site.world.now());
     }
 
     /// Puts a picture (JPEG or PNG) before a camera.
     pub fn set_picture(&self, camera: &str, picture: Bytes) -> Result<(), SimError> {
-        self.world.camera(camera)?.set_picture(picture)
+        self.site.world.camera(camera)?.set_picture(picture)
     }
 
-    /// Switches a fault on or off; `part` is [`IO_PART`] or a camera's id.
+    /// Switches a fault on or off; `part` is [`IO_PART`], a camera's id, or another part's name.
     pub fn set_fault(&self, part: &str, fault: Fault) -> Result<(), SimError> {
-        self.world.fault(part)?.set(fault);
-        Ok(())
+        self.site.set_fault(part, fault)
+    }
+
+    /// Does something to a part, as `PUT /parts/{part}/{action}` does.
+    pub fn act(&self, part: &str, action: &str, body: serde_json::Value) -> Result<(), SimError> {
+        self.site.parts.get(part)?.act(action, body)
+    }
+
+    /// Plays a scene from its beginning, instead of the one that is being played; see [`scene`]. One that is refused changes
+    /// nothing.
+    pub fn play(&self, text: &str) -> Result<(), SimError> {
+        self.site.play(text)
+    }
+
+    /// Ends the scene: what it broke is mended, cameras show what they did before. Who is here stays.
+    pub fn end_scene(&self) {
+        self.site.end_scene();
+    }
+
+    /// How the scene goes; `None` before the first and after [`SimHandle::end_scene`].
+    pub fn scene(&self) -> Option<SceneState> {
+        self.site.scene()
+    }
+
+    /// A car appears on the lane.
+    pub fn car_arrives(&self, plan: physics::CarPlan) {
+        self.site.world.house().car_arrives(plan, self.site.world.now());
+    }
+
+    /// Everything that can be seen from now on.
+    pub fn watch(&self) -> broadcast::Receiver<Sight> {
+        self.site.stage.watch()
     }
 
     /// The relays, inputs, boom and door.
     pub fn state(&self) -> HouseState {
-        self.world.house().state(self.world.now())
+        self.site.world.house().state(self.site.world.now())
     }
 
     /// The edges of relays and inputs after the one with this sequence number (0 for all that are kept), oldest first.
     pub fn history(&self, after: u64) -> Vec<Edge> {
-        self.world.house().history(after, self.world.now())
+        self.site.world.house().history(after, self.site.world.now())
     }
 
     /// Ends the servers and open connections, and waits for it.
     pub async fn shutdown(mut self) {
-        self.world.shutdown.cancel();
+        self.site.world.shutdown.cancel();
         for task in std::mem::take(&mut self.tasks) {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a server of the simulated house did not end in order");

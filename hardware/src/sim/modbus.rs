@@ -13,55 +13,88 @@ use tokio_modbus::{
 };
 
 use super::{
-    World,
-    fault::Fault,
+    IO_PART, SimConfig, SimError, World, bind,
+    fault::{Fault, FaultSwitch},
+    part::{Part, Parts},
     physics::{CHANNELS, House},
 };
+
+/// The key of the board's address.
+pub(super) const KEY: &str = "modbus";
 
 /// A Modbus frame has at most 260 bytes (Modbus Messaging on TCP/IP V1.0b, section 3.1.3).
 const BUFFER_BYTES: usize = 512;
 /// Transaction, protocol, length and unit come before the function code.
 const MBAP_BYTES: usize = 7;
 
-pub(super) async fn serve(world: Arc<World>, listener: TcpListener) {
-    let accepting = world.clone();
+/// The board: the house behind a wire.
+#[derive(Clone)]
+struct Board {
+    world: Arc<World>,
+    fault: Arc<FaultSwitch>,
+}
+
+impl Part for Board {
+    fn name(&self) -> &str {
+        IO_PART
+    }
+
+    fn fault(&self) -> &FaultSwitch {
+        &self.fault
+    }
+
+    fn faults(&self) -> &'static [&'static str] {
+        &["slow", "dead", "silent", "garbage"]
+    }
+}
+
+pub(super) async fn start(config: &SimConfig, world: &Arc<World>, parts: &mut Parts) -> Result<(), SimError> {
+    let (listener, address) = bind(config.modbus).await?;
+    let board = Board { world: world.clone(), fault: Arc::default() };
+    parts.add(Arc::new(board.clone()));
+    parts.serve(KEY, address.to_string(), tokio::spawn(serve(board, listener)));
+    Ok(())
+}
+
+async fn serve(board: Board, listener: TcpListener) {
+    let accepting = board.clone();
     let on_connected = move |stream: TcpStream, peer: SocketAddr| {
-        let world = accepting.clone();
+        let board = accepting.clone();
         async move {
-            if world.io_fault.get() == Fault::Dead {
+            if board.fault.get() == Fault::Dead {
                 return Ok(None);
             }
             tracing::debug!(%peer, "a controller connected to the board");
             stream.set_nodelay(true)?;
             let (server_side, wire_side) = duplex(BUFFER_BYTES);
-            tokio::spawn(wire(world.clone(), stream, wire_side));
-            Ok::<_, io::Error>(Some((Board { world }, server_side)))
+            tokio::spawn(wire(board.clone(), stream, wire_side));
+            Ok::<_, io::Error>(Some((board, server_side)))
         }
     };
     let server = Server::new(listener);
     let on_error = |error: io::Error| tracing::debug!(%error, "a connection to the board ended");
-    match world.shutdown.run_until_cancelled(server.serve(&on_connected, on_error)).await {
+    match board.world.shutdown.run_until_cancelled(server.serve(&on_connected, on_error)).await {
         None | Some(Ok(())) => {}
         Some(Err(error)) => tracing::error!(%error, "the Modbus server of the simulated house failed"),
     }
 }
 
 /// The wire between a controller and the board, with its faults. It ends when either side closes, or by a fault.
-async fn wire(world: Arc<World>, mut controller: TcpStream, mut board: DuplexStream) {
+async fn wire(board: Board, mut controller: TcpStream, mut served: DuplexStream) {
     let (mut up, mut down) = ([0; BUFFER_BYTES], [0; BUFFER_BYTES]);
     let carried: io::Result<()> = async {
         loop {
             tokio::select! {
-                () = world.shutdown.cancelled() => return Ok(()),
-                () = world.io_fault.until(|fault| *fault == Fault::Dead) => return Ok(()),
+                () = board.world.shutdown.cancelled() => return Ok(()),
+                () = board.fault.until(|fault| *fault == Fault::Dead) => return Ok(()),
                 read = controller.read(&mut up) => match read? {
                     0 => return Ok(()),
-                    n => board.write_all(&up[..n]).await?,
+                    n => served.write_all(&up[..n]).await?,
                 },
-                read = board.read(&mut down) => match read? {
+                read = served.read(&mut down) => match read? {
                     0 => return Ok(()),
                     n => {
-                        if world.io_fault.get() == Fault::Garbage {
+                        if board.fault.get() == Fault::Garbage {
                             for byte in down[..n].iter_mut().skip(MBAP_BYTES) {
                                 *byte ^= 0x55;
                             }
@@ -78,10 +111,6 @@ async fn wire(world: Arc<World>, mut controller: TcpStream, mut board: DuplexStr
     }
 }
 
-struct Board {
-    world: Arc<World>,
-}
-
 impl Service for Board {
     type Request = Request<'static>;
     type Response = Option<Response>;
@@ -89,15 +118,15 @@ impl Service for Board {
     type Future = Pin<Box<dyn Future<Output = Result<Option<Response>, ExceptionCode>> + Send>>;
 
     fn call(&self, request: Self::Request) -> Self::Future {
-        let world = self.world.clone();
+        let board = self.clone();
         Box::pin(async move {
-            match world.io_fault.get() {
+            match board.fault.get() {
                 Fault::Silent => return Ok(None),
                 Fault::Slow { ms } => sleep(Duration::from_millis(ms)).await,
                 Fault::None | Fault::Dead | Fault::Garbage => {}
             }
-            let now = world.now();
-            answer(&mut world.house(), request, now).map(Some)
+            let now = board.world.now();
+            answer(&mut board.world.house(), request, now).map(Some)
         })
     }
 }

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-use crate::{Error, Outcome, bench, eval, list, pull, verify};
+use crate::{Error, Outcome, bench, eval, list, pull, read, verify};
 
-/// Model packs: what they hold, whether they are sound, how fast and how good they are, and where to get one
+/// Model packs: what they hold, whether they are sound, what they read, how fast and how good they are, and where to get one
 #[derive(Debug, Parser)]
 #[command(name = "cardea-models", version, about, propagate_version = true)]
 pub struct Cli {
@@ -34,6 +34,8 @@ enum Command {
     List(list::Args),
     /// Say whether a pack is sound: manifest, hashes, shapes, one inference of each model
     Verify(verify::Args),
+    /// Say what a pack reads on the plates of pictures
+    Read(read::Args),
     /// Measure how fast each model of a pack is on this machine
     Bench(bench::Args),
     /// Measure how good a pack is on labelled pictures
@@ -64,6 +66,7 @@ fn execute(command: Command, out: &mut impl io::Write) -> Result<Outcome, Error>
     match command {
         Command::List(args) => list::run(&args, out),
         Command::Verify(args) => verify::run(&args, out),
+        Command::Read(args) => read::run(&args, out),
         Command::Bench(args) => bench::run(&args, out),
         Command::Eval(args) => eval::run(&args, out),
         Command::Pull(args) => pull::run(&args, out),

@@ -14,6 +14,7 @@ pub mod eval;
 pub mod list;
 mod onnxruntime;
 pub mod pull;
+pub mod read;
 mod table;
 pub mod verify;
 

@@ -1,4 +1,4 @@
-//! `list`, `verify`, `bench` and `pull` on our own pack, by the functions the program calls.
+//! `list`, `verify`, `read`, `bench` and `pull` on our own pack, by the functions the program calls.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod support;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use cardea_models::{Pack, PackError, Runtime};
 use cardea_models_cli::pull::{Description, Digest, Options, Progress, PullError, install};
-use cardea_models_cli::{OnnxRuntime, Outcome, bench, list, verify};
+use cardea_models_cli::{OnnxRuntime, Outcome, bench, list, read, verify};
 use serde_json::Value;
 use support::{Answer, Server};
 use tempfile::TempDir;
@@ -74,6 +74,43 @@ fn a_folder_of_packs_is_listed_with_what_each_model_stands_for() {
     assert_eq!(all["packs"].as_array().unwrap().len(), 1);
     assert_eq!(all["packs"][0]["name"], "base");
     assert!(all["packs"][0]["models"].as_array().unwrap().len() >= 4);
+}
+
+/// What `read` says of these sample pictures, as JSON or as text.
+fn read_on(names: &[&str], json: bool) -> (Outcome, String) {
+    let pictures = names.iter().map(|name| root().join(".tools/samples").join(name)).collect();
+    let mut out = Vec::new();
+    let args = read::Args { pack: base(), pictures, threads: 1, runtime: runtime(), json };
+    let outcome = read::run(&args, &mut out).unwrap();
+    (outcome, String::from_utf8(out).unwrap())
+}
+
+#[test]
+fn a_plate_is_read_with_its_place_and_its_probabilities() {
+    let (outcome, report) = read_on(&["car-day.jpg", "car-other.jpg"], true);
+    assert_eq!(outcome, Outcome::Sound);
+    let report: Value = serde_json::from_str(&report).unwrap();
+    for (i, text) in ["A123BC77", "A123BC777"].into_iter().enumerate() {
+        let (picture, plate) = (&report["pictures"][i], &report["pictures"][i]["plates"][0]);
+        assert_eq!(plate["text"], text, "{report}");
+        let [width, height] = [0, 1].map(|i| picture["size"][i].as_f64().unwrap());
+        for corner in plate["corners"].as_array().unwrap() {
+            let (x, y) = (corner[0].as_f64().unwrap(), corner[1].as_f64().unwrap());
+            assert!(x > 0.0 && x < width && y > 0.0 && y < height, "{report}");
+        }
+        for key in ["weakest_probability", "quality", "detection"] {
+            assert!(plate[key].as_f64().is_some_and(|value| value > 0.0 && value <= 1.0), "{key}: {report}");
+        }
+    }
+    let (_, text) = read_on(&["car-day.jpg"], false);
+    assert!(text.contains("A123BC77"), "{text}");
+}
+
+#[test]
+fn a_picture_without_a_plate_is_said_to_have_none() {
+    let (outcome, text) = read_on(&["yard.jpg"], false);
+    assert_eq!(outcome, Outcome::Unsound);
+    assert!(text.contains("none found"), "{text}");
 }
 
 #[test]

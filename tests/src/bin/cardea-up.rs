@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use cardea_tests::site::{self, BARRIER, CLIENT, DOOR, LOGIN, SITE, Site, Tempo};
+use cardea_hardware::sim::scene::Scene;
+use cardea_tests::site::{self, BARRIER, CLIENT, DOOR, LOGIN, SITE, Site, Tempo, house};
 use cardea_tests::story::telling::line;
 use cardea_tests::{picture, story};
 use clap::Parser;
@@ -43,6 +44,18 @@ async fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A line for each scene that is shipped.
+fn scenes() -> String {
+    let folder = std::fs::read_dir(house::shipped_scenes()).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = folder.map(|entry| entry.path()).collect();
+    files.sort();
+    let line = |path: &PathBuf| {
+        let scene = Scene::parse(&std::fs::read_to_string(path).ok()?).ok()?;
+        Some(format!("  {:<16} {}\n", path.file_stem()?.to_string_lossy(), scene.about))
+    };
+    files.iter().filter_map(line).collect()
+}
+
 fn instructions(site: &Site) {
     let dir = site.dir.display();
     let (api, control) = (&site.api, site.house.control());
@@ -70,24 +83,28 @@ then play, one line at a time:
 
   api {api}/v1/sites/{SITE}/equipment                                  # what is here
   api {api}/v1/sites/{SITE}/plates --json '{{"plate":"{plate}"}}'           # admit a car
-  curl -T {samples}/car-day.jpg {control}/cameras/plate-cam/picture   # the car before the camera
-  curl -X PUT {control}/inputs/0 --json '{{"on":true}}'; sleep 5        # ... and on the loop: the barrier opens
-  curl -s {control}/state; echo                                       # relays, boom and door
-  curl -X PUT {control}/inputs/0 --json '{{"on":false}}'; sleep 8       # the car is through: it comes down
+  tail -f {dir}/cardea-sim.log &                                      # watch: a line for everything that happens
+  curl -T {scenes}/one-car.toml {control}/scene; sleep 15             # a car comes, the barrier opens, it drives in
+  curl -s {control}/scene; echo                                       # how the scene goes: collisions must be empty
+  curl -s {control}/state; echo                                       # relays, cars, boom and door
 
   api {api}/v1/sites/{SITE}/consents --json '{consent}'
   api {api}/v1/sites/{SITE}/subjects/{subject}/faces -H 'Content-Type: image/jpeg' --data-binary @{samples}/grace_hopper.jpg
-  curl -X PUT {control}/door/person --json '{{"present":true}}'
-  curl -T {samples}/grace_hopper.jpg {control}/cameras/face-cam/picture; sleep 3   # the resident before the door: it opens
-  curl -T {samples}/yard.jpg {control}/cameras/face-cam/picture       # ... and gone again
-  curl -X PUT {control}/door/person --json '{{"present":false}}'
+  curl -T {scenes}/resident.toml {control}/scene; sleep 5             # the resident comes to the door: it opens
 
   api -X POST {api}/v1/access-points/{BARRIER}/open -H "Idempotency-Key: $(cat /proc/sys/kernel/random/uuid)"   # on demand
   api {api}/v1/sites/{SITE}/events                                     # what was decided, and why
   {cardead} status --config {config}
 
+Scenes, played by `curl -T {scenes}/NAME.toml {control}/scene`, ended by `curl -X DELETE {control}/scene`:
+{list}
+Your own are as easily written: docs/guide/hardware.md, "The simulated site". Pictures they can name: {pictures}
+
 Door: {DOOR}. Password grant: {LOGIN} / {password}. Ctrl-C ends everything."#,
         enrolment = site.enrolment,
+        scenes = house::shipped_scenes().canonicalize().unwrap_or_else(|_| house::shipped_scenes()).display(),
+        list = scenes(),
+        pictures = site.house.pictures().display(),
         ca = site.cloud_ca.display(),
         certificate = site.customer.certificate.display(),
         key = site.customer.key.display(),

@@ -75,6 +75,8 @@ url = "{cameras}/cameras/plate-cam/snapshot.jpg"
 id = "face-cam"
 driver = "http-mjpeg"
 url = "{cameras}/cameras/face-cam/stream.mjpeg"
+# what stands before a simulated camera is a still
+frozen_after_s = 0
 
 [[access_point]]
 kind = "barrier"

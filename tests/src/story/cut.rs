@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use cardea_daemon::local;
-use cardea_hardware::sim::physics::HouseState;
 use tokio::time::{Instant, sleep};
 
-use super::car::{SCENES, drive_up};
+use super::car::{self, SCENES, drive_up};
 use super::{RESIDENT_PHOTO, Tale};
 use crate::picture::{self, View};
 use crate::site::poll;
@@ -45,22 +44,17 @@ pub(super) async fn play(tale: &mut Tale) -> anyhow::Result<()> {
 }
 
 async fn face_opens(tale: &mut Tale, who: &str) -> anyhow::Result<()> {
-    let start = Instant::now();
-    tale.site.house.person(true).await?;
-    tale.site.house.show("face-cam", picture::photograph(RESIDENT_PHOTO, View::EVENING)?).await?;
-    let open = |state: &HouseState| state.relays[4] || state.door.open;
-    tale.site.house.wait("the door opens", PATIENCE, open).await?;
-    tale.telling.timed(who, "door opens", start.elapsed());
-    tale.person_leaves().await
+    let took = tale.comes_to_the_door(&picture::photograph(RESIDENT_PHOTO, View::EVENING)?).await?;
+    tale.telling.timed(who, "door opens", took);
+    tale.walked_in().await
 }
 
 async fn plate_opens(tale: &mut Tale, what: &str) -> anyhow::Result<()> {
-    let start = Instant::now();
-    drive_up(tale, SCENES[0]).await?;
-    let up = |state: &HouseState| state.relays[0] || state.barrier.position > 0.0;
-    tale.site.house.wait("the barrier opens", PATIENCE, up).await?;
-    tale.telling.timed(what, "barrier opens", start.elapsed());
-    tale.car_leaves().await
+    let before = tale.site.house.last_edge().await?;
+    drive_up(tale, "one-car", SCENES[0]).await?;
+    let opened = tale.loop_to_relay(before).await?;
+    tale.telling.timed(what, "barrier opens", opened);
+    tale.site.house.scene_over(car::PATIENCE).await.map(|_| ())
 }
 
 async fn face_refused(tale: &mut Tale) -> anyhow::Result<()> {

@@ -1,7 +1,5 @@
 //! Chapter 4: consent, photo, template; the resident and a stranger at the door.
 
-use std::time::Duration;
-
 use anyhow::ensure;
 use tokio::time::Instant;
 
@@ -47,19 +45,14 @@ impl Tale {
         let probe = picture::photograph(photo, view)?;
         let annotated = self.onlooker.faces(&probe, self.resident.as_ref())?;
         self.telling.picture(who, annotated);
-        let start = Instant::now();
-        self.site.house.person(true).await?;
-        self.site.house.show("face-cam", probe).await?;
-        let open = |state: &cardea_hardware::sim::physics::HouseState| state.relays[4] || state.door.open;
-        self.site.house.wait("the door opens", Duration::from_secs(15), open).await?;
-        let took = start.elapsed();
+        let took = self.comes_to_the_door(&probe).await?;
         // What else looks like a face in the picture, such as a badge, is refused beside it.
         let event = self.reason("face", "face-admitted").await?;
         let score = event["score"].as_f64().unwrap_or_default();
         let needed = event["threshold"].as_f64().unwrap_or_default();
         self.telling.timed(who, format!("door opens: {} (score {score:.2}, needs {needed:.2})", event["reason"]), took);
         self.passage(who, &event, took);
-        self.person_leaves().await
+        self.walked_in().await
     }
 
     /// Somebody who must not get in comes to the door, and it stays shut.

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::car::{SCENES, drive_up};
+use super::car::{PATIENCE, SCENES, drive_up};
 use super::{CO_RESIDENT, OTHER_PHOTO, PLATE, Tale};
 use crate::picture::{self, View};
 use crate::site::{SITE, poll};
@@ -41,11 +41,11 @@ pub(super) async fn play(tale: &mut Tale) -> anyhow::Result<()> {
     tale.telling.latency("sale: API call to complete on the controller", start.elapsed().as_secs_f64() * 1e3);
 
     let before = tale.site.house.last_edge().await?;
-    drive_up(tale, SCENES[0]).await?;
+    drive_up(tale, "turned-away", SCENES[0]).await?;
     let event = tale.decision("plate", false).await?;
+    tale.site.house.scene_over(PATIENCE).await?;
     ensure!(tale.site.house.pulses("open", before).await? == 0, "the barrier was opened for the former owner");
     tale.telling.step("the former owner's car drives up", format!("barrier stays down: {}", event["reason"]));
-    tale.car_leaves().await?;
     tale.resident = None;
     tale.stranger(OTHER_PHOTO, "the former owner walks up").await?;
 

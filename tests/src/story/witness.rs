@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use cardea_daemon::local;
+use cardea_hardware::sim::physics::What;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Tale;
 use super::telling::{Passage, STAGES};
+use crate::site::house::{shipped_scene, told};
 use crate::site::{SITE, poll};
 
 /// How long a decision may take to be made, reported and stored.
@@ -86,15 +88,43 @@ impl Tale {
             .await
     }
 
-    /// A car on the loop, and back off it and the boom down again: one passage, whatever opened.
-    pub(super) async fn car_leaves(&self) -> anyhow::Result<()> {
-        self.site.house.vehicle(false).await?;
-        self.site.house.show("plate-cam", crate::picture::sample_bytes("yard.jpg")?).await?;
-        let down = |state: &cardea_hardware::sim::physics::HouseState| state.barrier.position <= 0.0;
-        self.site.house.wait("the boom is down", PATIENCE, down).await?;
-        // No car turns round in less: the house needs this long to be seen as empty.
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        Ok(())
+    /// Waits for the barrier to open; how long the car had been on the loop by then, by the house's own clock.
+    pub(super) async fn loop_to_relay(&self, after: u64) -> anyhow::Result<Duration> {
+        poll(PATIENCE, "the barrier opens", async || {
+            let edges = self.site.house.history(after).await?;
+            let first = |name: &str| edges.iter().find(|edge| edge.name == name && edge.on).map(|edge| edge.at_ms);
+            Ok(first("loop")
+                .zip(first("open"))
+                .map(|(on, opened)| Duration::from_secs_f64((opened - on).max(0.0) / 1e3)))
+        })
+        .await
+    }
+
+    /// Plays the shipped scene of somebody who comes to the door and walks in, with this picture as their face, and waits for
+    /// the lock; how long they had been there by then, by the house's own clock.
+    pub(super) async fn comes_to_the_door(&self, face: &[u8]) -> anyhow::Result<Duration> {
+        let house = &self.site.house;
+        house.add_picture("face.jpg", face)?;
+        house.add_picture("nobody.jpg", &crate::picture::nobody()?)?;
+        let before = house.last_edge().await?;
+        let scene =
+            shipped_scene("resident")?.replace("grace_hopper.jpg", "face.jpg").replace("yard.jpg", "nobody.jpg");
+        house.play(&scene).await?;
+        let came = house.saw(What::PersonArrives, PATIENCE).await?;
+        poll(PATIENCE, "the door opens", async || {
+            let edges = house.history(before).await?;
+            let released = edges.iter().find(|edge| edge.name == "lock" && edge.on);
+            Ok(released.map(|edge| Duration::from_secs_f64((edge.at_ms - came).max(0.0) / 1e3)))
+        })
+        .await
+    }
+
+    /// Waits until whoever came to the door is through, and it is shut and locked.
+    pub(super) async fn walked_in(&self) -> anyhow::Result<()> {
+        let scene = self.site.house.scene_over(PATIENCE).await?;
+        let passed = scene.happenings.iter().any(|happening| happening.what == What::PersonPasses);
+        ensure!(passed, "nobody walked in:\n{}", told(&scene));
+        self.person_leaves().await
     }
 
     /// Nobody at the door any more, and the door shut and locked.

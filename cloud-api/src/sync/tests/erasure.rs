@@ -1,12 +1,17 @@
 //! Erasures: ordered, answered, complete.
 
-use cardea_protocol::id::{ErasureId, Revision};
+use cardea_access::card::CardNumber;
+use cardea_protocol::card::CardHash;
+use cardea_protocol::id::{CardId, CustomerId, ErasureId, Revision, SaleId};
 use cardea_protocol::jws::{Signer, Use};
-use cardea_protocol::message::{Down, Receipt, Up};
+use cardea_protocol::message::{Down, Receipt, Up, Validity};
 
 use super::cloud::{Cloud, EMBEDDER};
 use super::controller::{Controller, Talk};
+use crate::storage::cards::NewCard;
 use crate::storage::erasures::Erasure;
+use crate::storage::sales::NewSale;
+use crate::storage::sites::Scope;
 
 fn receipt(cloud: &Cloud, gate: &Controller, erasure: &ErasureId, signer: &Signer) -> Up {
     let receipt = Receipt {
@@ -100,6 +105,47 @@ async fn a_sale_is_one_change_for_plates_and_biometrics() {
     assert_eq!((gate.held.plates.len(), gate.held.templates.len()), (1, 0));
     let erasures = cloud.storage.erasures_of_sale(&sale).await.unwrap();
     assert_eq!(gate.held.ordered, [erasures[0].erasure_id.clone()]);
+}
+
+#[tokio::test]
+async fn cards_arrive_stay_through_a_withdrawal_and_end_with_the_sale() {
+    let cloud = Cloud::start().await;
+    let scope = Scope::Operator;
+    let hash = |number: &str| CardHash::of(&CardNumber::parse(number).unwrap());
+    for (number, subject) in [("w26:1:1", Some(Cloud::subject())), ("w26:1:2", None)] {
+        let card = NewCard {
+            card_id: CardId::random(),
+            site: cloud.site.clone(),
+            hash: hash(number),
+            subject,
+            validity: Validity::ALWAYS,
+            fingerprint: [1; 32],
+            subject_fingerprint: None,
+            lifts_sale: None,
+        };
+        cloud.storage.admit_card(&scope, card, cloud.now()).await.unwrap();
+    }
+    cloud.enrol(EMBEDDER, b"vector").await;
+    let mut gate = Controller::claimed(&cloud, "gate-1").await;
+    let mut talk = gate.begin(&cloud).await;
+    gate.follow(&mut talk, 3).await;
+    cloud.withdraw().await;
+    gate.follow(&mut talk, 4).await;
+    assert_eq!((gate.held.cards.len(), gate.held.templates.len()), (2, 0), "a consent is about biometrics alone");
+    let sale = NewSale {
+        sale_id: SaleId::random(),
+        site: cloud.site.clone(),
+        customer: CustomerId::new("customer-1").unwrap(),
+        plates: vec![],
+        cards: vec![],
+        subjects: vec![(Cloud::subject(), [2; 32])],
+    };
+    let sold = cloud.storage.sell_property(&scope, sale, |_| [3; 32], cloud.now()).await.unwrap().unwrap();
+    assert_eq!(sold.cards, 1);
+    cloud.sync.changed(&cloud.site);
+    gate.follow(&mut talk, 5).await;
+    let left: Vec<_> = gate.held.cards.values().map(|card| card.hash.clone()).collect();
+    assert_eq!(left, [hash("w26:1:2")]);
 }
 
 #[tokio::test]

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 
 use cardea_protocol::digest::{Digest, Holdings, template_hash};
-use cardea_protocol::id::{ControllerId, ErasureId, PlateId, Revision, SubjectToken, TemplateId};
-use cardea_protocol::message::{Change, Down, PlateEntry, TemplateEntry};
+use cardea_protocol::id::{CardId, ControllerId, ErasureId, PlateId, Revision, SubjectToken, TemplateId};
+use cardea_protocol::message::{CardEntry, Change, Down, PlateEntry, TemplateEntry};
 use cardea_protocol::seal::OpeningKey;
 
 #[derive(Default)]
 pub(super) struct Held {
     pub(super) cursor: Revision,
     pub(super) plates: BTreeMap<PlateId, PlateEntry>,
+    pub(super) cards: BTreeMap<CardId, CardEntry>,
     pub(super) templates: BTreeMap<TemplateId, (SubjectToken, Vec<u8>)>,
     pub(super) ordered: Vec<ErasureId>,
-    pages: Vec<(Vec<PlateEntry>, Vec<TemplateEntry>)>,
+    pages: Vec<(Vec<PlateEntry>, Vec<CardEntry>, Vec<TemplateEntry>)>,
 }
 
 impl Held {
@@ -21,6 +22,9 @@ impl Held {
         let mut holdings = Holdings::new();
         for plate in self.plates.values() {
             holdings.plate(&plate.plate_id, &plate.plate, plate.validity);
+        }
+        for card in self.cards.values() {
+            holdings.card(&card.card_id, &card.hash, card.subject.as_ref(), card.validity);
         }
         for (id, (subject, bytes)) in &self.templates {
             holdings.template(id, subject, &template_hash(bytes));
@@ -43,17 +47,21 @@ impl Held {
                 }
                 true
             }
-            Down::Snapshot { revision, page, pages, plates, templates, digest } => {
+            Down::Snapshot { revision, page, pages, plates, cards, templates, digest } => {
                 assert_eq!(page as usize, self.pages.len());
-                self.pages.push((plates, templates));
+                self.pages.push((plates, cards, templates));
                 if page + 1 < pages {
                     return false;
                 }
                 self.plates.clear();
+                self.cards.clear();
                 self.templates.clear();
-                for (plates, templates) in std::mem::take(&mut self.pages) {
+                for (plates, cards, templates) in std::mem::take(&mut self.pages) {
                     for plate in plates {
                         self.plates.insert(plate.plate_id.clone(), plate);
+                    }
+                    for card in cards {
+                        self.cards.insert(card.card_id.clone(), card);
                     }
                     for template in templates {
                         self.template(me, key, template);
@@ -81,9 +89,14 @@ impl Held {
         match change {
             Change::PlateAdmitted(plate) => drop(self.plates.insert(plate.plate_id.clone(), plate)),
             Change::PlateRemoved { plate_id } => drop(self.plates.remove(&plate_id)),
+            Change::CardAdmitted(card) => drop(self.cards.insert(card.card_id.clone(), card)),
+            Change::CardRemoved { card_id } => drop(self.cards.remove(&card_id)),
             Change::TemplateAdded(entry) => self.template(me, key, entry),
             Change::SubjectErased { erasure, subject } => self.erase(erasure, &subject),
-            Change::PropertySold { plate_ids, subjects, .. } => {
+            Change::PropertySold { plate_ids, card_ids, subjects, .. } => {
+                for card in card_ids {
+                    self.cards.remove(&card);
+                }
                 for plate in plate_ids {
                     self.plates.remove(&plate);
                 }

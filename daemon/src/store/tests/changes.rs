@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use cardea_access::card::CardNumber;
+use cardea_protocol::card::CardHash;
 use cardea_protocol::digest::{Digest, Holdings};
-use cardea_protocol::id::SaleId;
+use cardea_protocol::id::{CardId, SaleId};
+use cardea_protocol::message::{CardEntry, Validity};
 use proptest::prelude::*;
 
 use super::*;
@@ -13,9 +16,11 @@ use super::*;
 enum Step {
     Plate(usize, String),
     PlateGone(usize),
+    Card(usize, u16, Option<usize>),
+    CardGone(usize),
     Template(usize, usize),
     Erase(usize),
-    Sale(Vec<usize>, Vec<usize>),
+    Sale(Vec<usize>, Vec<usize>, Vec<usize>),
     Nothing,
 }
 
@@ -23,10 +28,12 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (0usize..6, "[ABEK][0-9]{3}[ABEK]{2}").prop_map(|(n, text)| Step::Plate(n, text)),
         1 => (0usize..6).prop_map(Step::PlateGone),
+        2 => (0usize..6, any::<u16>(), prop::option::of(0usize..4)).prop_map(|(n, number, of)| Step::Card(n, number, of)),
+        1 => (0usize..6).prop_map(Step::CardGone),
         3 => (0usize..8, 0usize..4).prop_map(|(id, subject)| Step::Template(id, subject)),
         1 => (0usize..4).prop_map(Step::Erase),
-        1 => (prop::collection::vec(0usize..6, 0..3), prop::collection::vec(0usize..4, 0..2))
-            .prop_map(|(plates, subjects)| Step::Sale(plates, subjects)),
+        1 => (prop::collection::vec(0usize..6, 0..3), prop::collection::vec(0usize..6, 0..3), prop::collection::vec(0usize..4, 0..2))
+            .prop_map(|(plates, cards, subjects)| Step::Sale(plates, cards, subjects)),
         1 => Just(Step::Nothing),
     ]
 }
@@ -34,6 +41,7 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct Model {
     plates: BTreeMap<usize, String>,
+    cards: BTreeMap<usize, (u16, Option<usize>)>,
     templates: BTreeMap<usize, (usize, Vec<u8>)>,
 }
 
@@ -46,11 +54,18 @@ impl Model {
             Step::PlateGone(n) => {
                 self.plates.remove(n);
             }
+            Step::Card(n, number, of) => {
+                self.cards.insert(*n, (*number, *of));
+            }
+            Step::CardGone(n) => {
+                self.cards.remove(n);
+            }
             Step::Template(id, subject) => {
                 self.templates.insert(*id, (*subject, biometric(*id)));
             }
             Step::Erase(subject) => self.templates.retain(|_, (of, _)| of != subject),
-            Step::Sale(plates, subjects) => {
+            Step::Sale(plates, cards, subjects) => {
+                self.cards.retain(|n, _| !cards.contains(n));
                 self.plates.retain(|n, _| !plates.contains(n));
                 self.templates.retain(|_, (of, _)| !subjects.contains(of));
             }
@@ -63,6 +78,10 @@ impl Model {
         for (n, text) in &self.plates {
             let entry = plate(*n, text);
             holdings.plate(&entry.plate_id, &entry.plate, entry.validity);
+        }
+        for (n, (number, of)) in &self.cards {
+            let entry = card(*n, *number, *of);
+            holdings.card(&entry.card_id, &entry.hash, entry.subject.as_ref(), entry.validity);
         }
         for (id, (subject, plaintext)) in &self.templates {
             let id = TemplateId::new(format!("t-{id}")).unwrap();
@@ -77,15 +96,27 @@ fn change(site: &Site, step: &Step, number: usize) -> Change {
     match step {
         Step::Plate(n, text) => Change::PlateAdmitted(plate(*n, text)),
         Step::PlateGone(n) => Change::PlateRemoved { plate_id: plate_id(*n) },
+        Step::Card(n, number, of) => Change::CardAdmitted(card(*n, *number, *of)),
+        Step::CardGone(n) => Change::CardRemoved { card_id: card_id(*n) },
         Step::Template(id, subject) => Change::TemplateAdded(site.template(*id, *subject, &biometric(*id))),
         Step::Erase(subject) => Change::SubjectErased { erasure: erasure(0), subject: token(*subject) },
-        Step::Sale(plates, subjects) => Change::PropertySold {
+        Step::Sale(plates, cards, subjects) => Change::PropertySold {
+            card_ids: cards.iter().map(|n| card_id(*n)).collect(),
             sale: SaleId::new(format!("s-{number}")).unwrap(),
             plate_ids: plates.iter().map(|n| plate_id(*n)).collect(),
             subjects: subjects.iter().enumerate().map(|(k, n)| (erasure(k), token(*n))).collect(),
         },
         Step::Nothing => Change::Superseded,
     }
+}
+
+fn card_id(n: usize) -> CardId {
+    CardId::new(format!("c-{n}")).unwrap()
+}
+
+fn card(n: usize, number: u16, of: Option<usize>) -> CardEntry {
+    let number = CardNumber::parse(&format!("w26:1:{number}")).unwrap();
+    CardEntry { card_id: card_id(n), hash: CardHash::of(&number), subject: of.map(token), validity: Validity::ALWAYS }
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -198,6 +229,7 @@ async fn batches_must_continue_and_count_and_snapshots_must_not_go_back() {
     let snapshot = |revision| SnapshotBatch {
         revision: Revision(revision),
         plates: vec![plate(7, "B777BB")],
+        cards: vec![],
         templates: vec![site.template(1, 1, &biometric(1))],
     };
     let old = store.apply_snapshot(site.opener.clone(), snapshot(4)).await;
@@ -232,8 +264,12 @@ async fn with_another_device_key_templates_count_as_not_held() {
     let other = StoreOptions { device_key: DeviceKey::from_bytes([1; 32]), ..options() };
     let store = Store::open(&path, other).unwrap();
     assert_eq!(store.standing().await.unwrap().templates, 0);
-    let snapshot =
-        SnapshotBatch { revision: Revision(1), plates: vec![], templates: vec![site.template(1, 1, &biometric(1))] };
+    let snapshot = SnapshotBatch {
+        revision: Revision(1),
+        plates: vec![],
+        cards: vec![],
+        templates: vec![site.template(1, 1, &biometric(1))],
+    };
     store.apply_snapshot(site.opener.clone(), snapshot).await.unwrap();
     assert_eq!(store.standing().await.unwrap().templates, 1);
 }

@@ -34,7 +34,15 @@ fn applied(revision: u64) -> Applied {
 fn page(page: u32, pages: u32, revision: u64) -> Down {
     let plate_id = PlateId::new(format!("page-{page}")).unwrap();
     let plates = vec![PlateEntry { plate_id, plate: "A111AA77".to_owned(), validity: Validity::ALWAYS }];
-    Down::Snapshot { revision: Revision(revision), page, pages, plates, templates: vec![], digest: digest("cloud") }
+    Down::Snapshot {
+        revision: Revision(revision),
+        page,
+        pages,
+        plates,
+        cards: vec![],
+        templates: vec![],
+        digest: digest("cloud"),
+    }
 }
 
 fn one(steps: Vec<Step>) -> Step {

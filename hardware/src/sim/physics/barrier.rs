@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::lane::Boom;
+
 /// The barrier's mechanics.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -44,6 +46,8 @@ pub struct BarrierState {
     pub occupied: bool,
     /// The boom has come down on a car at least once. It stays true.
     pub struck: bool,
+    /// How often it has.
+    pub strikes: u64,
 }
 
 #[derive(Debug)]
@@ -52,26 +56,52 @@ pub(super) struct Barrier {
     reaction: Duration,
     /// How far the boom is up, as the time it takes to lower it. Exact where a fraction would round.
     height: Duration,
+    /// From this height on it touches no car.
+    clearance: Duration,
     motion: Motion,
-    occupied: bool,
+    /// The loop was set from outside: somebody else's car.
+    loop_set: bool,
+    /// A car of the lane has a part under it.
+    covers_car: bool,
     /// How long it has been lowering with a car under it.
     lowered_on_car: Duration,
-    struck: bool,
+    /// This lowering has been counted as a strike.
+    counted: bool,
+    strikes: u64,
     now: Duration,
 }
 
 impl Barrier {
-    pub(super) fn new(config: BarrierConfig) -> Self {
+    /// A closed one, which clears a car from this part of its way on.
+    pub(super) fn new(config: BarrierConfig, clearance: f64) -> Self {
+        let travel = Duration::from_millis(config.travel_ms.max(1));
         Self {
-            travel: Duration::from_millis(config.travel_ms.max(1)),
+            travel,
             reaction: Duration::from_millis(config.reaction_ms),
             height: Duration::ZERO,
+            clearance: travel.mul_f64(clearance.clamp(0.0, 1.0)),
             motion: Motion::Stopped,
-            occupied: false,
+            loop_set: false,
+            covers_car: false,
             lowered_on_car: Duration::ZERO,
-            struck: false,
+            counted: false,
+            strikes: 0,
             now: Duration::ZERO,
         }
+    }
+
+    /// What a driver sees of it.
+    pub(super) fn seen(&self) -> Boom {
+        let lowering = self.motion == Motion::Lowering;
+        Boom { up: self.height == self.travel && !lowering, clear: self.height >= self.clearance }
+    }
+
+    pub(super) fn motion(&self) -> Motion {
+        self.motion
+    }
+
+    pub(super) fn strikes(&self) -> u64 {
+        self.strikes
     }
 
     pub(super) fn drive(&mut self, motion: Motion) {
@@ -81,21 +111,50 @@ impl Barrier {
             driven => driven,
         };
         if self.motion != Motion::Lowering {
-            self.lowered_on_car = Duration::ZERO;
+            self.begin_count();
         }
     }
 
-    pub(super) fn occupy(&mut self, occupied: bool) {
-        self.occupied = occupied;
-        self.lowered_on_car = Duration::ZERO;
+    /// The loop is set from outside.
+    pub(super) fn set_loop(&mut self, occupied: bool) {
+        if self.loop_set != occupied {
+            self.loop_set = occupied;
+            self.begin_count();
+        }
     }
 
-    /// When the boom arrives, if it is moving.
+    /// A car of the lane comes under the boom, or is through.
+    pub(super) fn cover(&mut self, car: bool) {
+        if self.covers_car != car {
+            self.covers_car = car;
+            self.begin_count();
+        }
+    }
+
+    fn begin_count(&mut self) {
+        self.lowered_on_car = Duration::ZERO;
+        self.counted = false;
+    }
+
+    fn occupied(&self) -> bool {
+        self.loop_set || self.covers_car
+    }
+
+    /// When the boom arrives, comes to the height of a car, or has struck one, if it is moving.
     pub(super) fn next_event(&self) -> Option<Duration> {
+        const A_MOMENT: Duration = Duration::from_nanos(1);
         match self.motion {
             Motion::Stopped => None,
-            Motion::Raising => Some(self.now + (self.travel.saturating_sub(self.height))),
-            Motion::Lowering => Some(self.now + self.height),
+            Motion::Raising if self.height < self.clearance => {
+                Some(self.now + self.clearance.saturating_sub(self.height))
+            }
+            Motion::Raising => Some(self.now + self.travel.saturating_sub(self.height)),
+            Motion::Lowering => {
+                let low = self.height.checked_sub(self.clearance).map(|way| way + A_MOMENT);
+                let strike = self.reaction.checked_sub(self.lowered_on_car).map(|left| left + A_MOMENT);
+                let strike = strike.filter(|_| self.occupied() && !self.counted);
+                [Some(self.height), low, strike].into_iter().flatten().min().map(|wait| self.now + wait)
+            }
         }
     }
 
@@ -112,9 +171,12 @@ impl Barrier {
             }
             Motion::Lowering => {
                 self.height = self.height.saturating_sub(passed);
-                if self.occupied {
+                if self.occupied() {
                     self.lowered_on_car += passed;
-                    self.struck |= self.lowered_on_car > self.reaction || self.height.is_zero();
+                    if !self.counted && (self.lowered_on_car > self.reaction || self.height.is_zero()) {
+                        self.counted = true;
+                        self.strikes += 1;
+                    }
                 }
                 if self.height.is_zero() {
                     self.motion = Motion::Stopped;
@@ -127,8 +189,9 @@ impl Barrier {
         BarrierState {
             position: self.height.as_secs_f64() / self.travel.as_secs_f64(),
             motion: self.motion,
-            occupied: self.occupied,
-            struck: self.struck,
+            occupied: self.occupied(),
+            struck: self.strikes > 0,
+            strikes: self.strikes,
         }
     }
 }

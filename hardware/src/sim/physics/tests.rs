@@ -12,6 +12,7 @@ fn house() -> House {
     House::new(&HouseConfig {
         barrier: BarrierConfig { travel_ms: 1000, reaction_ms: 200 },
         door: DoorConfig { auto_push: true, push_ms: 300, walk_ms: 1500 },
+        ..HouseConfig::default()
     })
 }
 

@@ -187,7 +187,7 @@ impl Machine {
     }
 }
 
-fn read_picture(path: &Path) -> Result<Frame, Error> {
+pub(crate) fn read_picture(path: &Path) -> Result<Frame, Error> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_PICTURE_BYTES).read_to_end(&mut bytes));
     read.map_err(|source| Error::Read { path: path.into(), source })?;

@@ -8,14 +8,14 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     time::timeout,
 };
-use tokio_serial::SerialStream;
+use tokio_serial::{SerialPort as _, SerialStream};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
     Health, Input as _, Output as _,
     board::{self, InputLine, OutputLine},
-    config::{Bias, Timing},
+    config::{Bias, ModbusRtuConfig, Parity, Profile, Timing},
 };
 
 /// CRC-16 of Modbus over Serial Line V1.02, section 6.2.2, bit by bit.
@@ -66,8 +66,11 @@ async fn a_board_on_a_serial_line_switches_and_senses() {
         baud: 9600,
         parity: Parity::None,
         unit: 7,
+        profile: Profile::Plain,
+        map: None,
         timing: Timing::default(),
     };
+    let line_task = Line::start(LineSettings { path: config.path.clone(), baud: 9600, parity: Parity::None });
     let plan = Plan {
         device: "rs485".into(),
         outputs: vec![OutputLine {
@@ -85,9 +88,10 @@ async fn a_board_on_a_serial_line_switches_and_senses() {
             bias: Bias::Off,
         }],
         timing: Timing { poll_ms: 10, ..Timing::default() },
+        waits: Duration::ZERO,
     };
     let shutdown = CancellationToken::new();
-    let started = board::start(plan, Arc::new(ModbusRtu { config }), shutdown.clone());
+    let started = board::start(plan, Arc::new(ModbusRtu { config, line: Arc::new(line_task.0) }), shutdown.clone());
     let (output, input) = (&started.outputs[0], &started.inputs[0]);
     let story = async {
         let mut health = started.health.clone();
