@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 use cardea_hardware::config::{BoardConfig, CameraConfig, HardwareConfig, InputConfig, OutputConfig};
 use serde::{Deserialize, Serialize};
 
-pub use access_point::{AccessPointConfig, BarrierConfig, Credential, DoorConfig, LockMode, Pad};
+pub use access_point::{AccessPointConfig, BarrierConfig, Credential, DoorConfig, Lane, LockMode, Pad};
 pub use cloud::CloudConfig;
 pub use events::EventsConfig;
 pub use local::LocalConfig;
