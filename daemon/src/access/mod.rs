@@ -26,6 +26,7 @@ mod orders;
 mod point;
 mod postures;
 mod record;
+mod relays;
 mod signals;
 mod task;
 

@@ -122,6 +122,19 @@ impl Found {
                 self.range(&entry, "travel_ms", barrier.travel_ms, 500..=60_000);
                 self.range(&entry, "clear_ms", barrier.clear_ms, 0..=60_000);
                 self.range(&entry, "open_timeout_s", barrier.open_timeout_s, 1..=600);
+                self.range(&entry, "gap_ms", barrier.gap_ms, 0..=5_000);
+                if barrier.approach_loop.is_some() != barrier.departure_loop.is_some() {
+                    self.add(format!(
+                        "{entry}: approach_loop and departure_loop belong together: one alone does not tell a direction; \
+                         name both or neither"
+                    ));
+                }
+                if barrier.approach_loop.is_some() && barrier.vehicle_loop.is_none() && barrier.photocell.is_none() {
+                    self.add(format!(
+                        "{entry}: approach_loop and departure_loop say which way a vehicle went that loop or photocell saw \
+                         under the boom: wire one of these, or remove both"
+                    ));
+                }
                 if barrier.open_limit.is_some() != barrier.closed_limit.is_some() {
                     self.add(format!("{entry}: open_limit and closed_limit belong together: name both or neither"));
                 }
