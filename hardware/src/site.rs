@@ -12,10 +12,10 @@ use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    Camera, DeviceError, Health, Input, Output,
+    Camera, DeviceError, Health, Input, Output, PlateCamera, anpr,
     board::{self, Driver, InputLine, OutputLine, Plan},
     camera::{backoff::Dice, replay::ReplayCamera, rtsp::RtspCamera, v4l2::V4l2Camera},
-    config::{BoardConfig, CameraConfig, HardwareConfig},
+    config::{AnprConfig, BoardConfig, CameraConfig, HardwareConfig},
     gpio_cdev::GpioCdev,
     gpio_rppal::GpioRppal,
     http_camera::{MjpegCamera, SnapshotCamera},
@@ -35,6 +35,8 @@ pub struct Hardware {
     pub inputs: BTreeMap<String, Arc<dyn Input>>,
     /// Cameras by logical name.
     pub cameras: BTreeMap<String, Arc<dyn Camera>>,
+    /// Cameras that read plates, by logical name.
+    pub anpr: BTreeMap<String, Arc<dyn PlateCamera>>,
     /// The health of each board, by its name.
     pub boards: BTreeMap<String, watch::Receiver<Health>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -54,6 +56,7 @@ impl Hardware {
             outputs: BTreeMap::new(),
             inputs: BTreeMap::new(),
             cameras: BTreeMap::new(),
+            anpr: BTreeMap::new(),
             boards: BTreeMap::new(),
             tasks: Mutex::default(),
             shutdown: shutdown.clone(),
@@ -62,6 +65,9 @@ impl Hardware {
         };
         for camera in &config.cameras {
             hardware.open_camera(camera)?;
+        }
+        for camera in &config.anpr {
+            hardware.open_anpr(camera)?;
         }
         let mut lines = Lines::start(&config.boards);
         for board in &config.boards {
@@ -129,6 +135,17 @@ impl Hardware {
             }
         };
         self.cameras.insert(config.id().into(), camera);
+        Ok(())
+    }
+
+    fn open_anpr(&mut self, config: &AnprConfig) -> Result<(), DeviceError> {
+        let (dice, shutdown) = (self.dice.clone(), self.shutdown.clone());
+        let (camera, task) = match config {
+            AnprConfig::Hikvision(pull) | AnprConfig::Dahua(pull) => anpr::pull(config, pull, dice, shutdown)?,
+            AnprConfig::HikvisionPush(push) => anpr::listen(config, push, dice, shutdown),
+        };
+        self.keep(task);
+        self.anpr.insert(config.id().into(), camera);
         Ok(())
     }
 }

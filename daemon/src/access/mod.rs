@@ -22,6 +22,7 @@ mod memo;
 mod orders;
 mod point;
 mod record;
+mod relays;
 mod signals;
 mod task;
 

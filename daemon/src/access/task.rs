@@ -213,7 +213,7 @@ impl AccessTask {
                 tracing::warn!(access_point = %self.points[point].id, ?command, %error, "a relay was not switched");
                 let record = grant.and_then(|grant| self.grants.relay_failed(grant, error.may_have_acted()));
                 self.hand_over(record);
-                if matches!(command, Command::PulseOpen { .. } | Command::Release) {
+                if matches!(command, Command::PulseOpen { .. } | Command::Reverse { .. } | Command::Release) {
                     self.happen(point, Happening::ActuationFailed, None).await;
                 }
                 let alarm = EventKind::Alarm { alarm: "actuation-failed".to_owned() };

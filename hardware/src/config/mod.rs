@@ -26,8 +26,14 @@
 //! id = "plate-cam"
 //! driver = "http-mjpeg"          # http-mjpeg | http-snapshot | rtsp | v4l2 | replay
 //! url = "http://192.0.2.8/stream.mjpeg"
+//!
+//! [[anpr]]
+//! id = "lane-1"
+//! driver = "hikvision"           # hikvision | dahua | hikvision-push
+//! url = "http://192.0.2.20/"
 //! ```
 
+mod anpr;
 mod camera;
 mod modbus;
 mod validate;
@@ -37,6 +43,7 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+pub use anpr::{AnprConfig, AnprPullConfig, AnprPushConfig};
 pub use camera::{
     CameraConfig, HttpCameraConfig, ReplayCameraConfig, RtspCameraConfig, Secret, V4l2CameraConfig, V4l2Format,
 };
@@ -61,6 +68,9 @@ pub struct HardwareConfig {
     /// Cameras.
     #[serde(default, rename = "camera")]
     pub cameras: Vec<CameraConfig>,
+    /// Cameras that read plates themselves.
+    #[serde(default, rename = "anpr")]
+    pub anpr: Vec<AnprConfig>,
 }
 
 /// A board, by driver.

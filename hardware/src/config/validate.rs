@@ -1,10 +1,11 @@
 //! What a configuration must fulfil beyond its syntax. All problems are reported together.
 
+mod anpr;
 mod camera;
 
 use std::{collections::HashMap, fmt::Display, ops::RangeInclusive};
 
-use super::{Bias, BoardConfig, CameraConfig, HardwareConfig, Timing};
+use super::{AnprConfig, Bias, BoardConfig, CameraConfig, HardwareConfig, Timing};
 use crate::ConfigError;
 
 impl HardwareConfig {
@@ -18,6 +19,10 @@ impl HardwareConfig {
         for camera in &self.cameras {
             found.camera(camera);
         }
+        for camera in &self.anpr {
+            found.anpr(camera);
+        }
+        found.unique("anpr", self.anpr.iter().map(AnprConfig::id));
         found.unique("camera", self.cameras.iter().map(CameraConfig::id));
         if found.problems.is_empty() { Ok(()) } else { Err(ConfigError { problems: found.problems }) }
     }
