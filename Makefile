@@ -49,13 +49,13 @@ test: build ## formatting, clippy and every test
 	@cargo nextest run --workspace --no-fail-fast
 
 # Debian's compiler, kernel and device tree: docs/design/0017-a-pi-in-the-tests.md. One board at a time: each is four emulated cores.
-test-pi: setup ## the controller for arm64 on an emulated Raspberry Pi: about 8 minutes to build the first time, then two
+test-pi: setup ## the controller for arm64 on an emulated Raspberry Pi: about 7 minutes to build the first time, then three to run
 	$(say) "What an emulated Raspberry Pi needs (half a minute the first time)"
 	@setup/pi
 	$(say) "Building the controller for arm64 (about 6 minutes the first time on two cores)"
 	@setup/cross-cargo build --locked -p cardea-daemon -p cardea-models-cli -p cardea-hardware \
 	  --bin cardead --bin cardea-models --example gpio-levels
-	$(say) "An emulated Raspberry Pi 3B: reading a plate, driving a relay, being killed (about a minute)"
+	$(say) "An emulated Raspberry Pi 3B: reading a plate, driving a relay, being killed (about three minutes)"
 	@setup/nextest
 	@cargo nextest run --workspace --test raspberry_pi --run-ignored only --no-capture
 

@@ -68,6 +68,7 @@ zone = [[0.3, 0.45], [0.7, 0.45], [0.7, 0.85], [0.3, 0.85]]
 open = "barrier-open"
 loop = "barrier-loop"
 pulse_ms = {PULSE_MS}
+travel_ms = 1000
 clear_ms = 0
 "#
     );
