@@ -12,14 +12,15 @@ use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    Camera, DeviceError, Health, Input, Output,
+    Camera, DeviceError, Health, Input, Output, Reader,
     board::{self, Driver, InputLine, OutputLine, Plan},
     camera::{backoff::Dice, replay::ReplayCamera, rtsp::RtspCamera, v4l2::V4l2Camera},
-    config::{BoardConfig, CameraConfig, HardwareConfig},
+    config::{BoardConfig, CameraConfig, HardwareConfig, ReaderConfig},
     gpio_cdev::GpioCdev,
     gpio_rppal::GpioRppal,
     http_camera::{MjpegCamera, SnapshotCamera},
     modbus::{Line, LineSettings, ModbusRtu, ModbusTcp},
+    reader::{self, SerialLine, Wiegand, Wires},
     serial::SerialLcus,
 };
 
@@ -35,6 +36,8 @@ pub struct Hardware {
     pub inputs: BTreeMap<String, Arc<dyn Input>>,
     /// Cameras by logical name.
     pub cameras: BTreeMap<String, Arc<dyn Camera>>,
+    /// Card readers by logical name.
+    pub readers: BTreeMap<String, Arc<dyn Reader>>,
     /// The health of each board, by its name.
     pub boards: BTreeMap<String, watch::Receiver<Health>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -54,6 +57,7 @@ impl Hardware {
             outputs: BTreeMap::new(),
             inputs: BTreeMap::new(),
             cameras: BTreeMap::new(),
+            readers: BTreeMap::new(),
             boards: BTreeMap::new(),
             tasks: Mutex::default(),
             shutdown: shutdown.clone(),
@@ -62,6 +66,9 @@ impl Hardware {
         };
         for camera in &config.cameras {
             hardware.open_camera(camera)?;
+        }
+        for reader in &config.readers {
+            hardware.open_reader(reader);
         }
         let mut lines = Lines::start(&config.boards);
         for board in &config.boards {
@@ -130,6 +137,31 @@ impl Hardware {
         };
         self.cameras.insert(config.id().into(), camera);
         Ok(())
+    }
+
+    fn open_reader(&mut self, config: &ReaderConfig) {
+        let (handle, publisher) = reader::ends(config.id(), config.describe());
+        let shutdown = self.shutdown.clone();
+        let task = match config {
+            ReaderConfig::Wiegand(wiegand) => {
+                let (chip, lines, bias) = (wiegand.chip.clone(), [wiegand.d0, wiegand.d1], wiegand.bias);
+                let wires = Wires::Gpio { chip, lines, bias };
+                let (timing, formats) = (wiegand.pulses.timing(), wiegand.formats.clone());
+                reader::start(Wiegand { wires, timing, formats }, publisher, shutdown)
+            }
+            ReaderConfig::WiegandSim(sim) => {
+                tracing::warn!(reader = %sim.id, "its cards come from a simulator: not for a real door");
+                let wires = Wires::Simulated { socket: sim.socket.clone() };
+                let (timing, formats) = (sim.pulses.timing(), sim.formats.clone());
+                reader::start(Wiegand { wires, timing, formats }, publisher, shutdown)
+            }
+            ReaderConfig::SerialLine(line) => {
+                let (path, baud, rules, within) = (line.path.clone(), line.baud, line.rules(), line.within());
+                reader::start(SerialLine { path, baud, rules, within }, publisher, shutdown)
+            }
+        };
+        self.readers.insert(config.id().into(), Arc::new(handle));
+        self.keep(task);
     }
 }
 

@@ -9,7 +9,7 @@
 //! [plates]                               # when a plate counts
 //! [events]                               # how much the outbox keeps while the network is away
 //! [local]                                # status socket for people at the controller
-//! [[board]] [[output]] [[input]] [[camera]]   # see `cardea_hardware::config`
+//! [[board]] [[output]] [[input]] [[camera]] [[reader]]   # see `cardea_hardware::config`
 //! [[access_point]]                       # barriers and doors, by the names above
 //! ```
 //!
@@ -25,7 +25,7 @@ mod validate;
 
 use std::path::{Path, PathBuf};
 
-use cardea_hardware::config::{BoardConfig, CameraConfig, HardwareConfig, InputConfig, OutputConfig};
+use cardea_hardware::config::{BoardConfig, CameraConfig, HardwareConfig, InputConfig, OutputConfig, ReaderConfig};
 use serde::{Deserialize, Serialize};
 
 pub use access_point::{AccessPointConfig, BarrierConfig, Credential, DoorConfig, LockMode, Pad};
@@ -74,6 +74,9 @@ pub struct Config {
     /// Cameras.
     #[serde(default, rename = "camera")]
     pub cameras: Vec<CameraConfig>,
+    /// Card readers.
+    #[serde(default, rename = "reader")]
+    pub readers: Vec<ReaderConfig>,
     /// Barriers and doors.
     #[serde(default, rename = "access_point")]
     pub access_points: Vec<AccessPointConfig>,
@@ -132,6 +135,7 @@ impl Config {
             outputs: self.outputs.clone(),
             inputs: self.inputs.clone(),
             cameras: self.cameras.clone(),
+            readers: self.readers.clone(),
         }
     }
 

@@ -26,10 +26,18 @@
 //! id = "plate-cam"
 //! driver = "http-mjpeg"          # http-mjpeg | http-snapshot | rtsp | v4l2 | replay
 //! url = "http://192.0.2.8/stream.mjpeg"
+//!
+//! [[reader]]
+//! id = "gate-reader"
+//! driver = "wiegand"             # wiegand | osdp | serial-line | wiegand-sim
+//! chip = "/dev/gpiochip0"
+//! d0 = 17
+//! d1 = 27
 //! ```
 
 mod camera;
 mod modbus;
+mod reader;
 mod validate;
 mod validate_modbus;
 
@@ -45,7 +53,9 @@ pub use modbus::{
     RegisterMap,
 };
 
-/// Everything a controller drives. Embedded in the daemon's configuration; all four lists may be empty.
+pub use reader::{Edges, PulsesConfig, ReaderConfig, SerialLineConfig, WiegandConfig, WiegandSimConfig};
+
+/// Everything a controller drives. Embedded in the daemon's configuration; all lists may be empty.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct HardwareConfig {
@@ -61,6 +71,9 @@ pub struct HardwareConfig {
     /// Cameras.
     #[serde(default, rename = "camera")]
     pub cameras: Vec<CameraConfig>,
+    /// Card readers.
+    #[serde(default, rename = "reader")]
+    pub readers: Vec<ReaderConfig>,
 }
 
 /// A board, by driver.

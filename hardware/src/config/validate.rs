@@ -1,6 +1,7 @@
 //! What a configuration must fulfil beyond its syntax. All problems are reported together.
 
 mod camera;
+mod reader;
 
 use std::{collections::HashMap, fmt::Display, ops::RangeInclusive};
 
@@ -19,6 +20,7 @@ impl HardwareConfig {
             found.camera(camera);
         }
         found.unique("camera", self.cameras.iter().map(CameraConfig::id));
+        found.readers(self);
         if found.problems.is_empty() { Ok(()) } else { Err(ConfigError { problems: found.problems }) }
     }
 }
