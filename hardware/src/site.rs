@@ -12,14 +12,15 @@ use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    Camera, DeviceError, Health, Input, Output, PlateCamera, anpr,
+    Camera, DeviceError, Health, Input, Output, PlateCamera, Reader, anpr,
     board::{self, Driver, InputLine, OutputLine, Plan},
     camera::{backoff::Dice, replay::ReplayCamera, rtsp::RtspCamera, v4l2::V4l2Camera},
-    config::{AnprConfig, BoardConfig, CameraConfig, HardwareConfig},
+    config::{AnprConfig, BoardConfig, CameraConfig, HardwareConfig, ReaderConfig},
     gpio_cdev::GpioCdev,
     gpio_rppal::GpioRppal,
     http_camera::{MjpegCamera, SnapshotCamera},
     modbus::{Line, LineSettings, ModbusRtu, ModbusTcp},
+    reader::{self, SerialLine, Wiegand, Wires},
     serial::SerialLcus,
 };
 
@@ -37,6 +38,8 @@ pub struct Hardware {
     pub cameras: BTreeMap<String, Arc<dyn Camera>>,
     /// Cameras that read plates, by logical name.
     pub anpr: BTreeMap<String, Arc<dyn PlateCamera>>,
+    /// Card readers by logical name.
+    pub readers: BTreeMap<String, Arc<dyn Reader>>,
     /// The health of each board, by its name.
     pub boards: BTreeMap<String, watch::Receiver<Health>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -57,6 +60,7 @@ impl Hardware {
             inputs: BTreeMap::new(),
             cameras: BTreeMap::new(),
             anpr: BTreeMap::new(),
+            readers: BTreeMap::new(),
             boards: BTreeMap::new(),
             tasks: Mutex::default(),
             shutdown: shutdown.clone(),
@@ -68,6 +72,9 @@ impl Hardware {
         }
         for camera in &config.anpr {
             hardware.open_anpr(camera)?;
+        }
+        for reader in &config.readers {
+            hardware.open_reader(reader);
         }
         let mut lines = Lines::start(&config.boards);
         for board in &config.boards {
@@ -147,6 +154,31 @@ impl Hardware {
         self.keep(task);
         self.anpr.insert(config.id().into(), camera);
         Ok(())
+    }
+
+    fn open_reader(&mut self, config: &ReaderConfig) {
+        let (handle, publisher) = reader::ends(config.id(), config.describe());
+        let shutdown = self.shutdown.clone();
+        let task = match config {
+            ReaderConfig::Wiegand(wiegand) => {
+                let (chip, lines, bias) = (wiegand.chip.clone(), [wiegand.d0, wiegand.d1], wiegand.bias);
+                let wires = Wires::Gpio { chip, lines, bias };
+                let (timing, formats) = (wiegand.pulses.timing(), wiegand.formats.clone());
+                reader::start(Wiegand { wires, timing, formats }, publisher, shutdown)
+            }
+            ReaderConfig::WiegandSim(sim) => {
+                tracing::warn!(reader = %sim.id, "its cards come from a simulator: not for a real door");
+                let wires = Wires::Simulated { socket: sim.socket.clone() };
+                let (timing, formats) = (sim.pulses.timing(), sim.formats.clone());
+                reader::start(Wiegand { wires, timing, formats }, publisher, shutdown)
+            }
+            ReaderConfig::SerialLine(line) => {
+                let (path, baud, rules, within) = (line.path.clone(), line.baud, line.rules(), line.within());
+                reader::start(SerialLine { path, baud, rules, within }, publisher, shutdown)
+            }
+        };
+        self.readers.insert(config.id().into(), Arc::new(handle));
+        self.keep(task);
     }
 }
 
