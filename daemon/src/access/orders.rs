@@ -201,6 +201,10 @@ impl AccessTask {
             Report::State(state) => self.tell(i, EventKind::AccessPointState { state: state.code().to_owned() }),
             Report::Incident(incident) => self.alarm(i, incident.code().to_owned()),
             Report::Alarm(alarm) => self.alarm(i, alarm_name(alarm).to_owned()),
+            Report::AlarmCleared(Alarm::Fire) => {
+                self.passed_unseen(i);
+                self.alarm(i, format!("{}-cleared", alarm_name(Alarm::Fire)));
+            }
             Report::AlarmCleared(alarm) => self.alarm(i, format!("{}-cleared", alarm_name(alarm))),
             // The answer is sent when the relay has been acknowledged, which is more than the machine knows; of a lost board
             // its own event and the state `fault` speak.
