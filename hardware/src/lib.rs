@@ -51,5 +51,8 @@ pub use config::HardwareConfig;
 pub use error::{ConfigError, DeviceError};
 pub use health::Health;
 pub use input::{Input, Reading};
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use modbus::fuzzing as fuzzing_boards;
 pub use output::{Actuated, Output};
 pub use site::{Hardware, make_safe};
