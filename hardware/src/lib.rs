@@ -53,6 +53,9 @@ pub use config::HardwareConfig;
 pub use error::{ConfigError, DeviceError};
 pub use health::Health;
 pub use input::{Input, Reading};
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use modbus::fuzzing as fuzzing_boards;
 pub use output::{Actuated, Output};
 pub use reader::{CardNumber, Read, Reader, Reads};
 pub use site::{Hardware, make_safe};
