@@ -21,10 +21,12 @@ mod machine;
 mod memo;
 mod orders;
 mod point;
+mod pushed;
 mod record;
 mod signals;
 mod task;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cardea_access::credential::Method;
@@ -108,6 +110,7 @@ pub(crate) fn start(
         equipment: links.equipment,
         gallery_at: links.gallery_at,
         under_way: FuturesUnordered::new(),
+        early: BTreeMap::new(),
         points,
         heartbeat,
     };

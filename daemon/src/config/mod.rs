@@ -25,7 +25,7 @@ mod validate;
 
 use std::path::{Path, PathBuf};
 
-use cardea_hardware::config::{BoardConfig, CameraConfig, HardwareConfig, InputConfig, OutputConfig};
+use cardea_hardware::config::{AnprConfig, BoardConfig, CameraConfig, HardwareConfig, InputConfig, OutputConfig};
 use serde::{Deserialize, Serialize};
 
 pub use access_point::{AccessPointConfig, BarrierConfig, Credential, DoorConfig, LockMode, Pad};
@@ -74,6 +74,9 @@ pub struct Config {
     /// Cameras.
     #[serde(default, rename = "camera")]
     pub cameras: Vec<CameraConfig>,
+    /// Cameras that read plates themselves.
+    #[serde(default, rename = "anpr", skip_serializing_if = "Vec::is_empty")]
+    pub anpr: Vec<AnprConfig>,
     /// Barriers and doors.
     #[serde(default, rename = "access_point")]
     pub access_points: Vec<AccessPointConfig>,
@@ -132,6 +135,7 @@ impl Config {
             outputs: self.outputs.clone(),
             inputs: self.inputs.clone(),
             cameras: self.cameras.clone(),
+            anpr: self.anpr.clone(),
         }
     }
 
@@ -147,6 +151,9 @@ impl Config {
             paths.extend([&mut recognition.pack, &mut recognition.onnxruntime]);
         }
         for camera in &mut self.cameras {
+            paths.extend(camera.path_mut());
+        }
+        for camera in &mut self.anpr {
             paths.extend(camera.path_mut());
         }
         for path in paths {
