@@ -32,6 +32,9 @@ pub mod anpr;
 pub mod camera;
 pub mod config;
 pub mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod health;
 pub mod input;
 pub mod output;

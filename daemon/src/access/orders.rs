@@ -45,9 +45,14 @@ impl AccessTask {
                 let settled = frames >= limits.face_min_frames;
                 (Evidence::Face(FaceEvidence { best, frames, in_zone: true, liveness, fitness }), settled)
             }
+            Seen::Pushed(pushed) => {
+                let (vehicle, frames) = (point.vehicle(), limits.plate_min_frames);
+                (Evidence::PushedPlate(self.knowledge.weigh(pushed, frames, vehicle)), true)
+            }
         };
-        drop(seen);
+        let told = if let Seen::Pushed(pushed) = seen { Some(pushed) } else { None };
         let decision = self.decide(key.point, &evidence, at);
+        self.keep_early(key, told, &decision, frames, at);
         timings.decide_ms = Some(begun.elapsed().as_secs_f32() * 1_000.0);
         let event = record(&decision, &evidence, timings);
         if decision.is_allowed() {
@@ -138,7 +143,11 @@ impl AccessTask {
             return;
         }
         let level = self.points[i].level(role);
+        let arrived = role == Role::Loop && level == Some(true);
         self.happen(i, Happening::Input(role, level), None).await;
+        if arrived {
+            self.on_arrival(i).await;
+        }
     }
 
     /// The exit button opens, whatever else is the matter.

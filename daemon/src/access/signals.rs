@@ -54,6 +54,9 @@ impl Signals {
         for (name, camera) in &hardware.cameras {
             forwarders.spawn(forward(camera.health(), sender.clone(), Signal::Device(name.clone())));
         }
+        for (name, camera) in &hardware.anpr {
+            forwarders.spawn(forward(camera.health(), sender.clone(), Signal::Device(name.clone())));
+        }
         Self { receiver, _forwarders: forwarders }
     }
 }
