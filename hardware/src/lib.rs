@@ -22,10 +22,12 @@
 //! # Adding a driver
 //! For a board, implement the two small traits in `board/mod.rs` (`Driver` connects, `Bus` writes one output and reads the
 //! inputs) in a file of its own, add its keys to [`config::BoardConfig`] and one arm to `site.rs`. Timeouts, pulses,
-//! debouncing, safe states and health come from the board's task. For a camera, implement [`Camera`]. For a reader, see [`reader`].
+//! debouncing, safe states and health come from the board's task. For a camera, implement
+//! [`Camera`] in a file under `camera/`, over its `Feed`; for one that reads plates itself, a reader under `anpr/`. For a card reader, see [`reader`].
 //!
 //! The simulated site ([`sim`], program `cardea-sim`) speaks the real protocols, so the drivers are tested as they run.
 
+pub mod anpr;
 pub mod camera;
 pub mod config;
 pub mod error;
@@ -44,6 +46,7 @@ mod modbus;
 mod serial;
 mod site;
 
+pub use anpr::{PlateCamera, PlateEvent};
 pub use camera::{Camera, Frame, ImageKind};
 pub use config::HardwareConfig;
 pub use error::{ConfigError, DeviceError};

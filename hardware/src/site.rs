@@ -12,15 +12,15 @@ use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    Camera, DeviceError, Health, Input, Output, Reader,
+    Camera, DeviceError, Health, Input, Output, PlateCamera, Reader, anpr,
     board::{self, Driver, InputLine, OutputLine, Plan},
     camera::{backoff::Dice, replay::ReplayCamera, rtsp::RtspCamera, v4l2::V4l2Camera},
-    config::{BoardConfig, CameraConfig, HardwareConfig, ReaderConfig},
+    config::{AnprConfig, BoardConfig, CameraConfig, HardwareConfig},
     gpio_cdev::GpioCdev,
     gpio_rppal::GpioRppal,
     http_camera::{MjpegCamera, SnapshotCamera},
     modbus::{Line, LineSettings, ModbusRtu, ModbusTcp},
-    reader::{self, SerialLine, Wiegand, Wires},
+    reader,
     serial::SerialLcus,
 };
 
@@ -36,6 +36,8 @@ pub struct Hardware {
     pub inputs: BTreeMap<String, Arc<dyn Input>>,
     /// Cameras by logical name.
     pub cameras: BTreeMap<String, Arc<dyn Camera>>,
+    /// Cameras that read plates, by logical name.
+    pub anpr: BTreeMap<String, Arc<dyn PlateCamera>>,
     /// Card readers by logical name.
     pub readers: BTreeMap<String, Arc<dyn Reader>>,
     /// The health of each board, by its name.
@@ -57,6 +59,7 @@ impl Hardware {
             outputs: BTreeMap::new(),
             inputs: BTreeMap::new(),
             cameras: BTreeMap::new(),
+            anpr: BTreeMap::new(),
             readers: BTreeMap::new(),
             boards: BTreeMap::new(),
             tasks: Mutex::default(),
@@ -68,7 +71,12 @@ impl Hardware {
             hardware.open_camera(camera)?;
         }
         for reader in &config.readers {
-            hardware.open_reader(reader);
+            let (handle, task) = reader::open(reader, hardware.shutdown.clone());
+            hardware.readers.insert(reader.id().into(), Arc::new(handle));
+            hardware.keep(task);
+        }
+        for camera in &config.anpr {
+            hardware.open_anpr(camera)?;
         }
         let mut lines = Lines::start(&config.boards);
         for board in &config.boards {
@@ -139,29 +147,15 @@ impl Hardware {
         Ok(())
     }
 
-    fn open_reader(&mut self, config: &ReaderConfig) {
-        let (handle, publisher) = reader::ends(config.id(), config.describe());
-        let shutdown = self.shutdown.clone();
-        let task = match config {
-            ReaderConfig::Wiegand(wiegand) => {
-                let (chip, lines, bias) = (wiegand.chip.clone(), [wiegand.d0, wiegand.d1], wiegand.bias);
-                let wires = Wires::Gpio { chip, lines, bias };
-                let (timing, formats) = (wiegand.pulses.timing(), wiegand.formats.clone());
-                reader::start(Wiegand { wires, timing, formats }, publisher, shutdown)
-            }
-            ReaderConfig::WiegandSim(sim) => {
-                tracing::warn!(reader = %sim.id, "its cards come from a simulator: not for a real door");
-                let wires = Wires::Simulated { socket: sim.socket.clone() };
-                let (timing, formats) = (sim.pulses.timing(), sim.formats.clone());
-                reader::start(Wiegand { wires, timing, formats }, publisher, shutdown)
-            }
-            ReaderConfig::SerialLine(line) => {
-                let (path, baud, rules, within) = (line.path.clone(), line.baud, line.rules(), line.within());
-                reader::start(SerialLine { path, baud, rules, within }, publisher, shutdown)
-            }
+    fn open_anpr(&mut self, config: &AnprConfig) -> Result<(), DeviceError> {
+        let (dice, shutdown) = (self.dice.clone(), self.shutdown.clone());
+        let (camera, task) = match config {
+            AnprConfig::Hikvision(pull) | AnprConfig::Dahua(pull) => anpr::pull(config, pull, dice, shutdown)?,
+            AnprConfig::HikvisionPush(push) => anpr::listen(config, push, dice, shutdown),
         };
-        self.readers.insert(config.id().into(), Arc::new(handle));
         self.keep(task);
+        self.anpr.insert(config.id().into(), camera);
+        Ok(())
     }
 }
 

@@ -55,7 +55,10 @@ async fn it_prints_where_it_is_and_can_be_controlled() {
     let control = Client::new(&bound["control"]);
     let state = control.get("/state").await;
     assert_eq!(state["inputs"][2], json!(true), "the boom is down");
-    assert_eq!(state["faults"], json!({"io": {"kind": "none"}, "front": {"kind": "none"}}));
+    assert_eq!(
+        state["faults"],
+        json!({"anpr": {"kind": "none"}, "io": {"kind": "none"}, "front": {"kind": "none"}, "rtsp": {"kind": "none"}})
+    );
     assert!(state["started_unix_ms"].as_u64().unwrap() > 0);
 
     assert_eq!(control.put("/inputs/0", json!({"on": true})).await, 204);

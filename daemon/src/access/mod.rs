@@ -13,6 +13,7 @@
 //! To add an input: a role in [`machine`], its key in the configuration, its event there. To add a credential: a variant of
 //! [`crate::capture::Seen`], its evidence in [`orders`].
 
+mod cards;
 mod devices;
 mod grants;
 mod holdings;
@@ -22,6 +23,7 @@ mod memo;
 mod orders;
 mod point;
 mod record;
+mod relays;
 mod signals;
 mod task;
 
@@ -142,6 +144,7 @@ fn method(credential: Credential) -> Method {
     match credential {
         Credential::Plate => Method::Plate,
         Credential::Face => Method::Face,
+        Credential::Card => Method::Card,
         Credential::Remote => Method::RemoteOpen,
     }
 }

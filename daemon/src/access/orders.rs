@@ -92,7 +92,7 @@ impl AccessTask {
     }
 
     /// The one way to a decision.
-    fn decide(&mut self, i: usize, evidence: &Evidence, at: Now) -> Decision {
+    pub(super) fn decide(&mut self, i: usize, evidence: &Evidence, at: Now) -> Decision {
         let point = &self.points[i];
         let id = cardea_access::id::AccessPointId::from(point.id.as_str());
         if let Some(rules) = self.knowledge.rules.access_points.get_mut(&id) {
@@ -110,7 +110,7 @@ impl AccessTask {
     }
 
     /// Lets the machine begin an opening that was granted.
-    async fn open(&mut self, grant: Grant) {
+    pub(super) async fn open(&mut self, grant: Grant) {
         let i = grant.point;
         let id = self.grants.begin(grant);
         let switching = self.happen(i, Happening::Granted(id), Some(id)).await;
@@ -129,8 +129,8 @@ impl AccessTask {
             }
             return;
         }
-        // A machine whose boards are lost takes no inputs; when they are back, it gets all of them at once.
-        if self.points[i].boards != Boards::Up {
+        // A machine whose boards are lost takes no inputs; when they are back, it gets all of them at once. A fire does not wait.
+        if self.points[i].boards != Boards::Up && role != Role::Fire {
             return;
         }
         let level = self.points[i].level(role);
@@ -158,7 +158,7 @@ impl AccessTask {
             }
             Boards::Up => {
                 self.happen(i, Happening::BoardRestored, None).await;
-                if before == Boards::Starting {
+                if before == Boards::Starting && !self.points[i].machine.is_released() {
                     // A lock whose safe state is open stands open since the start.
                     self.switch(i, Command::Lock, None, self.clock.monotonic()).await;
                 }
@@ -191,6 +191,7 @@ impl AccessTask {
                 }
             }
             Report::State(state) => self.tell(i, EventKind::AccessPointState { state: state.code().to_owned() }),
+            Report::Incident(incident) => self.alarm(i, incident.code().to_owned()),
             Report::Alarm(alarm) => self.alarm(i, alarm_name(alarm).to_owned()),
             Report::AlarmCleared(alarm) => self.alarm(i, format!("{}-cleared", alarm_name(alarm))),
             // The answer is sent when the relay has been acknowledged, which is more than the machine knows; of a lost board

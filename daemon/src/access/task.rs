@@ -143,6 +143,7 @@ impl AccessTask {
     async fn on_signal(&mut self, signal: Signal) {
         match signal {
             Signal::Input(i, role) => self.on_input(i, role).await,
+            Signal::Card(i) => self.on_card(i).await,
             Signal::Equipment(i) => self.on_boards(i).await,
             Signal::Device(name) => {
                 let changed = self.devices.look(&name);
@@ -213,7 +214,7 @@ impl AccessTask {
                 tracing::warn!(access_point = %self.points[point].id, ?command, %error, "a relay was not switched");
                 let record = grant.and_then(|grant| self.grants.relay_failed(grant, error.may_have_acted()));
                 self.hand_over(record);
-                if matches!(command, Command::PulseOpen { .. } | Command::Release) {
+                if matches!(command, Command::PulseOpen { .. } | Command::Reverse { .. } | Command::Release) {
                     self.happen(point, Happening::ActuationFailed, None).await;
                 }
                 let alarm = EventKind::Alarm { alarm: "actuation-failed".to_owned() };

@@ -1,8 +1,9 @@
 //! A camera whose stream goes on while its picture does not: the sensor or the encoder hangs, or somebody feeds it a still.
 //!
 //! Pictures are compared by a hash of their content. The noise of a sensor makes each one different, also of an empty yard at
-//! night; only what no sensor sees is the same twice. A clock that the camera draws into the picture hides this, which the
-//! installer's guide says.
+//! night; only what no sensor sees is the same twice. So there is no false alarm, and not every frozen camera is found: one whose
+//! encoder goes on and codes the same still at varying quality gives different pictures, and so does a clock that the camera
+//! draws into its picture, which the installer's guide says.
 
 use std::{collections::hash_map::DefaultHasher, hash::Hasher as _, time::Duration};
 

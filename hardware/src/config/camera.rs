@@ -213,7 +213,7 @@ impl CameraConfig {
 
 /// A URL without its query: some cameras want a token in it. A user and password in it are refused, but not before it may
 /// be named in a message.
-pub(crate) fn address(url: &Url) -> String {
+pub(super) fn address(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or("?"), url.path())
 }

@@ -33,8 +33,14 @@
 //! chip = "/dev/gpiochip0"
 //! d0 = 17
 //! d1 = 27
+//!
+//! [[anpr]]
+//! id = "lane-1"
+//! driver = "hikvision"           # hikvision | dahua | hikvision-push
+//! url = "http://192.0.2.20/"
 //! ```
 
+mod anpr;
 mod camera;
 mod modbus;
 mod reader;
@@ -45,6 +51,7 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+pub use anpr::{AnprConfig, AnprPullConfig, AnprPushConfig};
 pub use camera::{
     CameraConfig, HttpCameraConfig, ReplayCameraConfig, RtspCameraConfig, Secret, V4l2CameraConfig, V4l2Format,
 };
@@ -71,6 +78,9 @@ pub struct HardwareConfig {
     /// Cameras.
     #[serde(default, rename = "camera")]
     pub cameras: Vec<CameraConfig>,
+    /// Cameras that read plates themselves.
+    #[serde(default, rename = "anpr")]
+    pub anpr: Vec<AnprConfig>,
     /// Card readers.
     #[serde(default, rename = "reader")]
     pub readers: Vec<ReaderConfig>,

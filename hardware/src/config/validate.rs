@@ -1,11 +1,12 @@
 //! What a configuration must fulfil beyond its syntax. All problems are reported together.
 
+mod anpr;
 mod camera;
 mod reader;
 
 use std::{collections::HashMap, fmt::Display, ops::RangeInclusive};
 
-use super::{Bias, BoardConfig, CameraConfig, HardwareConfig, Timing};
+use super::{AnprConfig, Bias, BoardConfig, CameraConfig, HardwareConfig, Timing};
 use crate::ConfigError;
 
 impl HardwareConfig {
@@ -19,6 +20,10 @@ impl HardwareConfig {
         for camera in &self.cameras {
             found.camera(camera);
         }
+        for camera in &self.anpr {
+            found.anpr(camera);
+        }
+        found.unique("anpr", self.anpr.iter().map(AnprConfig::id));
         found.unique("camera", self.cameras.iter().map(CameraConfig::id));
         found.readers(self);
         if found.problems.is_empty() { Ok(()) } else { Err(ConfigError { problems: found.problems }) }

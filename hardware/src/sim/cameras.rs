@@ -69,6 +69,10 @@ impl SimCamera {
         Ok(camera)
     }
 
+    pub(super) fn picture(&self) -> Bytes {
+        self.picture.borrow().0.clone()
+    }
+
     pub(super) fn set_picture(&self, picture: Bytes) -> Result<(), SimError> {
         self.picture.send_replace(self.understood(picture)?);
         Ok(())
@@ -110,7 +114,6 @@ fn router(world: Arc<World>) -> Router {
 async fn snapshot(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
     let Ok(camera) = world.camera(&id) else { return StatusCode::NOT_FOUND.into_response() };
     match camera.fault.get() {
-        Fault::None => {}
         Fault::Slow { ms } => sleep(Duration::from_millis(ms)).await,
         Fault::Dead => return broken(),
         Fault::Silent => {
@@ -121,6 +124,7 @@ async fn snapshot(State(world): State<Arc<World>>, Path(id): Path<String>) -> Re
             return broken();
         }
         Fault::Garbage => return ([(header::CONTENT_TYPE, "image/jpeg")], noise()).into_response(),
+        _ => {}
     }
     let (picture, kind) = camera.picture.borrow().clone();
     ([(header::CONTENT_TYPE, kind.content_type()), (header::CACHE_CONTROL, "no-store")], picture).into_response()

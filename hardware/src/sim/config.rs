@@ -7,6 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
+pub use super::login::SimLogin;
 use super::physics::HouseConfig;
 
 /// A simulated house. Everything has a default: two cameras (`plate-cam`, `face-cam`), and ports chosen by the system.
@@ -15,8 +16,18 @@ use super::physics::HouseConfig;
 pub struct SimConfig {
     /// Where the Modbus TCP server listens; port 0 for any.
     pub modbus: SocketAddr,
+    /// Where an RS-485 line with two boards is to be found; without a path there is none.
+    pub rtu: Option<PathBuf>,
+    /// Where a USB relay board (LCUS) is to be found; without a path there is none.
+    pub lcus: Option<PathBuf>,
     /// Where the cameras listen; port 0 for any.
     pub cameras: SocketAddr,
+    /// Where the cameras' RTSP server listens; port 0 for any.
+    pub rtsp: SocketAddr,
+    /// Where the camera that reads plates listens; port 0 for any.
+    pub anpr: SocketAddr,
+    /// Who may see the RTSP streams and the events of the camera that reads plates; everybody without it.
+    pub camera_login: Option<SimLogin>,
     /// Where the control API listens; port 0 for any. It has no authentication: keep it on the loopback address.
     pub control: SocketAddr,
     /// The cameras.
@@ -55,7 +66,12 @@ impl Default for SimConfig {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self {
             modbus: any,
+            rtu: None,
+            lcus: None,
             cameras: any,
+            rtsp: any,
+            anpr: any,
+            camera_login: None,
             control: any,
             camera: vec![SimCameraConfig::named("plate-cam"), SimCameraConfig::named("face-cam")],
             house: HouseConfig::default(),

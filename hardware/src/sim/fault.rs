@@ -21,6 +21,16 @@ pub enum Fault {
     Silent,
     /// It does what it is asked, but what it sends is nonsense.
     Garbage,
+    /// It sends its clients elsewhere.
+    Redirect,
+    /// What it says of a size is not true, by far.
+    Lying,
+    /// It stops in the middle of a picture.
+    Halved,
+    /// Its stream goes on, its picture does not.
+    Frozen,
+    /// It begins with what is over, as fast as the line carries it.
+    Backlog,
 }
 
 impl Fault {
@@ -32,6 +42,11 @@ impl Fault {
             Self::Dead => "dead",
             Self::Silent => "silent",
             Self::Garbage => "garbage",
+            Self::Redirect => "redirect",
+            Self::Lying => "lying",
+            Self::Halved => "halved",
+            Self::Frozen => "frozen",
+            Self::Backlog => "backlog",
         }
     }
 }

@@ -123,7 +123,7 @@ impl Service for Board {
             match board.fault.get() {
                 Fault::Silent => return Ok(None),
                 Fault::Slow { ms } => sleep(Duration::from_millis(ms)).await,
-                Fault::None | Fault::Dead | Fault::Garbage => {}
+                _ => {}
             }
             let now = board.world.now();
             answer(&mut board.world.house(), request, now).map(Some)
@@ -131,7 +131,7 @@ impl Service for Board {
     }
 }
 
-fn answer(house: &mut House, request: Request<'_>, now: Duration) -> Result<Response, ExceptionCode> {
+pub(super) fn answer(house: &mut House, request: Request<'_>, now: Duration) -> Result<Response, ExceptionCode> {
     match request {
         Request::ReadCoils(first, count) => Ok(Response::ReadCoils(part(&house.coils(), first, count)?)),
         Request::ReadDiscreteInputs(first, count) => {

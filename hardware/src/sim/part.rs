@@ -15,9 +15,9 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use super::{
-    SimConfig, SimError, World, cameras,
+    SimConfig, SimError, World, anpr, cameras,
     fault::{Fault, FaultSwitch},
-    modbus,
+    lcus, modbus, rtsp, rtu,
 };
 
 /// Something with a wire of its own that can break.
@@ -72,7 +72,11 @@ impl Parts {
     pub(super) async fn start(config: &SimConfig, world: &Arc<World>) -> Result<Self, SimError> {
         let mut parts = Self::default();
         modbus::start(config, world, &mut parts).await?;
+        rtu::start(config, world, &mut parts)?;
+        lcus::start(config, world, &mut parts)?;
         cameras::start(config, world, &mut parts).await?;
+        rtsp::start(config, world, &mut parts).await?;
+        anpr::start(config, world, &mut parts).await?;
         Ok(parts)
     }
 
