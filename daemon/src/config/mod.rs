@@ -184,6 +184,12 @@ impl Config {
         for path in paths {
             *path = folder.join(&*path);
         }
+        for reader in &mut self.readers {
+            let ReaderConfig::Osdp(osdp) = reader else { continue };
+            let kept =
+                osdp.key_file.get_or_insert_with(|| self.state_dir.join("readers").join(format!("{}.key", osdp.id)));
+            *kept = folder.join(&*kept);
+        }
     }
 }
 

@@ -60,7 +60,9 @@ pub use modbus::{
     RegisterMap,
 };
 
-pub use reader::{Edges, PulsesConfig, ReaderConfig, SerialLineConfig, WiegandConfig, WiegandSimConfig};
+pub use reader::{
+    Edges, OsdpConfig, PulsesConfig, ReaderConfig, SecureChannel, SerialLineConfig, WiegandConfig, WiegandSimConfig,
+};
 
 /// Everything a controller drives. Embedded in the daemon's configuration; all lists may be empty.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]

@@ -19,6 +19,7 @@
 pub mod bits;
 pub mod card;
 pub mod line;
+pub mod osdp;
 pub mod pulses;
 
 mod edges;
@@ -37,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use card::CardNumber;
+use osdp::Osdp;
 use serial_line::SerialLine;
 use wiegand::{Wiegand, Wires};
 
@@ -205,6 +207,20 @@ pub(crate) fn open(config: &ReaderConfig, shutdown: CancellationToken) -> (Handl
             let wires = Wires::Simulated { socket: sim.socket.clone() };
             let (timing, formats) = (sim.pulses.timing(), sim.formats.clone());
             start(Wiegand { wires, timing, formats }, publisher, shutdown)
+        }
+        ReaderConfig::Osdp(osdp) => {
+            let source = Osdp {
+                path: osdp.path.clone(),
+                baud: osdp.baud,
+                address: osdp.address,
+                key_file: osdp.key_file(),
+                poll: Duration::from_millis(osdp.poll_ms),
+                formats: osdp.formats.clone(),
+            };
+            if source.key_file.is_none() {
+                warn!(reader = %osdp.id, "its cards come over an open line: anybody on the cable can copy and replay them");
+            }
+            start(source, publisher, shutdown)
         }
         ReaderConfig::SerialLine(line) => {
             let (path, baud, rules, within) = (line.path.clone(), line.baud, line.rules(), line.within());
