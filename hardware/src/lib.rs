@@ -23,7 +23,7 @@
 //! For a board, implement the two small traits in `board/mod.rs` (`Driver` connects, `Bus` writes one output and reads the
 //! inputs) in a file of its own, add its keys to [`config::BoardConfig`] and one arm to `site.rs`. Timeouts, pulses,
 //! debouncing, safe states and health come from the board's task. For a camera, implement
-//! [`Camera`] in a file under `camera/`, over its `Feed`; for one that reads plates itself, a reader under `anpr/`. For a reader, see
+//! [`Camera`] in a file under `camera/`, over its `Feed`; for one that reads plates itself, a reader under `anpr/`. For a card reader, see
 //! [`reader`].
 //!
 //! The simulated site ([`sim`], program `cardea-sim`) speaks the real protocols, so the drivers are tested as they run.

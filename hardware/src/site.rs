@@ -15,12 +15,12 @@ use crate::{
     Camera, DeviceError, Health, Input, Output, PlateCamera, Reader, anpr,
     board::{self, Driver, InputLine, OutputLine, Plan},
     camera::{backoff::Dice, replay::ReplayCamera, rtsp::RtspCamera, v4l2::V4l2Camera},
-    config::{AnprConfig, BoardConfig, CameraConfig, HardwareConfig, ReaderConfig},
+    config::{AnprConfig, BoardConfig, CameraConfig, HardwareConfig},
     gpio_cdev::GpioCdev,
     gpio_rppal::GpioRppal,
     http_camera::{MjpegCamera, SnapshotCamera},
     modbus::{Line, LineSettings, ModbusRtu, ModbusTcp},
-    reader::{self, SerialLine, Wiegand, Wires},
+    reader,
     serial::SerialLcus,
 };
 
@@ -70,11 +70,13 @@ impl Hardware {
         for camera in &config.cameras {
             hardware.open_camera(camera)?;
         }
+        for reader in &config.readers {
+            let (handle, task) = reader::open(reader, hardware.shutdown.clone());
+            hardware.readers.insert(reader.id().into(), Arc::new(handle));
+            hardware.keep(task);
+        }
         for camera in &config.anpr {
             hardware.open_anpr(camera)?;
-        }
-        for reader in &config.readers {
-            hardware.open_reader(reader);
         }
         let mut lines = Lines::start(&config.boards);
         for board in &config.boards {
@@ -154,31 +156,6 @@ impl Hardware {
         self.keep(task);
         self.anpr.insert(config.id().into(), camera);
         Ok(())
-    }
-
-    fn open_reader(&mut self, config: &ReaderConfig) {
-        let (handle, publisher) = reader::ends(config.id(), config.describe());
-        let shutdown = self.shutdown.clone();
-        let task = match config {
-            ReaderConfig::Wiegand(wiegand) => {
-                let (chip, lines, bias) = (wiegand.chip.clone(), [wiegand.d0, wiegand.d1], wiegand.bias);
-                let wires = Wires::Gpio { chip, lines, bias };
-                let (timing, formats) = (wiegand.pulses.timing(), wiegand.formats.clone());
-                reader::start(Wiegand { wires, timing, formats }, publisher, shutdown)
-            }
-            ReaderConfig::WiegandSim(sim) => {
-                tracing::warn!(reader = %sim.id, "its cards come from a simulator: not for a real door");
-                let wires = Wires::Simulated { socket: sim.socket.clone() };
-                let (timing, formats) = (sim.pulses.timing(), sim.formats.clone());
-                reader::start(Wiegand { wires, timing, formats }, publisher, shutdown)
-            }
-            ReaderConfig::SerialLine(line) => {
-                let (path, baud, rules, within) = (line.path.clone(), line.baud, line.rules(), line.within());
-                reader::start(SerialLine { path, baud, rules, within }, publisher, shutdown)
-            }
-        };
-        self.readers.insert(config.id().into(), Arc::new(handle));
-        self.keep(task);
     }
 }
 

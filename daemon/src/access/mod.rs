@@ -15,6 +15,7 @@
 //! To add an input: a role in [`machine`], its key in the configuration, its event there. To add a credential: a variant of
 //! [`crate::capture::Seen`], its evidence in [`orders`].
 
+mod cards;
 mod company;
 mod devices;
 mod grants;
@@ -191,6 +192,7 @@ fn method(credential: Credential) -> Method {
     match credential {
         Credential::Plate => Method::Plate,
         Credential::Face => Method::Face,
+        Credential::Card => Method::Card,
         Credential::Remote => Method::RemoteOpen,
     }
 }

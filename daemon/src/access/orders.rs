@@ -97,7 +97,7 @@ impl AccessTask {
     }
 
     /// The one way to a decision.
-    fn decide(&mut self, i: usize, evidence: &Evidence, at: Now) -> Decision {
+    pub(super) fn decide(&mut self, i: usize, evidence: &Evidence, at: Now) -> Decision {
         let point = &self.points[i];
         let id = cardea_access::id::AccessPointId::from(point.id.as_str());
         if let Some(rules) = self.knowledge.rules.access_points.get_mut(&id) {
@@ -118,7 +118,7 @@ impl AccessTask {
     }
 
     /// Lets the machine begin an opening that was granted.
-    async fn open(&mut self, grant: Grant) {
+    pub(super) async fn open(&mut self, grant: Grant) {
         let i = grant.point;
         self.admitted(grant.passage.as_ref());
         let id = self.grants.begin(grant);

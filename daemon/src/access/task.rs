@@ -157,6 +157,7 @@ impl AccessTask {
         match signal {
             Signal::Input(i, role) => self.on_input(i, role).await,
             Signal::Switch(n) => self.postures.switched(n),
+            Signal::Card(i) => self.on_card(i).await,
             Signal::Equipment(i) => self.on_boards(i).await,
             Signal::Device(name) => {
                 let changed = self.devices.look(&name);

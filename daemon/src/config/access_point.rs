@@ -29,6 +29,8 @@ pub enum Credential {
     Plate,
     /// An enrolled face, seen by the camera.
     Face,
+    /// A registered card, read by the reader.
+    Card,
     /// An order from the cloud.
     Remote,
 }
@@ -39,6 +41,7 @@ impl Credential {
         match self {
             Self::Plate => "plate",
             Self::Face => "face",
+            Self::Card => "card",
             Self::Remote => "remote",
         }
     }
@@ -55,6 +58,9 @@ pub struct BarrierConfig {
     /// The camera that looks at the cars.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub camera: Option<String>,
+    /// The card reader, by its name in `[[reader]]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reader: Option<String>,
     /// Where in the picture a plate counts: corners `[x, y]` of a polygon, 0 to 1 from the top left. Empty: everywhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub zone: Vec<[f32; 2]>,
@@ -133,6 +139,9 @@ pub struct DoorConfig {
     /// The camera that looks at the people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub camera: Option<String>,
+    /// The card reader, by its name in `[[reader]]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reader: Option<String>,
     /// Where in the picture a face counts; see the barrier's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub zone: Vec<[f32; 2]>,
@@ -253,6 +262,14 @@ impl AccessPointConfig {
         match self {
             Self::Barrier(barrier) => barrier.camera.as_deref(),
             Self::Door(door) => door.camera.as_deref(),
+        }
+    }
+
+    /// Its card reader's logical name.
+    pub fn reader(&self) -> Option<&str> {
+        match self {
+            Self::Barrier(barrier) => barrier.reader.as_deref(),
+            Self::Door(door) => door.reader.as_deref(),
         }
     }
 

@@ -98,7 +98,7 @@ pub struct Config {
     #[serde(default, rename = "anpr", skip_serializing_if = "Vec::is_empty")]
     pub anpr: Vec<AnprConfig>,
     /// Card readers.
-    #[serde(default, rename = "reader")]
+    #[serde(default, rename = "reader", skip_serializing_if = "Vec::is_empty")]
     pub readers: Vec<ReaderConfig>,
     /// Barriers and doors.
     #[serde(default, rename = "access_point")]
@@ -183,6 +183,12 @@ impl Config {
         }
         for path in paths {
             *path = folder.join(&*path);
+        }
+        for reader in &mut self.readers {
+            let ReaderConfig::Osdp(osdp) = reader else { continue };
+            let kept =
+                osdp.key_file.get_or_insert_with(|| self.state_dir.join("readers").join(format!("{}.key", osdp.id)));
+            *kept = folder.join(&*kept);
         }
     }
 }

@@ -118,6 +118,7 @@ impl Found {
         if let Some(anpr) = point.anpr().filter(|name| !config.anpr.iter().any(|camera| camera.id() == *name)) {
             self.add(format!("{entry}: anpr = {anpr:?} is no [[anpr]]: add one with this id"));
         }
+        self.reader(config, point, &entry);
         self.recognition(config, point, &entry);
         match point {
             AccessPointConfig::Barrier(barrier) => {
@@ -160,6 +161,31 @@ impl Found {
                     ));
                 }
             }
+        }
+    }
+
+    fn reader(&mut self, config: &Config, point: &AccessPointConfig, entry: &str) {
+        let cards = point.credentials().contains(&Credential::Card);
+        match point.reader() {
+            None if cards => {
+                self.add(format!("{entry}: \"card\" needs a reader: name one, or remove \"card\" from credentials"));
+            }
+            Some(_) if !cards => {
+                self.add(format!("{entry}: a reader opens only to \"card\": add it to credentials, or remove reader"));
+            }
+            Some(name) if !config.readers.iter().any(|reader| reader.id() == name) => {
+                self.add(format!("{entry}: reader = {name:?} is no [[reader]]: add one with this id"));
+            }
+            _ => {}
+        }
+        let others = config.access_points.iter().take_while(|other| other.id() != point.id());
+        if let Some(other) =
+            others.into_iter().find(|other| point.reader().is_some() && other.reader() == point.reader())
+        {
+            self.add(format!(
+                "{entry}: its reader is that of access_point {:?}, too: one card would open both",
+                other.id().as_str()
+            ));
         }
     }
 

@@ -27,17 +27,17 @@
 //! driver = "http-mjpeg"          # http-mjpeg | http-snapshot | rtsp | v4l2 | replay
 //! url = "http://192.0.2.8/stream.mjpeg"
 //!
-//! [[anpr]]
-//! id = "lane-1"
-//! driver = "hikvision"           # hikvision | dahua | hikvision-push
-//! url = "http://192.0.2.20/"
-//!
 //! [[reader]]
 //! id = "gate-reader"
 //! driver = "wiegand"             # wiegand | osdp | serial-line | wiegand-sim
 //! chip = "/dev/gpiochip0"
 //! d0 = 17
 //! d1 = 27
+//!
+//! [[anpr]]
+//! id = "lane-1"
+//! driver = "hikvision"           # hikvision | dahua | hikvision-push
+//! url = "http://192.0.2.20/"
 //! ```
 
 mod anpr;
@@ -60,7 +60,9 @@ pub use modbus::{
     RegisterMap,
 };
 
-pub use reader::{Edges, PulsesConfig, ReaderConfig, SerialLineConfig, WiegandConfig, WiegandSimConfig};
+pub use reader::{
+    Edges, OsdpConfig, PulsesConfig, ReaderConfig, SecureChannel, SerialLineConfig, WiegandConfig, WiegandSimConfig,
+};
 
 /// Everything a controller drives. Embedded in the daemon's configuration; all lists may be empty.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]

@@ -19,6 +19,8 @@ pub enum ReaderConfig {
     Wiegand(WiegandConfig),
     /// The wires of the simulator, `cardea-sim`. For tests and demonstrations: whoever can open the socket can show any card.
     WiegandSim(WiegandSimConfig),
+    /// A supervised reader on RS-485.
+    Osdp(OsdpConfig),
     /// A scanner or reader that sends a line for each credential.
     SerialLine(SerialLineConfig),
 }
@@ -108,6 +110,51 @@ impl PulsesConfig {
     }
 }
 
+/// Keys of driver `osdp`.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct OsdpConfig {
+    /// The reader's name in this configuration.
+    pub id: String,
+    /// The serial device of the RS-485 adapter; a name under `/dev/serial/by-id/` survives replugging. One reader for each.
+    pub path: PathBuf,
+    /// Bits per second, as set on the reader; most ship with 9600.
+    #[serde(default = "super::default_baud")]
+    pub baud: u32,
+    /// The reader's address on the line, 0 to 126.
+    pub address: u8,
+    /// Whether cards count only from within the secure channel.
+    #[serde(default)]
+    pub secure_channel: SecureChannel,
+    /// The file of the reader's key; made by `cardead reader-install`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
+    /// The formats of the cards here, at most one of each length.
+    #[serde(default = "default_osdp_formats")]
+    pub formats: Vec<BitFormat>,
+    /// Time between two polls, 10 to 1000 ms.
+    #[serde(default = "default_poll_ms")]
+    pub poll_ms: u64,
+}
+
+/// Whether an OSDP reader is spoken to through the secure channel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecureChannel {
+    /// Always, with a key of the reader's own.
+    #[default]
+    Required,
+    /// Never: anybody on the cable can read, copy and replay cards.
+    Off,
+}
+
+impl OsdpConfig {
+    /// Where its key is; `None` for a reader that is spoken to in plain.
+    pub(crate) fn key_file(&self) -> Option<PathBuf> {
+        self.key_file.clone().filter(|_| self.secure_channel == SecureChannel::Required)
+    }
+}
+
 /// Keys of driver `serial-line`.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -152,6 +199,7 @@ impl ReaderConfig {
         match self {
             Self::Wiegand(reader) => &reader.id,
             Self::WiegandSim(reader) => &reader.id,
+            Self::Osdp(reader) => &reader.id,
             Self::SerialLine(reader) => &reader.id,
         }
     }
@@ -169,6 +217,9 @@ impl ReaderConfig {
                 )
             }
             Self::WiegandSim(reader) => format!("reader {:?} (wiegand-sim {})", reader.id, reader.socket.display()),
+            Self::Osdp(reader) => {
+                format!("reader {:?} (osdp {} address {})", reader.id, reader.path.display(), reader.address)
+            }
             Self::SerialLine(reader) => format!("reader {:?} (serial-line {})", reader.id, reader.path.display()),
         }
     }
@@ -176,6 +227,12 @@ impl ReaderConfig {
 
 fn default_formats() -> Vec<BitFormat> {
     vec![BitFormat::W26]
+}
+fn default_osdp_formats() -> Vec<BitFormat> {
+    vec![BitFormat::W26, BitFormat::Uid]
+}
+fn default_poll_ms() -> u64 {
+    100
 }
 fn default_max_length() -> usize {
     80

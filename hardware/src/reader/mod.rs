@@ -14,11 +14,12 @@
 //! * **A number never shows.** [`CardNumber`] prints as `…`, its memory is cleared, and what is refused is told by its reason.
 //!
 //! To add a driver: a pure decoder in a file of its own, a [`Source`] that feeds it, its keys in [`crate::config::ReaderConfig`],
-//! one arm in `site.rs`.
+//! one arm in [`open`].
 
 pub mod bits;
 pub mod card;
 pub mod line;
+pub mod osdp;
 pub mod pulses;
 
 mod edges;
@@ -37,10 +38,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use card::CardNumber;
-pub(crate) use serial_line::SerialLine;
-pub(crate) use wiegand::{Wiegand, Wires};
+use osdp::Osdp;
+use serial_line::SerialLine;
+use wiegand::{Wiegand, Wires};
 
-use crate::{DeviceError, Health};
+use crate::{DeviceError, Health, config::ReaderConfig};
 
 /// The first wait after a lost connection; doubled up to [`MAX_BACKOFF`] while it stays lost.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -122,7 +124,7 @@ pub(crate) struct Publisher {
 }
 
 /// Both ends of a reader called `id`.
-pub(crate) fn ends(id: &str, device: String) -> (Handle, Publisher) {
+fn ends(id: &str, device: String) -> (Handle, Publisher) {
     let (reads_tx, reads) = watch::channel(Reads::default());
     let (tamper_tx, tamper) = watch::channel(None);
     let (health_tx, health) = watch::channel(Health::Starting);
@@ -190,6 +192,44 @@ impl Publisher {
     }
 }
 
+/// Starts the task of one reader. It ends when `shutdown` is cancelled.
+pub(crate) fn open(config: &ReaderConfig, shutdown: CancellationToken) -> (Handle, JoinHandle<()>) {
+    let (handle, publisher) = ends(config.id(), config.describe());
+    let task = match config {
+        ReaderConfig::Wiegand(wiegand) => {
+            let (chip, lines, bias) = (wiegand.chip.clone(), [wiegand.d0, wiegand.d1], wiegand.bias);
+            let wires = Wires::Gpio { chip, lines, bias };
+            let (timing, formats) = (wiegand.pulses.timing(), wiegand.formats.clone());
+            start(Wiegand { wires, timing, formats }, publisher, shutdown)
+        }
+        ReaderConfig::WiegandSim(sim) => {
+            warn!(reader = %sim.id, "its cards come from a simulator: not for a real door");
+            let wires = Wires::Simulated { socket: sim.socket.clone() };
+            let (timing, formats) = (sim.pulses.timing(), sim.formats.clone());
+            start(Wiegand { wires, timing, formats }, publisher, shutdown)
+        }
+        ReaderConfig::Osdp(osdp) => {
+            let source = Osdp {
+                path: osdp.path.clone(),
+                baud: osdp.baud,
+                address: osdp.address,
+                key_file: osdp.key_file(),
+                poll: Duration::from_millis(osdp.poll_ms),
+                formats: osdp.formats.clone(),
+            };
+            if source.key_file.is_none() {
+                warn!(reader = %osdp.id, "its cards come over an open line: anybody on the cable can copy and replay them");
+            }
+            start(source, publisher, shutdown)
+        }
+        ReaderConfig::SerialLine(line) => {
+            let (path, baud, rules, within) = (line.path.clone(), line.baud, line.rules(), line.within());
+            start(SerialLine { path, baud, rules, within }, publisher, shutdown)
+        }
+    };
+    (handle, task)
+}
+
 /// A connection to one reader.
 #[async_trait]
 pub(crate) trait Source: Send + Sync {
@@ -198,11 +238,7 @@ pub(crate) trait Source: Send + Sync {
 }
 
 /// Serves `source` until `shutdown`, connecting anew whenever it is lost.
-pub(crate) fn start(
-    source: impl Source + 'static,
-    mut publisher: Publisher,
-    shutdown: CancellationToken,
-) -> JoinHandle<()> {
+fn start(source: impl Source + 'static, mut publisher: Publisher, shutdown: CancellationToken) -> JoinHandle<()> {
     tokio::spawn(async move {
         let forever = async {
             let mut backoff = FIRST_BACKOFF;

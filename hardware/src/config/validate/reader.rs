@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::Problems;
 use crate::{
-    config::{BoardConfig, HardwareConfig, PulsesConfig, ReaderConfig},
+    config::{BoardConfig, HardwareConfig, PulsesConfig, ReaderConfig, SecureChannel},
     reader::bits::BitFormat,
 };
 
@@ -23,6 +23,15 @@ impl Problems {
                     self.wires(&entry, &wiegand.formats, &wiegand.pulses);
                 }
                 ReaderConfig::WiegandSim(sim) => self.wires(&entry, &sim.formats, &sim.pulses),
+                ReaderConfig::Osdp(osdp) => {
+                    self.formats(&entry, &osdp.formats);
+                    self.range(&entry, "baud", osdp.baud, 300..=4_000_000);
+                    self.range(&entry, "address", osdp.address, 0..=126);
+                    self.range(&entry, "poll_ms", osdp.poll_ms, 10..=1_000);
+                    if osdp.secure_channel == SecureChannel::Required && osdp.key_file.is_none() {
+                        self.add(format!("{entry}: the secure channel needs key_file, where the reader's key is kept"));
+                    }
+                }
                 ReaderConfig::SerialLine(line) => {
                     self.range(&entry, "baud", line.baud, 300..=4_000_000);
                     self.range(&entry, "max_length", line.max_length, 4..=crate::reader::line::MAX_LINE);
@@ -103,6 +112,11 @@ impl Problems {
                 ReaderConfig::SerialLine(line) => {
                     if let Some(other) = serial.insert(&line.path, entry.clone()) {
                         self.add(format!("{entry} and {other} both use {}; each needs its own", line.path.display()));
+                    }
+                }
+                ReaderConfig::Osdp(osdp) => {
+                    if let Some(other) = serial.insert(&osdp.path, entry.clone()) {
+                        self.add(format!("{entry} and {other} both use {}; each needs its own", osdp.path.display()));
                     }
                 }
                 ReaderConfig::WiegandSim(_) => {}
