@@ -79,9 +79,10 @@ pub fn inputs(over_tcp: bool, table: u8, bytes: &[u8]) -> Option<[bool; 2]> {
 /// Whether a board that sent these bytes has acknowledged a switch, or a pulse.
 pub fn acknowledged(over_tcp: bool, table: u8, pulse: bool, bytes: &[u8]) -> bool {
     let Some(mut board) = board(over_tcp, table, bytes) else { return false };
-    let done = match pulse {
-        true => board.pulse(1, true, Duration::from_millis(700)).now_or_never(),
-        false => board.write(1, true).now_or_never(),
+    let done = if pulse {
+        board.pulse(1, true, Duration::from_millis(700)).now_or_never()
+    } else {
+        board.write(1, true).now_or_never()
     };
     matches!(done, Some(Ok(())))
 }
