@@ -3,7 +3,8 @@
 //! An access point is locked down or held open by an order at the controller, by an input (a panic button, a key switch) or
 //! by the hours of a schedule. [`Posture`] takes each of these as an event and says which [`Mode`] results:
 //!
-//! 1. **Lockdown** beats everything: nobody enters, everybody may leave, a standing free access ends. A fire input is not
+//! 1. **Lockdown** beats everything: nobody enters, everybody may leave, a standing free access ends, and an order for one is
+//!    void: after the lockdown it would open by itself. A fire input is not
 //!    hindered by it, because it opens at the machine itself.
 //! 2. **Free access**, unless locked down.
 //! 3. **Normal** otherwise.
@@ -113,6 +114,14 @@ impl Posture {
 
     /// Takes what happened.
     pub fn handle(&mut self, event: Event) {
+        self.apply(event);
+        // After the lockdown it would open by itself.
+        if self.order == Order::FreeAccess && self.lockdown.iter().any(|level| *level != Some(false)) {
+            self.order = Order::Normal;
+        }
+    }
+
+    fn apply(&mut self, event: Event) {
         match event {
             Event::Ordered(order) => self.order = order,
             Event::LockdownInput(n, level) => {

@@ -242,6 +242,7 @@ proptest! {
             let says_so = ordered || hours || switches[..free_access_inputs].contains(&Some(true));
             prop_assert!(mode != Mode::HeldOpen || says_so);
             let alarm = panic[..lockdown_inputs].iter().any(|level| *level != Some(false));
+            ordered &= !alarm;
             prop_assert!(!alarm || mode == Mode::LockedDown);
         }
     }

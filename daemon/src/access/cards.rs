@@ -114,7 +114,7 @@ impl AccessTask {
         let mut event = record(&decision, &evidence, Timings { decide_ms, ..Timings::default() });
         event.card_id = self.knowledge.card_registration(&card);
         if decision.is_allowed() {
-            self.open(Grant::new(i, None, event, None)).await;
+            self.open(Grant::new(i, None, event, None, decision.passage)).await;
             return;
         }
         self.record(i, event);

@@ -54,6 +54,10 @@ impl Role {
 pub(crate) enum Happening {
     /// A decision admitted someone.
     Granted(GrantId),
+    /// Hold open, until `Close`.
+    Hold(GrantId),
+    /// End a hold.
+    Close,
     /// The exit button was pressed.
     ExitPressed,
     /// An input has this level; `None` while it is not known.
@@ -120,6 +124,8 @@ fn barrier_event(what: Happening) -> Option<barrier::Event> {
     use barrier::Event;
     Some(match what {
         Happening::Granted(grant) => Event::OpenGranted { grant },
+        Happening::Hold(grant) => Event::Hold { grant },
+        Happening::Close => Event::Close,
         Happening::Input(Role::Loop, Some(true)) => Event::LoopOccupied,
         Happening::Input(Role::Loop, Some(false)) => Event::LoopClear,
         Happening::Input(Role::Loop, None) => Event::LoopUnknown,
@@ -145,6 +151,8 @@ fn door_event(what: Happening) -> Option<door::Event> {
     use door::Event;
     Some(match what {
         Happening::Granted(grant) => Event::OpenGranted { grant },
+        Happening::Hold(grant) => Event::Hold { grant },
+        Happening::Close => Event::Close,
         Happening::ExitPressed => Event::ExitPressed,
         Happening::Input(Role::Contact, Some(true)) => Event::ContactClosed,
         Happening::Input(Role::Contact, Some(false)) => Event::ContactOpened,

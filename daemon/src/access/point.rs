@@ -9,6 +9,7 @@ use cardea_access::barrier::Barrier;
 use cardea_access::credential::VehiclePresence;
 use cardea_access::door::Door;
 use cardea_access::machine::Command;
+use cardea_access::request::Direction;
 use cardea_hardware::{Actuated, DeviceError, Hardware, Health, Output, Reading};
 use cardea_protocol::id::AccessPointId;
 use cardea_protocol::message::{AccessPoint, AccessPointKind};
@@ -37,6 +38,8 @@ pub(crate) enum Boards {
 pub(crate) struct Point {
     pub(crate) id: AccessPointId,
     kind: AccessPointKind,
+    /// Which way it is passed.
+    pub(crate) direction: Direction,
     credentials: Vec<String>,
     pub(crate) machine: Machine,
     /// By the key that names it: `open`, `close`, `stop`, `lock`.
@@ -58,16 +61,24 @@ pub(crate) struct Point {
 
 /// A name in the configuration that no device has: the validation of the configuration was passed by.
 #[derive(Debug, thiserror::Error)]
-#[error("access point {access_point} names the device {device:?}, which is not configured")]
+#[error("{user} names the device {device:?}, which is not configured")]
 pub struct UnknownDevice {
-    access_point: AccessPointId,
+    user: String,
     device: String,
+}
+
+impl UnknownDevice {
+    /// An input of a posture.
+    pub(super) fn of_posture(input: &str) -> Self {
+        Self { user: "a posture".to_owned(), device: input.to_owned() }
+    }
 }
 
 impl Point {
     /// Finds the equipment of `config` in `hardware`.
     pub(crate) fn new(config: &AccessPointConfig, hardware: &Hardware) -> Result<Self, UnknownDevice> {
-        let unknown = |device: &str| UnknownDevice { access_point: config.id().clone(), device: device.to_owned() };
+        let unknown =
+            |device: &str| UnknownDevice { user: format!("access point {}", config.id()), device: device.to_owned() };
         let mut outputs = Vec::new();
         let mut board_health = Vec::new();
         for (key, name) in config.outputs() {
@@ -93,6 +104,7 @@ impl Point {
         Ok(Self {
             id: config.id().clone(),
             kind: config.kind(),
+            direction: config.rules().direction.direction(),
             credentials,
             machine: match config {
                 AccessPointConfig::Barrier(barrier) => Machine::Barrier(Barrier::new(barrier.machine())),

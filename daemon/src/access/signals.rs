@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 
 use super::machine::Role;
 use super::point::Point;
+use super::postures::Postures;
 
 /// Signals that may wait; senders wait for room, and lose nothing, because they carry no values.
 const WAITING: usize = 64;
@@ -18,6 +19,8 @@ pub(crate) enum Signal {
     Input(usize, Role),
     /// The card reader of an access point (by index).
     Card(usize),
+    /// An input of postures (by index).
+    Switch(usize),
     /// A board or camera of an access point (by index).
     Equipment(usize),
     /// A board or camera, by its configured name, whether any access point uses it or not.
@@ -33,7 +36,7 @@ pub(crate) struct Signals {
 
 impl Signals {
     /// Follows everything that belongs to `points`, and all boards and cameras.
-    pub(crate) fn start(points: &[Point], hardware: &Hardware) -> Self {
+    pub(crate) fn start(points: &[Point], postures: &Postures, hardware: &Hardware) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
         let mut forwarders = JoinSet::new();
         for (i, point) in points.iter().enumerate() {
@@ -46,6 +49,9 @@ impl Signals {
             for health in point.board_health.iter().chain(&point.camera_health) {
                 forwarders.spawn(forward(health.clone(), sender.clone(), Signal::Equipment(i)));
             }
+        }
+        for (n, reading) in postures.readings().enumerate() {
+            forwarders.spawn(forward(reading, sender.clone(), Signal::Switch(n)));
         }
         for (name, health) in &hardware.boards {
             forwarders.spawn(forward(health.clone(), sender.clone(), Signal::Device(name.clone())));

@@ -23,17 +23,19 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::company;
 use super::devices::Devices;
 use super::grants::Grants;
 use super::knowledge::{Calibration, Knowledge};
 use super::machine::Happening;
 use super::memo::Memo;
 use super::point::{Actuation, Point};
+use super::postures::Postures;
 use super::signals::{Signal, Signals};
 use crate::capture::Capture;
 use crate::guardian::{BEAT, Heartbeat};
 use crate::local::StatusBoard;
-use crate::seam::{CommandRequest, FreshnessState, HoldingsVersion, Outbox};
+use crate::seam::{CommandRequest, FreshnessState, HoldingsVersion, OrderRequest, Outbox};
 use crate::store::{Held, Store};
 
 /// A decision that is not carried out within this time, in milliseconds, is not carried out: the machine was asleep.
@@ -55,6 +57,7 @@ pub(crate) struct AccessTask {
     pub(super) gallery_at: watch::Sender<HoldingsVersion>,
     pub(super) under_way: FuturesUnordered<UnderWay>,
     pub(super) heartbeat: Heartbeat,
+    pub(super) postures: Postures,
 }
 
 /// An actuation that has been handed to its board.
@@ -77,12 +80,14 @@ pub(crate) struct Inlets {
     pub(crate) signals: Signals,
     pub(crate) commands: mpsc::Receiver<CommandRequest>,
     pub(crate) freshness: watch::Receiver<Option<FreshnessState>>,
+    pub(crate) orders: mpsc::Receiver<OrderRequest>,
 }
 
 impl AccessTask {
     /// Runs until `cancel`; what is under way at the boards then ends there, and the supervisor makes the outputs safe.
     pub(crate) async fn run(mut self, mut inlets: Inlets, cancel: CancellationToken) {
         inlets.freshness.mark_changed();
+        self.follow_postures().await;
         self.publish();
         loop {
             self.heartbeat.beat();
@@ -100,12 +105,16 @@ impl AccessTask {
                 // Before the holdings, which are sent after it.
                 Some(calibration) = inlets.calibration.recv() => self.knowledge.calibrate(calibration),
                 Some(loaded) = inlets.loaded.recv() => self.on_loaded(loaded),
+                // A lockdown before an order to open.
+                Some(request) = inlets.orders.recv() => self.on_order(request).await,
                 Some(request) = inlets.commands.recv() => self.on_command(request).await,
                 Some(capture) = inlets.captures.recv() => match capture {
                     Capture::Seen(sighting) => self.on_sighting(sighting).await,
                     Capture::Lost(key) => self.memo.forget(key),
                 },
             }
+            // After everything, also after a beat of the heart alone: hours begin and end by the clock.
+            self.follow_postures().await;
             self.publish();
         }
     }
@@ -133,6 +142,7 @@ impl AccessTask {
 
     fn on_loaded(&mut self, loaded: Held) {
         self.knowledge.replace(&loaded);
+        company::forget_gone(&mut self.knowledge.rules);
         self.status.held(self.knowledge.rules.plates.len(), self.knowledge.templates());
         let version = loaded.version;
         // The copies that came from the store are overwritten before anyone is told that the old ones are gone.
@@ -144,6 +154,7 @@ impl AccessTask {
         match signal {
             Signal::Input(i, role) => self.on_input(i, role).await,
             Signal::Card(i) => self.on_card(i).await,
+            Signal::Switch(n) => self.postures.switched(n),
             Signal::Equipment(i) => self.on_boards(i).await,
             Signal::Device(name) => {
                 let changed = self.devices.look(&name);
@@ -243,6 +254,7 @@ impl AccessTask {
 
     /// Tells sync and the status socket about the access points, if anything about them changed.
     fn publish(&self) {
+        self.status.company(self.posture_status(), self.company().0);
         let equipment: Vec<_> = self.points.iter().map(Point::equipment).collect();
         let changed = self.equipment.send_if_modified(|known| {
             let changed = *known != equipment;

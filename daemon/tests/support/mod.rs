@@ -287,7 +287,7 @@ open_timeout_s = 3
 kind = "door"
 pad = "{pad}"
 id = "door-1"
-credentials = [{face}"remote"]
+credentials = [{face}{card}"remote"]
 camera = "face-cam"
 lock = "door-lock"
 contact = "door-contact"
@@ -296,6 +296,7 @@ release_ms = 1000
 {door}
 "#,
         sections = wish.sections,
+        card = if wish.door.contains("reader =") { "\"card\", " } else { "" },
         barrier = wish.barrier,
         pad = wish.pad.unwrap_or("off"),
         door = wish.door,
