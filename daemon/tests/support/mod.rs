@@ -292,7 +292,7 @@ open_timeout_s = 3
 kind = "door"
 pad = "{pad}"
 id = "door-1"
-credentials = [{face}"remote"]
+credentials = [{face}{card}"remote"]
 camera = "face-cam"
 lock = "door-lock"
 contact = "door-contact"
@@ -302,6 +302,7 @@ release_ms = 1000
 "#,
         sections = wish.sections.replace("ANPR_URL", &sim.anpr_url()),
         plate_driver = if wish.rtsp { "rtsp" } else { "http-snapshot" },
+        card = if wish.door.contains("reader =") { "\"card\", " } else { "" },
         barrier = wish.barrier,
         barrier_also = wish.barrier_also,
         pad = wish.pad.unwrap_or("off"),

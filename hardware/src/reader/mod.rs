@@ -38,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use card::CardNumber;
+pub(crate) use edges::monotonic_ns;
 use osdp::Osdp;
 use serial_line::SerialLine;
 use wiegand::{Wiegand, Wires};

@@ -78,7 +78,7 @@ async fn serve(device: Arc<Mutex<Device>>, mut line: DuplexStream) {
                 (code::ID, None) => plain(sqn, None, code::PDID, vec![0; 12]),
                 (code::CHLNG, None) => {
                     let kind = parsed.scb.unwrap().data[0];
-                    let key = if kind == 0 { secure::SCBK_D } else { device.key };
+                    let key = if kind == 0 { SCBK_D } else { device.key };
                     if kind == 0 && !device.takes_default_key {
                         plain(sqn, None, code::NAK, vec![5])
                     } else {
@@ -250,7 +250,7 @@ async fn install_mode_gives_the_reader_a_key_of_its_own_and_ends() {
     keys::begin_install_mode(site.key_file()).unwrap();
     site.connect(async |_, _| std::future::pending().await).await.unwrap().unwrap();
     let set = site.device.lock().await.key;
-    assert!(set != secure::SCBK_D && set != [0; 16]);
+    assert!(set != SCBK_D && set != [0; 16]);
     assert!(!KeyFiles::new(site.key_file().to_owned()).install_mode(wall_clock()));
     let ended = site
         .connect(async |handle, device| {
