@@ -43,7 +43,7 @@ impl Barrier {
     fn left_top(&mut self, now: Monotonic, out: &mut Vec<Command>) {
         if !self.config.self_closing {
             self.moved_by_hand(out);
-        } else if self.is_watched() && !self.is_clear() {
+        } else if self.is_watched() && !self.is_clear() && self.may_call_back() {
             self.alarms.raise(Alarm::Obstructed, out);
             self.pulse_open(now, out);
         } else if self.held() {

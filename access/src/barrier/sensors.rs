@@ -24,12 +24,16 @@ impl Barrier {
         self.clear_since = clear.then(|| self.clear_since.unwrap_or(now));
         let under = if self.occupied() { Some(true) } else { clear.then_some(false) };
         self.lane.sense_under(under, self.held(), now);
-        // Without limit switches nobody knows when a drive that closes by itself does so; it looks after itself.
-        let known_to_fall = self.config.limits_fitted || !self.config.self_closing;
-        if matches!(self.phase, Phase::Closing { .. }) && !clear && known_to_fall {
+        if matches!(self.phase, Phase::Closing { .. }) && !clear && self.may_call_back() {
             self.alarms.raise(Alarm::Obstructed, out);
             self.pulse_open(now, out);
         }
+    }
+
+    /// Whether a falling boom is ours to turn round. A drive that closes by itself looks after itself where nobody here opened
+    /// it, and where there are no limit switches to say when it falls.
+    pub(super) fn may_call_back(&self) -> bool {
+        !self.config.self_closing || self.granted && self.config.limits_fitted
     }
 
     /// A sensor under the boom is fitted.

@@ -5,6 +5,7 @@
 //! that does nothing for a revocation. The ratio is figure over peer. Computations and their peers run in turn on one
 //! thread and are timed by its processor clock, so that other work on the machine costs them caches but no turns.
 
+pub mod cycles;
 pub mod peer;
 pub mod plates;
 pub mod relay;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cardea_tests::bench::{Summary, plates, relay, search, site as system, stages};
+use cardea_tests::bench::{Summary, cycles, plates, relay, search, site as system, stages};
 use cardea_tests::site;
 use cardea_tests::story::telling::line;
 use clap::Parser;
@@ -43,6 +43,8 @@ async fn measure() -> anyhow::Result<()> {
     line(format_args!("1:N search, to a million templates: a minute or two ..."));
     search::run(&mut summary)?;
     if !arguments.recognition {
+        line(format_args!("100,000 cycles of a barrier with faults ..."));
+        cycles::run(&mut summary)?;
         let scratch = arguments.out.join("site");
         if scratch.exists() {
             std::fs::remove_dir_all(&scratch)?;

@@ -200,6 +200,7 @@ const SHIPPED: &[(&str, &[(What, usize)])] = &[
     ("at-the-door.toml", &[(What::PersonPasses, 4), (What::DoorHeld, 1), (What::DoorForced, 1)]),
     ("backs-out.toml", &[(What::CarPasses, 1), (What::CarBacksOut, 1), (What::CarStands, 1)]),
     ("board-lost.toml", &[(What::CarPasses, 2)]),
+    ("bumper-to-bumper.toml", &[(What::CarPasses, 2), (What::BoomLowering, 1)]),
     ("camera-trouble.toml", &[(What::CarPasses, 2)]),
     ("evening-rush.toml", &[(What::CarPasses, 7), (What::PersonPasses, 4)]),
     ("one-car.toml", &[(What::CarPasses, 1), (What::CarStands, 1)]),
