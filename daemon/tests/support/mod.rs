@@ -58,6 +58,8 @@ pub(crate) struct Wish {
     pub(crate) pad: Option<&'static str>,
     /// Whether demonstration models may not open.
     pub(crate) demo_refused: bool,
+    /// Whether the barrier's camera is seen over RTSP.
+    pub(crate) rtsp: bool,
     /// Whether a person at the door walks in once it is released.
     pub(crate) auto_push: bool,
 }
@@ -262,7 +264,7 @@ timing = {{ poll_ms = 10, request_timeout_ms = 300, deliver_within_ms = 700, rec
 {lines}
 [[camera]]
 id = "plate-cam"
-driver = "http-snapshot"
+driver = "{plate_driver}"
 url = "{plate_cam}"
 
 [[camera]]
@@ -298,14 +300,15 @@ exit_button = "exit-button"
 release_ms = 1000
 {door}
 "#,
-        sections = wish.sections,
+        sections = wish.sections.replace("ANPR_URL", &sim.anpr_url()),
+        plate_driver = if wish.rtsp { "rtsp" } else { "http-snapshot" },
         barrier = wish.barrier,
         barrier_also = wish.barrier_also,
         pad = wish.pad.unwrap_or("off"),
         door = wish.door,
         modbus = sim.modbus_addr(),
         lines = lines(),
-        plate_cam = sim.snapshot_url("plate-cam"),
+        plate_cam = if wish.rtsp { sim.rtsp_url("plate-cam") } else { sim.snapshot_url("plate-cam") },
         face_cam = sim.snapshot_url("face-cam"),
     )
 }
