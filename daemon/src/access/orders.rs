@@ -167,7 +167,9 @@ impl AccessTask {
         match after {
             Boards::Starting => {}
             Boards::Lost => {
-                self.postures.equipment_lost(i);
+                if self.postures.equipment_lost(i) {
+                    self.passed_unseen(i);
+                }
                 self.happen(i, Happening::BoardLost, None).await;
             }
             Boards::Up => {
