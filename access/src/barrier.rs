@@ -7,33 +7,51 @@
 //!   comes under the boom on its way down, it goes up again.
 //! - **It never moves by itself.** After a start, or when the board comes back, its state is unknown and it waits for a
 //!   fresh grant or for the limit switches to tell. A boom found standing open is reported; it is closed only where
-//!   `close_standing_open` says so.
+//!   `close_standing_open` says so. Of itself it opens for one thing only: a fire alarm that is known to be true.
+//! - **It never drives both ways at once.** A close pulse waits until the open pulse is over; the other way round, where
+//!   waiting could cost a car, [`Command::Reverse`] ends the one before it begins the other.
 //! - **It never acts late.** A deadline that was slept through is not made up for: the wait begins again.
 //! - **Accepted is not confirmed.** `Confirmed` means that the upper limit switch closed.
 //!
 //! The shell feeds every input's present value after the start and after `BoardRestored`, and each change from then on.
-//! An opening for the second car while the first still passes keeps the boom up until the loop is clear.
 //!
 //! ```text
 //!            grant            upper limit           clear, or nobody came
 //!  Closed ----------> Opening ------------> Open -------------------------> Closing ---> Closed
 //!     | moved by hand    | too late          | hold    ^ end of hold          | occupied: back to Opening
-//!     v                  v                   v         |                      | too late: Fault
+//!     v                  v                   v  fire   |  or of fire            | too late: Fault
 //!  Forced              Fault                Held ------+
+//!                                            ^
+//!            any, on stop -------------------+  until the next opening, or order to close
 //! ```
+//!
+//! **Who passed** is counted by [`lane`](self::lane): each opening admits one vehicle. A convoy keeps the boom up until as
+//! many have passed as were admitted, or until nobody came for `open_timeout_ms` after the last. One more than that is
+//! reported as tailgating, one against the lane's direction as such, and an opening that nobody used as *no entry*.
+//!
+//! **A drive that closes by itself** (`self_closing`) is never told to close; the limit switches, or without them the time,
+//! say what it did. While a hold or a fire lasts it is told to open again each time it leaves its upper limit, which takes
+//! limit switches.
+//!
+//! **To extend:** an input is an [`Event`], what it changes in the file of its kind (`sensors`, `limits`, `orders`); what
+//! moves the boom is in `movement` alone.
 
 mod interface;
+mod lane;
+mod limits;
+mod movement;
+mod orders;
+mod sensors;
 
 pub use interface::{BarrierConfig, Event};
 
-use crate::machine::{Alarm, Alarms, Command, Fault, GrantId, NotDone, Pending, Report, State, earlier};
+use self::lane::Lane;
+use self::movement::Relays;
+use crate::machine::{Alarms, Command, Fault, NotDone, Pending, Report, State, earlier};
 use crate::time::Monotonic;
 
 /// How long both limit switches may be closed at once, in milliseconds: one input may be read before the other.
 const LIMIT_SETTLE_MS: u64 = 1_000;
-
-/// How late a close pulse may come, in milliseconds. Later, the machine slept, and what it knew of the sensors with it.
-const LATE_MS: u64 = 1_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -43,6 +61,7 @@ enum Phase {
     Open { since: Monotonic },
     Closing { deadline: Monotonic },
     Held,
+    Stopped,
     Forced,
     Fault(Fault),
 }
@@ -55,6 +74,8 @@ pub struct Barrier {
     /// Openings that wait for the upper limit.
     pending: Pending,
     alarms: Alarms,
+    lane: Lane,
+    relays: Relays,
     /// `None` until the sensor speaks.
     loop_occupied: Option<bool>,
     photocell_blocked: Option<bool>,
@@ -63,12 +84,18 @@ pub struct Barrier {
     /// Since when every fitted sensor says clear.
     clear_since: Option<Monotonic>,
     contradict_since: Option<Monotonic>,
-    /// The boom is up, or on its way, because of a grant or order of this run.
+    /// The boom is up, or on its way, because of a grant, an order or a fire of this run.
     granted: bool,
+    /// It has been up since it was last down.
+    was_up: bool,
     /// It stays up by order.
     hold: bool,
-    /// Someone drove in, or an order to close was given: no need to wait any longer than for a clear way.
-    close_when_clear: bool,
+    /// It stays up because of a fire: known to be true, and not known to be false since.
+    fire: bool,
+    /// The stop button is known to be pressed.
+    stop_pressed: bool,
+    /// An order to close was given: no need to wait any longer than for a clear way.
+    ordered_close: bool,
 }
 
 impl Barrier {
@@ -79,6 +106,8 @@ impl Barrier {
             phase: Phase::Unknown,
             pending: Pending::default(),
             alarms: Alarms::default(),
+            lane: Lane::new(config.lane_loops_fitted, config.gap_ms),
+            relays: Relays::default(),
             loop_occupied: None,
             photocell_blocked: None,
             open_limit: None,
@@ -86,8 +115,11 @@ impl Barrier {
             clear_since: None,
             contradict_since: None,
             granted: false,
+            was_up: false,
             hold: false,
-            close_when_clear: false,
+            fire: false,
+            stop_pressed: false,
+            ordered_close: false,
         }
     }
 
@@ -99,16 +131,16 @@ impl Barrier {
             Phase::Opening { .. } => State::Opening,
             Phase::Open { .. } => State::Open,
             Phase::Closing { .. } => State::Closing,
-            Phase::Held => State::Held,
+            Phase::Held | Phase::Stopped => State::Held,
             Phase::Forced => State::Forced,
             Phase::Fault(_) => State::Fault,
         }
     }
 
-    /// Whether an opening would be begun: false while the board is lost or the limit switches contradict each other.
-    /// After a missed limit switch it is true, because a fresh opening is what may free the boom.
+    /// Whether an opening would be begun: false while the board is lost, the limit switches contradict each other, or the stop
+    /// button is pressed. After a missed limit switch it is true, because a fresh opening is what may free the boom.
     pub fn accepts_openings(&self) -> bool {
-        self.blocking_fault().is_none()
+        self.hindrance().is_none()
     }
 
     /// When the machine next wants a [`Event::Tick`], if nothing happens before.
@@ -119,7 +151,7 @@ impl Barrier {
             _ => None,
         };
         let settle = self.contradict_since.filter(|_| self.blocking_fault().is_none());
-        earlier(phase, settle.map(|t| t.plus_ms(LIMIT_SETTLE_MS)))
+        earlier(earlier(phase, self.lane.next_deadline()), settle.map(|t| t.plus_ms(LIMIT_SETTLE_MS)))
     }
 
     /// Takes an event at `now` and says what to do.
@@ -140,12 +172,16 @@ impl Barrier {
             Event::Hold { grant } => self.open(grant, true, now, out),
             Event::Close => self.order_close(now, out),
             Event::Stop => self.stop(out),
+            Event::StopButton(pressed) => self.stop_button(pressed, now, out),
+            Event::Fire(alarm) => self.sense_fire(alarm, now, out),
             Event::LoopOccupied => self.sense_loop(Some(true), now, out),
             Event::LoopClear => self.sense_loop(Some(false), now, out),
             Event::LoopUnknown => self.sense_loop(None, now, out),
             Event::PhotocellBlocked => self.sense_photocell(Some(true), now, out),
             Event::PhotocellClear => self.sense_photocell(Some(false), now, out),
             Event::PhotocellUnknown => self.sense_photocell(None, now, out),
+            Event::ApproachLoop(lit) => self.lane.sense_outer(lit, now),
+            Event::DepartureLoop(lit) => self.lane.sense_inner(lit, now),
             Event::OpenLimit(on) if self.config.limits_fitted && self.open_limit != Some(on) => {
                 self.open_limit = Some(on);
                 self.limits_changed(!on, now, out);
@@ -154,209 +190,19 @@ impl Barrier {
                 self.closed_limit = Some(on);
                 self.limits_changed(false, now, out);
             }
-            Event::ActuationFailed => self.pending.fail(NotDone::ActuationFailed, out),
+            Event::ActuationFailed => {
+                self.pending.fail(NotDone::ActuationFailed, out);
+                self.lane.doubt();
+            }
             Event::BoardLost => self.board_lost(out),
             Event::BoardRestored if self.phase == Phase::Fault(Fault::BoardLost) => self.leave_fault(out),
             Event::OpenLimit(_) | Event::ClosedLimit(_) | Event::BoardRestored | Event::Tick => {}
         }
     }
 
-    // === orders ===
-
-    fn open(&mut self, grant: GrantId, hold: bool, now: Monotonic, out: &mut Vec<Command>) {
-        let refusal = self.blocking_fault().or_else(|| (!self.pending.push(grant)).then_some(NotDone::Busy));
-        if let Some(why) = refusal {
-            out.push(Command::Report(Report::Refused { grant, why }));
-            return;
-        }
-        out.push(Command::Report(Report::Accepted { grant }));
-        self.granted = true;
-        self.hold |= hold;
-        self.close_when_clear = self.occupied();
-        if self.is_up() {
-            self.arrive_up(now, out);
-        } else if !matches!(self.phase, Phase::Opening { .. }) {
-            self.pulse_open(now, out);
-        }
-    }
-
-    fn order_close(&mut self, now: Monotonic, out: &mut Vec<Command>) {
-        self.hold = false;
-        if self.blocking_fault().is_some() || matches!(self.phase, Phase::Closed | Phase::Closing { .. }) {
-            return;
-        }
-        self.granted = true;
-        self.close_when_clear = true;
-        if !matches!(self.phase, Phase::Opening { .. } | Phase::Open { .. }) {
-            self.leave_fault(out);
-            self.phase = Phase::Open { since: now };
-        }
-    }
-
-    fn stop(&mut self, out: &mut Vec<Command>) {
-        out.push(Command::Stop);
-        self.pending.fail(NotDone::Stopped, out);
-        if self.blocking_fault().is_none() && self.phase != Phase::Closed {
-            self.leave_fault(out);
-            self.hold = true;
-            self.phase = Phase::Held;
-        }
-    }
-
-    // === sensors under the boom ===
-
-    fn sense_loop(&mut self, occupied: Option<bool>, now: Monotonic, out: &mut Vec<Command>) {
-        if self.config.loop_fitted {
-            self.loop_occupied = occupied;
-            self.sensors_changed(now, out);
-        }
-    }
-
-    fn sense_photocell(&mut self, blocked: Option<bool>, now: Monotonic, out: &mut Vec<Command>) {
-        if self.config.photocell_fitted {
-            self.photocell_blocked = blocked;
-            self.sensors_changed(now, out);
-        }
-    }
-
-    fn sensors_changed(&mut self, now: Monotonic, out: &mut Vec<Command>) {
-        self.clear_since = self.is_clear().then(|| self.clear_since.unwrap_or(now));
-        self.close_when_clear |= self.granted && self.occupied();
-        if matches!(self.phase, Phase::Closing { .. }) && !self.is_clear() {
-            self.alarms.raise(Alarm::Obstructed, out);
-            self.pulse_open(now, out);
-        }
-    }
-
-    /// Every fitted sensor says clear, and there is one.
-    fn is_clear(&self) -> bool {
-        let (c, clear) = (&self.config, Some(false));
-        (c.loop_fitted || c.photocell_fitted)
-            && (!c.loop_fitted || self.loop_occupied == clear)
-            && (!c.photocell_fitted || self.photocell_blocked == clear)
-    }
-
-    /// A sensor says that something is there.
-    fn occupied(&self) -> bool {
-        self.loop_occupied == Some(true) || self.photocell_blocked == Some(true)
-    }
-
-    // === limit switches ===
-
-    /// `left_top`: the upper limit switch has just opened.
-    fn limits_changed(&mut self, left_top: bool, now: Monotonic, out: &mut Vec<Command>) {
-        let (up, down) = (self.open_limit == Some(true), self.closed_limit == Some(true));
-        if up && down {
-            self.contradict_since.get_or_insert(now);
-            return;
-        }
-        self.contradict_since = None;
-        if self.phase == Phase::Fault(Fault::LimitsContradict) {
-            self.leave_fault(out);
-        }
-        match self.phase {
-            Phase::Opening { .. } if up => self.arrive_up(now, out),
-            Phase::Opening { .. } | Phase::Fault(Fault::BoardLost) => {}
-            Phase::Closed if !down => self.moved_by_hand(out),
-            Phase::Open { .. } | Phase::Held if left_top && !down => self.moved_by_hand(out),
-            _ if down => self.arrive_down(out),
-            Phase::Closing { .. } if up => {
-                // The drive turned round by itself, as drives do that feel an obstacle.
-                self.alarms.raise(Alarm::Obstructed, out);
-                self.phase = Phase::Open { since: now };
-            }
-            Phase::Unknown if up && !self.granted => {
-                self.alarms.raise(Alarm::StandingOpen, out);
-                self.phase = Phase::Open { since: now };
-            }
-            Phase::Unknown | Phase::Forced | Phase::Fault(_) if up && self.granted => {
-                self.leave_fault(out);
-                self.arrive_up(now, out);
-            }
-            _ => {}
-        }
-    }
-
-    fn moved_by_hand(&mut self, out: &mut Vec<Command>) {
-        self.alarms.raise(Alarm::Forced, out);
-        self.phase = Phase::Forced;
-    }
-
-    /// Known to be up. Time alone does not tell: the drive may have brought the boom down by itself meanwhile.
-    fn is_up(&self) -> bool {
-        self.config.limits_fitted
-            && self.open_limit == Some(true)
-            && self.closed_limit != Some(true)
-            && !matches!(self.phase, Phase::Closing { .. })
-    }
-
-    fn arrive_up(&mut self, now: Monotonic, out: &mut Vec<Command>) {
-        self.phase = if self.hold { Phase::Held } else { Phase::Open { since: now } };
-        self.pending.confirm(out);
-        self.alarms.clear(out);
-    }
-
-    fn arrive_down(&mut self, out: &mut Vec<Command>) {
-        self.leave_fault(out);
-        self.phase = Phase::Closed;
-        (self.granted, self.hold, self.close_when_clear) = (false, false, false);
-        self.alarms.clear(out);
-    }
-
-    // === movement and time ===
-
-    fn pulse_open(&mut self, now: Monotonic, out: &mut Vec<Command>) {
-        self.leave_fault(out);
-        out.push(Command::PulseOpen { ms: self.config.pulse_ms });
-        self.phase = Phase::Opening { deadline: now.plus_ms(self.config.travel_ms) };
-    }
-
-    /// When the boom that is up since `since` may come down, as things stand.
-    fn close_at(&self, since: Monotonic) -> Option<Monotonic> {
-        if !(self.granted || self.config.close_standing_open) {
-            return None;
-        }
-        let clear = self.clear_since?.plus_ms(self.config.clear_ms);
-        let waited = if self.close_when_clear { clear } else { since.plus_ms(self.config.open_timeout_ms) };
-        Some(clear.max(waited))
-    }
-
-    fn expire(&mut self, now: Monotonic, out: &mut Vec<Command>) {
-        let contradict = self.contradict_since.is_some_and(|since| now >= since.plus_ms(LIMIT_SETTLE_MS));
-        if contradict && self.blocking_fault().is_none() {
-            self.pending.fail(NotDone::LimitsContradict, out);
-            self.enter_fault(Fault::LimitsContradict, out);
-        }
-        match self.phase {
-            Phase::Opening { deadline } if now >= deadline => {
-                if self.open_limit == Some(true) && self.contradict_since.is_none() {
-                    // It was called back so soon that it never left the switch.
-                    self.arrive_up(now, out);
-                } else if self.config.limits_fitted {
-                    self.pending.fail(NotDone::LimitNotReached, out);
-                    self.enter_fault(Fault::OpenLimitNotReached, out);
-                } else {
-                    self.pending.fail(NotDone::NoSensor, out);
-                    self.arrive_up(now, out);
-                }
-            }
-            Phase::Closing { deadline } if now >= deadline => {
-                if self.config.limits_fitted {
-                    self.enter_fault(Fault::ClosedLimitNotReached, out);
-                } else {
-                    self.arrive_down(out);
-                }
-            }
-            Phase::Open { since } => match self.close_at(since) {
-                Some(at) if now > at.plus_ms(LATE_MS) => self.clear_since = Some(now),
-                Some(at) if now >= at => {
-                    out.push(Command::PulseClose { ms: self.config.pulse_ms });
-                    self.phase = Phase::Closing { deadline: now.plus_ms(self.config.travel_ms) };
-                }
-                _ => {}
-            },
-            _ => {}
-        }
+    /// It stays up until told otherwise.
+    fn held(&self) -> bool {
+        self.hold || self.fire
     }
 
     // === faults ===
@@ -365,10 +211,17 @@ impl Barrier {
         self.pending.fail(NotDone::BoardLost, out);
         (self.loop_occupied, self.photocell_blocked, self.clear_since) = (None, None, None);
         (self.open_limit, self.closed_limit, self.contradict_since) = (None, None, None);
-        (self.granted, self.hold, self.close_when_clear) = (false, false, false);
+        (self.granted, self.was_up, self.hold, self.ordered_close) = (false, false, false, false);
+        self.stop_pressed = false;
+        self.lane.lose();
         if self.phase != Phase::Fault(Fault::BoardLost) {
             self.enter_fault(Fault::BoardLost, out);
         }
+    }
+
+    /// What makes an opening pointless, if anything does.
+    fn hindrance(&self) -> Option<NotDone> {
+        self.blocking_fault().or_else(|| self.stop_pressed.then_some(NotDone::Stopped))
     }
 
     /// The fault, if any, that makes an opening pointless.

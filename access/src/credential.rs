@@ -59,6 +59,11 @@ impl Method {
         }
     }
 
+    /// Whether someone presents it at the access point, from outside.
+    pub const fn is_credential(self) -> bool {
+        matches!(self, Self::Plate | Self::Face | Self::Card)
+    }
+
     /// Every method.
     pub const ALL: [Self; 5] = [Self::Plate, Self::Face, Self::Card, Self::ExitButton, Self::RemoteOpen];
 

@@ -5,9 +5,11 @@
 //!
 //! - **Deny overrides allow.** Each kind of evidence passes a list of objections; one suffices, and the first is the reason
 //!   given. Only what meets none is admitted.
-//! - **Out is free.** The exit button always opens, and no rule about who someone is, or whether the lists are fresh,
-//!   keeps anyone in. Evidence on the way out must only be real: in the zone and recent.
-//! - **Nothing is remembered.** The same request, rules and time give the same decision.
+//! - **Out is free.** The exit button always opens, and no rule about who someone is, where they were seen last, what hour
+//!   it is, or whether the lists are fresh, keeps anyone in. Evidence on the way out must only be real: in the zone and recent.
+//! - **Nothing is remembered.** The same request, rules and time give the same decision. What one decision means for the
+//!   next (someone is on their way in, a first factor waits for a second one) is the rules' [`crate::passback::Ledger`] and
+//!   [`crate::factors::Factors`], which the shell tells.
 //!
 //! Source of the vocabulary: EN 60839-11-1 (access decision); ONVIF Access Control service (the events access granted and
 //! access denied, with a reason).
@@ -18,9 +20,10 @@ use crate::credential::{
     VehiclePresence,
 };
 use crate::id::{AccessPointId, CardId, CommandId, PlateId, SubjectId, TemplateId};
+use crate::passback::{Holder, Passage, Passback};
 use crate::reason::Reason;
 use crate::request::{AccessRequest, Direction};
-use crate::rules::{Blockable, Grant, Mode, PadPolicy, RuleSet};
+use crate::rules::{AccessPoint, Blockable, Grant, Mode, PadPolicy, RuleSet};
 use crate::time::{Now, Timestamp};
 
 /// Admitted or not.
@@ -49,6 +52,10 @@ pub struct Decision {
     pub credential: Option<CredentialRef>,
     /// The person behind it, if known.
     pub subject: Option<SubjectId>,
+    /// Who passes into or out of which area if the access point opens, where that is known.
+    pub passage: Option<Passage>,
+    /// Whether someone was admitted who is inside already: to be reported, because here that refuses nobody.
+    pub passback: bool,
     /// When it was decided: the wall-clock time the rules were judged by.
     pub at: Timestamp,
 }
@@ -73,10 +80,12 @@ pub enum CredentialRef {
 /// Decides one request.
 pub fn decide(request: &AccessRequest, rules: &RuleSet, now: Now) -> Decision {
     let judge = Judge { request, rules, now, wall: rules.wall_time(now) };
-    let (credential, subject) = judge.identify();
-    let reason = match judge.verdict(subject.as_ref()) {
-        Ok(reason) | Err(reason) => reason,
+    let identity = judge.identify();
+    let (reason, passage, passback) = match judge.verdict(&identity) {
+        Ok(Admission { reason, passage, passback }) => (reason, passage, passback),
+        Err(reason) => (reason, None, false),
     };
+    let Identity { credential, subject } = identity;
     Decision {
         outcome: if reason.admits() { Outcome::Allow } else { Outcome::Deny },
         reason,
@@ -85,6 +94,8 @@ pub fn decide(request: &AccessRequest, rules: &RuleSet, now: Now) -> Decision {
         method: request.evidence.method(),
         credential,
         subject,
+        passage,
+        passback,
         at: judge.wall,
     }
 }
@@ -99,10 +110,43 @@ struct Judge<'a> {
 
 type Verdict = Result<Reason, Reason>;
 
+/// The registration and the person the evidence points at.
+#[derive(Default)]
+struct Identity {
+    credential: Option<CredentialRef>,
+    subject: Option<SubjectId>,
+}
+
+impl Identity {
+    /// Who that is for the ledger: the person where known, else what was presented.
+    fn holder(&self) -> Option<Holder> {
+        match (&self.subject, &self.credential) {
+            (Some(subject), _) => Some(Holder::Subject(subject.clone())),
+            (None, Some(CredentialRef::Plate(plate))) => Some(Holder::Plate(plate.clone())),
+            (None, Some(CredentialRef::Card(card))) => Some(Holder::Card(card.clone())),
+            (None, Some(CredentialRef::Face(_) | CredentialRef::Command(_)) | None) => None,
+        }
+    }
+}
+
+/// A request that meets no objection.
+struct Admission {
+    reason: Reason,
+    passage: Option<Passage>,
+    passback: bool,
+}
+
+impl Admission {
+    /// Through an access point of which nothing more is to be known.
+    const fn plain(reason: Reason) -> Self {
+        Self { reason, passage: None, passback: false }
+    }
+}
+
 impl Judge<'_> {
-    fn verdict(&self, subject: Option<&SubjectId>) -> Verdict {
+    fn verdict(&self, identity: &Identity) -> Result<Admission, Reason> {
         if self.request.evidence == Evidence::ExitButton {
-            return Ok(Reason::ExitButton);
+            return Ok(Admission::plain(Reason::ExitButton));
         }
         let point = self.rules.access_points.get(&self.request.access_point).ok_or(Reason::AccessPointUnknown)?;
         // An open on demand comes from outside, whichever way the access point leads.
@@ -111,13 +155,16 @@ impl Judge<'_> {
         } else {
             self.seen_in_time()?;
             if self.request.direction == Direction::Exit {
-                return self.way_out();
+                let passage = self.passage(point, identity.holder());
+                return self.way_out().map(|reason| Admission { reason, passage, passback: false });
             }
         }
         object(point.mode == Mode::LockedDown, Reason::LockedDown)?;
         object(point.faulted, Reason::EquipmentFault)?;
-        object(!point.methods.contains(&self.request.evidence.method()), Reason::MethodNotAccepted)?;
-        match &self.request.evidence {
+        let method = self.request.evidence.method();
+        object(!point.methods.contains(&method), Reason::MethodNotAccepted)?;
+        object(point.hours.get(&method).is_some_and(|hours| !hours.allows(self.wall)), Reason::OutsideHours)?;
+        let reason = match &self.request.evidence {
             Evidence::Plate(seen) => self.plate(seen),
             Evidence::PushedPlate(pushed) => {
                 object(pushed.picture == PictureCheck::Differs, Reason::PlatePictureDiffers)?;
@@ -127,35 +174,77 @@ impl Judge<'_> {
             Evidence::Face(seen) => self.face(seen, point.pad),
             Evidence::Card(card) => self.card(card),
             Evidence::ExitButton => Ok(Reason::ExitButton),
-            Evidence::RemoteOpen(_) => self.subject_is_free(subject).map(|()| Reason::RemoteOpen),
+            Evidence::RemoteOpen(_) => self.subject_is_free(identity.subject.as_ref()).map(|()| Reason::RemoteOpen),
+        }?;
+        self.company(point, identity, reason)
+    }
+
+    /// What depends on who passed before, or presented what before.
+    fn company(&self, point: &AccessPoint, identity: &Identity, reason: Reason) -> Result<Admission, Reason> {
+        let mut holder = identity.holder();
+        // Before the second factor is waited for: nobody is asked for a face in order to be refused.
+        let mut passback = self.passback(point, holder.as_ref())?;
+        if let Some(asked) = point.two_factor.filter(|_| self.request.evidence.method().is_credential()) {
+            let (method, subject) = (self.request.evidence.method(), identity.subject.as_ref());
+            let id = &self.request.access_point;
+            let first = self.rules.factors.judge(asked, id, method, subject, self.now.mono)?;
+            if let (None, Some(first)) = (subject, first) {
+                self.subject_is_free(Some(first))?;
+                holder = Some(Holder::Subject(first.clone()));
+                passback = self.passback(point, holder.as_ref())?;
+            }
+        }
+        Ok(Admission { reason, passage: self.passage(point, holder), passback })
+    }
+
+    /// Whether the holder is inside already where that only is to be reported.
+    fn passback(&self, point: &AccessPoint, holder: Option<&Holder>) -> Result<bool, Reason> {
+        let (Some(area), Some(holder), Direction::Entry) = (&point.area, holder, self.request.direction) else {
+            return Ok(false);
+        };
+        // The wall clock of the rules, which a clock set back does not move.
+        let now = Now { wall: self.wall, ..self.now };
+        let objection = self.rules.ledger.objection(&area.id, holder, area.passback, now);
+        match area.passback {
+            Passback::Soft => Ok(objection),
+            Passback::Hard => object(objection, Reason::PassbackInside).map(|()| false),
+            Passback::Timed { .. } => object(objection, Reason::PassbackTooSoon).map(|()| false),
         }
     }
 
+    fn passage(&self, point: &AccessPoint, holder: Option<Holder>) -> Option<Passage> {
+        let area = point.area.as_ref()?.id.clone();
+        Some(Passage { area, direction: self.request.direction, holder: holder? })
+    }
+
     /// The registration and the person the evidence points at, whether they will be admitted or not.
-    fn identify(&self) -> (Option<CredentialRef>, Option<SubjectId>) {
+    fn identify(&self) -> Identity {
         match &self.request.evidence {
             Evidence::Plate(seen) | Evidence::PushedPlate(PushedPlate { plate: seen, .. }) => {
                 let Some(best) = seen.best.as_ref().filter(|m| m.log_likelihood_ratio > 0.0) else {
-                    return (None, None);
+                    return Identity::default();
                 };
                 let subject = self.rules.plates.get(&best.plate).and_then(|g| g.subject.clone());
-                (Some(CredentialRef::Plate(best.plate.clone())), subject)
+                Identity { credential: Some(CredentialRef::Plate(best.plate.clone())), subject }
             }
             Evidence::Face(seen) => {
                 // A score below the threshold names nobody: a stranger is not recorded under a resident's id.
                 let Some(best) = seen.best.as_ref().filter(|m| m.score >= m.threshold) else {
-                    return (None, None);
+                    return Identity::default();
                 };
                 let subject = self.rules.faces.get(&best.template).map(|g| g.subject.clone());
-                (Some(CredentialRef::Face(best.template.clone())), subject)
+                Identity { credential: Some(CredentialRef::Face(best.template.clone())), subject }
             }
             Evidence::Card(card) => {
                 let grant = self.rules.cards.get(card);
-                let known = grant.map(|_| CredentialRef::Card(card.clone()));
-                (known, grant.and_then(|g| g.subject.clone()))
+                let credential = grant.map(|_| CredentialRef::Card(card.clone()));
+                Identity { credential, subject: grant.and_then(|g| g.subject.clone()) }
             }
-            Evidence::ExitButton => (None, None),
-            Evidence::RemoteOpen(open) => (Some(CredentialRef::Command(open.command.id.clone())), open.subject.clone()),
+            Evidence::ExitButton => Identity::default(),
+            Evidence::RemoteOpen(open) => {
+                let credential = Some(CredentialRef::Command(open.command.id.clone()));
+                Identity { credential, subject: open.subject.clone() }
+            }
         }
     }
 
@@ -252,5 +341,7 @@ fn require(condition: bool, reason: Reason) -> Result<(), Reason> {
     object(!condition, reason)
 }
 
+#[cfg(test)]
+mod company_tests;
 #[cfg(test)]
 mod tests;

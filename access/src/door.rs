@@ -4,17 +4,31 @@
 //!
 //! - **Someone inside gets out.** The exit button releases in every state, also while a board is reported lost: the attempt
 //!   costs nothing. (Where a fire code asks for it, the button is wired to the lock directly as well.)
+//! - **In a fire it is open.** A fire alarm that is known to be true releases and holds, also while a board is lost, until it
+//!   is known to be false: a line that burns through does not lock the door again. One that was never known to be true
+//!   releases nothing: a lost board is no fire. (Free egress in a fire is the hardware's: the panel cuts the lock's current.)
 //! - **Every release ends** in a lock: when the door has been opened, after `release_ms`, when a hold ends, or when the
-//!   board is lost. Only a hold by order lasts.
+//!   board is lost. Only a hold by order and a fire last.
 //! - **It never releases by itself**: not after a start, not when the board comes back.
 //! - **Accepted is not confirmed.** `Confirmed` means that the door contact opened.
+//!
+//! ```text
+//!           grant, exit button          contact opens              contact closes
+//!  Closed ---------------------> Opening -------------> Open -----------------------> Closed
+//!     |                            | release_ms passed     | held_open_s passed: alarm open-too-long
+//!     | contact opens              v                       |
+//!     v                       Closed, no entry             |    hold, fire, from any state: Held
+//!  Forced -- contact closes --> Closed                     +--- end of both: lock; Open or Closed as the contact says
+//! ```
+//!
+//! Someone who was let in and did not open the door is reported as *no entry*; with an exit press nobody was let in.
 //!
 //! The shell feeds the contact's present value after the start and after `BoardRestored`, and each change from then on.
 //!
 //! Source of the alarms: ONVIF Door Control service, `DoorAlarmState` (forced open, open too long); EN 60839-11-1 (access
 //! point interface and its alarms).
 
-use crate::machine::{Alarm, Alarms, Command, Fault, GrantId, NotDone, Pending, Report, State, earlier};
+use crate::machine::{Alarm, Alarms, Command, Fault, GrantId, Incident, NotDone, Pending, Report, State, earlier};
 use crate::time::Monotonic;
 
 /// A door that opens this soon after it was locked again, in milliseconds, was being opened already: the contact is
@@ -66,7 +80,8 @@ pub enum Event {
         /// The shell's number for it.
         grant: GrantId,
     },
-    /// By order: release and stay released. Confirmed when the door is first opened.
+    /// By order: release and stay released until [`Event::Close`]. Confirmed when the door is first opened; a second one
+    /// changes nothing and is answered at once.
     Hold {
         /// The shell's number for it.
         grant: GrantId,
@@ -75,6 +90,8 @@ pub enum Event {
     Close,
     /// The button inside was pressed.
     ExitPressed,
+    /// The fire alarm; `None` while it is not known.
+    Fire(Option<bool>),
     /// The contact says the door is open.
     ContactOpened,
     /// The contact says it is shut.
@@ -99,6 +116,8 @@ pub struct Door {
     board_lost: bool,
     /// Kept released by order.
     hold: bool,
+    /// Kept released because of a fire: known to be true, and not known to be false since.
+    fire: bool,
     /// When the present release ends.
     released_until: Option<Monotonic>,
     /// When the lock was last locked again.
@@ -118,6 +137,7 @@ impl Door {
             alarms: Alarms::default(),
             board_lost: false,
             hold: false,
+            fire: false,
             released_until: None,
             locked_at: None,
             contact_open: None,
@@ -130,7 +150,7 @@ impl Door {
         let closed = if self.config.contact_fitted { State::Unknown } else { State::Closed };
         match self.contact_open {
             _ if self.board_lost => State::Fault,
-            _ if self.hold => State::Held,
+            _ if self.held() => State::Held,
             Some(true) if self.alarms.stands(Alarm::Forced) => State::Forced,
             Some(true) => State::Open,
             _ if self.released_until.is_some() => State::Opening,
@@ -141,7 +161,7 @@ impl Door {
 
     /// Whether the lock is released, as far as the machine commanded it.
     pub fn is_released(&self) -> bool {
-        self.hold || self.released_until.is_some()
+        self.held() || self.released_until.is_some()
     }
 
     /// Whether an opening would be begun: false while the board is lost.
@@ -171,6 +191,7 @@ impl Door {
             Event::Hold { grant } => self.open(grant, true, now, out),
             Event::Close => self.close(now, out),
             Event::ExitPressed => self.release(now, out),
+            Event::Fire(alarm) => self.sense_fire(alarm, now, out),
             Event::ContactOpened if self.config.contact_fitted && self.contact_open != Some(true) => {
                 self.opened(now, out);
             }
@@ -193,12 +214,20 @@ impl Door {
     }
 
     fn open(&mut self, grant: GrantId, hold: bool, now: Monotonic, out: &mut Vec<Command>) {
+        let held_already = hold && self.hold;
         let lost = self.board_lost.then_some(NotDone::BoardLost);
-        if let Some(why) = lost.or_else(|| (!self.pending.push(grant)).then_some(NotDone::Busy)) {
+        let busy = || (!held_already && !self.pending.push(grant)).then_some(NotDone::Busy);
+        if let Some(why) = lost.or_else(busy) {
             out.push(Command::Report(Report::Refused { grant, why }));
             return;
         }
         out.push(Command::Report(Report::Accepted { grant }));
+        if held_already {
+            let (opened, why) = (self.contact_open == Some(true), self.unconfirmed());
+            let answer = if opened { Report::Confirmed { grant } } else { Report::NotConfirmed { grant, why } };
+            out.push(Command::Report(answer));
+            return;
+        }
         self.release(now, out);
         self.hold |= hold;
         if self.contact_open == Some(true) {
@@ -216,10 +245,41 @@ impl Door {
     fn close(&mut self, now: Monotonic, out: &mut Vec<Command>) {
         if self.is_released() {
             self.hold = false;
-            self.lock(now, out);
-            self.pending.fail(self.unconfirmed(), out);
-            self.open_since = self.open_since.map(|_| now);
+            self.lock_again(now, out);
         }
+    }
+
+    fn sense_fire(&mut self, alarm: Option<bool>, now: Monotonic, out: &mut Vec<Command>) {
+        match alarm {
+            Some(true) => {
+                self.fire = true;
+                self.alarms.raise(Alarm::Fire, out);
+                // Also when it was known before: the lock's board may have come back locked meanwhile.
+                out.push(Command::Release);
+            }
+            Some(false) if self.fire => {
+                self.fire = false;
+                self.alarms.end(Alarm::Fire, out);
+                if !self.is_released() {
+                    self.lock_again(now, out);
+                }
+            }
+            Some(false) | None => {}
+        }
+    }
+
+    /// Ends what kept the lock released, unless a fire does.
+    fn lock_again(&mut self, now: Monotonic, out: &mut Vec<Command>) {
+        if !self.fire {
+            self.lock(now, out);
+        }
+        self.released_until = None;
+        self.pending.fail(self.unconfirmed(), out);
+        self.open_since = self.open_since.map(|_| now);
+    }
+
+    fn held(&self) -> bool {
+        self.hold || self.fire
     }
 
     fn lock(&mut self, now: Monotonic, out: &mut Vec<Command>) {
@@ -235,7 +295,7 @@ impl Door {
         self.open_since = Some(now);
         if self.is_released() {
             self.pending.confirm(out);
-            if !self.hold {
+            if !self.held() {
                 self.lock(now, out);
             }
         } else if !was_known {
@@ -248,7 +308,7 @@ impl Door {
     fn board_lost(&mut self, out: &mut Vec<Command>) {
         self.pending.fail(NotDone::BoardLost, out);
         // The lock may hang on another board than the one that is lost.
-        if self.is_released() {
+        if self.is_released() && !self.fire {
             out.push(Command::Lock);
         }
         (self.board_lost, self.hold) = (true, false);
@@ -258,7 +318,7 @@ impl Door {
     }
 
     fn too_long_at(&self) -> Option<Monotonic> {
-        let silent = self.hold || self.alarms.stands(Alarm::OpenTooLong);
+        let silent = self.held() || self.alarms.stands(Alarm::OpenTooLong);
         let since = self.open_since.filter(|_| !silent)?;
         Some(since.plus_ms(self.config.held_open_s.saturating_mul(1_000)))
     }
@@ -266,8 +326,11 @@ impl Door {
     fn expire(&mut self, now: Monotonic, out: &mut Vec<Command>) {
         if self.released_until.is_some_and(|until| now >= until) {
             self.released_until = None;
-            if !self.hold {
+            if !self.held() {
                 self.lock(now, out);
+                if self.config.contact_fitted && !self.pending.is_empty() {
+                    out.push(Command::Report(Report::Incident(Incident::NoEntry)));
+                }
                 self.pending.fail(self.unconfirmed(), out);
             }
         }

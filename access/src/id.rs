@@ -44,6 +44,10 @@ id! {
     AccessPointId, Self::as_str
 }
 id! {
+    /// An area that access points lead into and out of, as named by the controller's configuration.
+    AreaId, Self::as_str
+}
+id! {
     /// A registered plate: the cloud's id of the registration, not the plate's text.
     PlateId, Self::as_str
 }

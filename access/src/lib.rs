@@ -9,7 +9,9 @@
 //! | [`mod@decide`] | the one function that admits or refuses: plate, face, card, exit button, remote open |
 //! | [`reason`] | the stable reason codes of decisions |
 //! | [`request`], [`credential`] | what is asked, and on what evidence |
-//! | [`rules`], [`schedule`] | what is known: grants, blocks, limits, freshness, modes, weekly hours |
+//! | [`rules`], [`schedule`] | what is known: grants, blocks, limits, freshness, modes; hours, time zones, holidays |
+//! | [`passback`], [`factors`] | who is inside which area; which first factor waits for a second one |
+//! | [`posture`] | lockdown and free access, by order, input or hours |
 //! | [`command`] | the check of remote commands: this boot, not expired, once |
 //! | [`barrier`], [`door`], [`machine`] | the machines at the access point, and the words they speak |
 //! | [`plate`], [`grammar`] | registration plates in one canonical form |
@@ -29,10 +31,13 @@ pub mod command;
 pub mod credential;
 pub mod decide;
 pub mod door;
+pub mod factors;
 pub mod grammar;
 pub mod id;
 pub mod machine;
+pub mod passback;
 pub mod plate;
+pub mod posture;
 pub mod reason;
 pub mod request;
 pub mod rules;

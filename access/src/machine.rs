@@ -16,17 +16,23 @@ pub struct GrantId(pub u64);
 /// What the shell is to do, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Barrier: close the contact of the *open* relay for `ms` milliseconds. A `PulseClose` still under way ends first.
+    /// Barrier: close the contact of the *open* relay for `ms` milliseconds. The *close* relay is at rest.
     PulseOpen {
         /// Length in milliseconds.
         ms: u64,
     },
-    /// Barrier: close the contact of the *close* relay for `ms` milliseconds. A `PulseOpen` still under way ends first.
+    /// Barrier: the same while the *close* relay's contact may still be closed: that one is opened first, and only when it has
+    /// been acknowledged to be open is the *open* relay's closed.
+    Reverse {
+        /// Length in milliseconds.
+        ms: u64,
+    },
+    /// Barrier: close the contact of the *close* relay for `ms` milliseconds. The *open* relay is at rest.
     PulseClose {
         /// Length in milliseconds.
         ms: u64,
     },
-    /// Barrier: stop the drive where it is, if there is a relay for it.
+    /// Barrier: open the contacts of both directions, and stop the drive where it is, if there is a relay for it.
     Stop,
     /// Door: release the lock.
     Release,
@@ -65,6 +71,8 @@ pub enum Report {
     },
     /// The machine is now in this state.
     State(State),
+    /// Something happened that someone may want to know of; it does not last, so it is never cleared.
+    Incident(Incident),
     /// Someone should look.
     Alarm(Alarm),
     /// The cause of the alarm is gone.
@@ -107,7 +115,7 @@ pub enum NotDone {
     LimitNotReached,
     /// The limit switches contradict each other.
     LimitsContradict,
-    /// The drive was stopped by order.
+    /// The drive was stopped by order, or the stop button is pressed.
     Stopped,
     /// Nobody opened the door while it was released.
     NoEntry,
@@ -117,9 +125,22 @@ pub enum NotDone {
     Busy,
 }
 
+/// Something that happened at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Incident {
+    /// A vehicle passed while the boom was up, beyond those that were admitted.
+    Tailgating,
+    /// A vehicle passed against the direction of the lane while the boom was up for someone else.
+    WrongDirection,
+    /// Someone was admitted, the way was opened, and nobody passed.
+    NoEntry,
+}
+
 /// Someone should look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Alarm {
+    /// The fire alarm: the boom is up, the door released, for as long as it lasts.
+    Fire,
     /// The door opened, or the boom moved, without a grant.
     Forced,
     /// The door has been open for too long.
@@ -164,8 +185,11 @@ codes! {
         LimitsContradict = "limits-contradict", Stopped = "stopped", NoEntry = "no-entry", NoSensor = "no-sensor",
         Busy = "busy",
     }
+    Incident {
+        Tailgating = "tailgating", WrongDirection = "wrong-direction", NoEntry = "no-entry",
+    }
     Alarm {
-        Forced = "forced", OpenTooLong = "open-too-long", StandingOpen = "standing-open", Obstructed = "obstructed",
+        Fire = "fire", Forced = "forced", OpenTooLong = "open-too-long", StandingOpen = "standing-open", Obstructed = "obstructed",
     }
     Fault {
         BoardLost = "board-lost", OpenLimitNotReached = "open-limit-not-reached",
@@ -188,6 +212,11 @@ impl Pending {
             self.0.push(grant);
         }
         room
+    }
+
+    /// Whether none waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Reports all as confirmed and forgets them.
@@ -214,9 +243,18 @@ impl Alarms {
         }
     }
 
-    /// Reports that every standing alarm is over.
+    /// Reports that every standing alarm is over, except for the fire's, which only [`Self::end`] does.
     pub(crate) fn clear(&mut self, out: &mut Vec<Command>) {
-        out.extend(self.0.drain(..).map(|alarm| Command::Report(Report::AlarmCleared(alarm))));
+        let over = self.0.extract_if(.., |alarm| *alarm != Alarm::Fire);
+        out.extend(over.map(|alarm| Command::Report(Report::AlarmCleared(alarm))));
+    }
+
+    /// Reports that `alarm` is over, if it stands.
+    pub(crate) fn end(&mut self, alarm: Alarm, out: &mut Vec<Command>) {
+        if self.stands(alarm) {
+            self.0.retain(|other| *other != alarm);
+            out.push(Command::Report(Report::AlarmCleared(alarm)));
+        }
     }
 
     pub(crate) fn stands(&self, alarm: Alarm) -> bool {

@@ -50,6 +50,7 @@ reasons! {
         MethodNotAccepted = "method-not-accepted", "This gate or door does not open for this kind of credential.";
         EquipmentFault = "equipment-fault", "The equipment of this gate or door does not answer, so nothing was done.";
         LockedDown = "locked-down", "The gate or door is locked down; people can leave but not enter.";
+        OutsideHours = "outside-hours", "This gate or door does not open for this kind of credential at this hour.";
         EvidenceTooOld = "evidence-too-old", "The decision came too late after the person was seen.";
 
         PlateUnknown = "plate-unknown", "The plate is not registered here.";
@@ -76,6 +77,14 @@ reasons! {
         CardUnknown = "card-unknown", "The card is not registered here.";
         CardStale = "card-stale", "The list of cards is older than this site allows while the network is away.";
         CardBlocked = "card-blocked", "The card has been blocked.";
+
+        PassbackInside = "passback-inside", "This person or vehicle is inside already, and has to leave before coming in again.";
+        PassbackTooSoon = "passback-too-soon", "This person or vehicle came in too short a time ago to come in again.";
+
+        SecondFactorAwaited = "second-factor-awaited", "The first credential is in order, and a second one is awaited.";
+        SecondFactorLate = "second-factor-late", "The second credential came too late after the first one.";
+        SecondFactorOtherSubject = "second-factor-other-subject", "The two credentials belong to different people.";
+        FirstFactorMissing = "first-factor-missing", "This gate or door asks for another credential before this one.";
 
         SubjectBlocked = "subject-blocked", "Access of this person has been blocked.";
         NotYetValid = "not-yet-valid", "The permission has not begun.";

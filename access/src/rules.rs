@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::credential::Method;
-use crate::id::{AccessPointId, BootId, CardId, PlateId, SubjectId, TemplateId};
+use crate::factors::{Factors, TwoFactor};
+use crate::id::{AccessPointId, AreaId, BootId, CardId, PlateId, SubjectId, TemplateId};
+use crate::passback::{Ledger, Passback};
 use crate::plate::Plate;
 use crate::reason::Reason;
 use crate::schedule::Schedule;
@@ -35,6 +37,10 @@ pub struct RuleSet {
     /// keeps across starts, so that a clock set back changes nothing. Never the controller's own clock: one jump ahead
     /// would end every grant for good.
     pub clock_floor: Timestamp,
+    /// Who is inside which area.
+    pub ledger: Ledger,
+    /// First factors that wait for a second one.
+    pub factors: Factors,
 }
 
 impl RuleSet {
@@ -50,6 +56,8 @@ impl RuleSet {
             limits: Limits::default(),
             freshness: None,
             clock_floor: Timestamp(i64::MIN),
+            ledger: Ledger::default(),
+            factors: Factors::default(),
         }
     }
 
@@ -74,13 +82,36 @@ pub struct AccessPoint {
     pub methods: BTreeSet<Method>,
     /// What presentation attack detection has to say here.
     pub pad: PadPolicy,
+    /// When each kind of evidence counts for entry; at any time where it is not named.
+    pub hours: BTreeMap<Method, Schedule>,
+    /// Whether two credentials are needed to enter.
+    pub two_factor: Option<TwoFactor>,
+    /// The area it leads into, or out of.
+    pub area: Option<Area>,
 }
 
-/// In normal mode, in order, open to every method, to living faces only.
+/// An area of this controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Area {
+    /// Its name.
+    pub id: AreaId,
+    /// What is done about someone who is inside already and wants in.
+    pub passback: Passback,
+}
+
+/// In normal mode, in order, open to every method at any time, to living faces only, leading nowhere in particular.
 impl Default for AccessPoint {
     fn default() -> Self {
         let methods = [Method::Plate, Method::Face, Method::Card, Method::ExitButton, Method::RemoteOpen];
-        Self { mode: Mode::Normal, faulted: false, methods: methods.into(), pad: PadPolicy::Require }
+        Self {
+            mode: Mode::Normal,
+            faulted: false,
+            methods: methods.into(),
+            pad: PadPolicy::Require,
+            hours: BTreeMap::new(),
+            two_factor: None,
+            area: None,
+        }
     }
 }
 

@@ -1,7 +1,22 @@
-//! Weekly hours: when a grant counts.
+//! Weekly hours: when a grant counts, when an access point takes a credential, when it stands open.
 //!
-//! Hours are local to the site and given by a fixed offset from UTC in minutes. There is no daylight saving: Russia has
-//! had none since 2014, and a site elsewhere is sent a new schedule by the cloud when its clocks change.
+//! Hours are local to the site. A [`Zone`] turns an instant into the local date and minute, and that is all a schedule asks:
+//! an instant has exactly one local time, so neither of the two oddities of daylight saving needs a choice. In the night
+//! when clocks are put forward, hours inside the gap do not occur; when they are put back, hours inside the overlap last
+//! twice as long.
+//!
+//! A range belongs to the day it begins on. One that runs past midnight ends where it says, also if the next day is a
+//! holiday; a holiday's own hours may run past midnight too. See [`holiday`].
+
+pub mod holiday;
+pub mod zone;
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+
+pub use holiday::{Days, Holiday, HolidayError, MonthDay};
+pub use zone::{UnknownZone, Zone};
 
 use crate::time::Timestamp;
 
@@ -35,6 +50,32 @@ impl Weekday {
 /// From one minute of a day (inclusive) to another (exclusive). Where `to_min` is not after `from_min`, the range runs
 /// past midnight into the next day; `to_min` may be 1440 for the day's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// First minute, 0..=1439.
+    pub from_min: u16,
+    /// The minute after the last, 0..=1440.
+    pub to_min: u16,
+}
+
+impl Span {
+    /// Whether a clock shows both ends.
+    pub const fn is_possible(self) -> bool {
+        self.from_min < DAY_MIN && self.to_min <= DAY_MIN
+    }
+
+    /// Whether `minute` of the day it begins on lies in it.
+    const fn today(self, minute: u16) -> bool {
+        minute >= self.from_min && (self.from_min >= self.to_min || minute < self.to_min)
+    }
+
+    /// Whether `minute` of the day after lies in it.
+    const fn tomorrow(self, minute: u16) -> bool {
+        self.from_min >= self.to_min && minute < self.to_min
+    }
+}
+
+/// A [`Span`] of one day of the week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hours {
     /// The day the range begins on, local.
     pub day: Weekday,
@@ -44,11 +85,21 @@ pub struct Hours {
     pub to_min: u16,
 }
 
-/// When a grant counts, week by week.
+impl Hours {
+    const fn span(self) -> Span {
+        Span { from_min: self.from_min, to_min: self.to_min }
+    }
+}
+
+/// Which hours count, week by week, and on which days others do. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Schedule {
-    utc_offset_min: i16,
+pub struct Schedule(Arc<Table>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Table {
+    zone: Zone,
     hours: Vec<Hours>,
+    holidays: Vec<Holiday>,
 }
 
 /// Why hours do not make a schedule.
@@ -63,83 +114,45 @@ pub enum ScheduleError {
 }
 
 impl Schedule {
-    /// A schedule of these hours. With none, the grant never counts.
+    /// A schedule of these hours, at a fixed offset from UTC in minutes. With no hours it never counts.
     pub fn new(utc_offset_min: i16, hours: Vec<Hours>) -> Result<Self, ScheduleError> {
-        if !(-720..=840).contains(&utc_offset_min) {
-            return Err(ScheduleError::Offset(utc_offset_min));
-        }
-        if let Some(i) = hours.iter().position(|h| h.from_min >= DAY_MIN || h.to_min > DAY_MIN) {
-            return Err(ScheduleError::Minute(i));
-        }
-        Ok(Self { utc_offset_min, hours })
+        let zone = Zone::fixed(utc_offset_min).ok_or(ScheduleError::Offset(utc_offset_min))?;
+        Self::in_zone(zone, hours, Vec::new())
     }
 
-    /// Whether the schedule is open at `at`.
+    /// A schedule of these hours in the local time of `zone`; on the days of `holidays`, theirs count instead. Where a day is
+    /// in more than one of them, each must allow.
+    pub fn in_zone(zone: Zone, hours: Vec<Hours>, holidays: Vec<Holiday>) -> Result<Self, ScheduleError> {
+        if let Some(i) = hours.iter().position(|h| !h.span().is_possible()) {
+            return Err(ScheduleError::Minute(i));
+        }
+        Ok(Self(Arc::new(Table { zone, hours, holidays })))
+    }
+
+    /// A schedule that is never open.
+    pub fn never() -> Self {
+        Self(Arc::new(Table { zone: Zone::utc(), hours: Vec::new(), holidays: Vec::new() }))
+    }
+
+    /// Whether the schedule is open at `at`. A time outside the years that the calendar knows (-9999 to 9999) is closed.
     pub fn allows(&self, at: Timestamp) -> bool {
-        let local_min = at.0.div_euclid(60_000) + i64::from(self.utc_offset_min);
-        let minute = local_min.rem_euclid(i64::from(DAY_MIN)) as u16;
-        // 1 January 1970 was a Thursday, the fourth day of the ISO week.
-        let today = (local_min.div_euclid(i64::from(DAY_MIN)) + 3).rem_euclid(7) as usize;
-        self.hours.iter().any(|h| {
-            let began = h.day.index();
-            if h.from_min < h.to_min {
-                today == began && (h.from_min..h.to_min).contains(&minute)
-            } else {
-                today == began && minute >= h.from_min || today == (began + 1) % 7 && minute < h.to_min
-            }
-        })
+        let Some((today, minute)) = self.0.zone.local(at) else { return false };
+        self.0.day_allows(today, |span| span.today(minute))
+            || today.yesterday().is_ok_and(|day| self.0.day_allows(day, |span| span.tomorrow(minute)))
+    }
+}
+
+impl Table {
+    /// Whether a range that begins on `day` fulfils `holds`.
+    fn day_allows(&self, day: Date, holds: impl Fn(Span) -> bool) -> bool {
+        let mut special = self.holidays.iter().filter(|holiday| holiday.days().contains(day)).peekable();
+        if special.peek().is_some() {
+            return special.all(|holiday| holiday.hours().iter().any(|span| holds(*span)));
+        }
+        let weekday = day.weekday().to_monday_zero_offset() as usize;
+        self.hours.iter().any(|hours| hours.day.index() == weekday && holds(hours.span()))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MINUTE_MS: i64 = 60_000;
-    /// Monday 5 January 1970, 00:00 UTC.
-    const MONDAY: i64 = 4 * 24 * 60 * MINUTE_MS;
-
-    fn at(min: i64) -> Timestamp {
-        Timestamp(MONDAY + min * MINUTE_MS)
-    }
-
-    fn hours(day: Weekday, from_min: u16, to_min: u16) -> Hours {
-        Hours { day, from_min, to_min }
-    }
-
-    #[test]
-    fn counts_from_the_first_minute_to_before_the_last() {
-        let s = Schedule::new(0, vec![hours(Weekday::Monday, 8 * 60, 18 * 60)]).unwrap();
-        assert!(!s.allows(at(8 * 60 - 1)) && s.allows(at(8 * 60)));
-        assert!(s.allows(at(18 * 60 - 1)) && !s.allows(at(18 * 60)));
-        assert!(!s.allows(at(24 * 60 + 9 * 60)), "Tuesday");
-    }
-
-    #[test]
-    fn uses_local_time() {
-        let moscow = Schedule::new(180, vec![hours(Weekday::Monday, 0, 60)]).unwrap();
-        assert!(moscow.allows(at(-180)) && !moscow.allows(at(0)));
-    }
-
-    #[test]
-    fn runs_past_midnight_and_past_sunday() {
-        let s = Schedule::new(0, vec![hours(Weekday::Sunday, 22 * 60, 6 * 60)]).unwrap();
-        assert!(s.allows(at(-60)) && s.allows(at(5 * 60)) && !s.allows(at(6 * 60)));
-        assert!(!s.allows(at(-3 * 60)), "21:00 on Sunday");
-        let all_day = Schedule::new(0, vec![hours(Weekday::Monday, 0, DAY_MIN)]).unwrap();
-        assert!(all_day.allows(at(0)) && all_day.allows(at(1439)) && !all_day.allows(at(1440)));
-    }
-
-    #[test]
-    fn knows_days_before_1970() {
-        let s = Schedule::new(0, vec![hours(Weekday::Wednesday, 1439, DAY_MIN)]).unwrap();
-        assert!(s.allows(Timestamp(-1)), "31 December 1969 was a Wednesday");
-    }
-
-    #[test]
-    fn refuses_what_no_clock_shows() {
-        assert_eq!(Schedule::new(841, vec![]), Err(ScheduleError::Offset(841)));
-        assert_eq!(Schedule::new(0, vec![hours(Weekday::Monday, 1440, 0)]), Err(ScheduleError::Minute(0)));
-        assert!(!Schedule::new(0, vec![]).unwrap().allows(at(0)));
-    }
-}
+mod tests;

@@ -1,11 +1,17 @@
 //! The barrier under random events at random times, against what it promises.
 
 use cardea_access::barrier::{Barrier, BarrierConfig, Event};
-use cardea_access::machine::{Command, GrantId, Report, State};
+use cardea_access::machine::{Command, GrantId, Incident, Report, State};
+use cardea_access::request::Direction;
 use cardea_access::time::Monotonic;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use std::collections::BTreeMap;
+
+/// A level that may be unknown.
+fn known() -> impl Strategy<Value = Option<bool>> {
+    prop_oneof![3 => any::<bool>().prop_map(Some), 1 => Just(None)]
+}
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
@@ -13,6 +19,10 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0..4u64).prop_map(|g| Event::Hold { grant: GrantId(g) }),
         1 => Just(Event::Close),
         1 => Just(Event::Stop),
+        1 => known().prop_map(Event::StopButton),
+        2 => known().prop_map(Event::Fire),
+        2 => known().prop_map(Event::ApproachLoop),
+        2 => known().prop_map(Event::DepartureLoop),
         3 => Just(Event::LoopOccupied),
         4 => Just(Event::LoopClear),
         1 => Just(Event::LoopUnknown),
@@ -28,22 +38,30 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// Short waits, long ones, and "until the machine's own deadline".
+/// Short waits, long ones (a clock that jumped, a machine that slept), and "until the machine's own deadline".
 fn wait() -> impl Strategy<Value = Option<u64>> {
-    prop_oneof![2 => (0..2_000u64).prop_map(Some), 1 => (0..60_000u64).prop_map(Some), 2 => Just(None)]
+    prop_oneof![2 => (0..2_000u64).prop_map(Some), 1 => (0..60_000u64).prop_map(Some),
+        1 => (0..86_400_000u64).prop_map(Some), 6 => Just(None)]
 }
 
 fn config() -> impl Strategy<Value = BarrierConfig> {
-    (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(standing, sensor, photo, limits)| {
-        BarrierConfig {
-            close_standing_open: standing,
-            loop_fitted: sensor,
-            photocell_fitted: photo,
-            limits_fitted: limits,
-            ..BarrierConfig::default()
-        }
+    let fitted = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    let kind = (any::<bool>(), prop::bool::weighted(0.2), prop_oneof![Just(500u64), Just(6_000)], 0..3u8);
+    (fitted, kind).prop_map(|((sensor, photo, lane, limits), (standing, self_closing, pulse_ms, way))| BarrierConfig {
+        close_standing_open: standing,
+        self_closing,
+        pulse_ms,
+        lane: [None, Some(Direction::Entry), Some(Direction::Exit)][usize::from(way)],
+        lane_loops_fitted: lane,
+        loop_fitted: sensor,
+        photocell_fitted: photo,
+        limits_fitted: limits,
+        ..BarrierConfig::default()
     })
 }
+
+/// How much later than commanded a pulse may end at its board, in milliseconds.
+const LATE_RELAY_MS: u64 = 1_000;
 
 /// What an observer beside the barrier knows.
 #[derive(Default)]
@@ -52,8 +70,16 @@ struct Observer {
     photocell_clear_since: Option<Monotonic>,
     open_limit: bool,
     board_lost: bool,
-    /// A grant or an order to close has come since the start or since the board came back.
+    /// A grant, an order to close or a fire has come since the start or since the board came back.
     ordered: bool,
+    /// A hold by order stands.
+    hold: bool,
+    /// The fire alarm is known to be true, and not known to be false since.
+    fire: bool,
+    stop_pressed: bool,
+    /// Until when the contacts may be closed: a board may begin a second late.
+    open_until: Monotonic,
+    close_until: Monotonic,
     /// Accepted openings that have not been answered, by grant.
     unanswered: BTreeMap<GrantId, u32>,
 }
@@ -67,11 +93,37 @@ impl Observer {
             Event::PhotocellBlocked | Event::PhotocellUnknown => self.photocell_clear_since = None,
             Event::OpenLimit(on) => self.open_limit = on,
             Event::BoardLost => {
-                *self = Self { board_lost: true, unanswered: self.unanswered.clone(), ..Self::default() }
+                *self = Self {
+                    board_lost: true,
+                    unanswered: self.unanswered.clone(),
+                    fire: self.fire,
+                    open_until: self.open_until,
+                    close_until: self.close_until,
+                    ..Self::default()
+                }
             }
             Event::BoardRestored => self.board_lost = false,
-            Event::OpenGranted { .. } | Event::Hold { .. } | Event::Close => self.ordered |= !self.board_lost,
-            Event::ClosedLimit(_) | Event::Stop | Event::ActuationFailed | Event::Tick => {}
+            Event::OpenGranted { .. } | Event::Hold { .. } | Event::Close => {
+                self.ordered |= !self.board_lost;
+                self.hold = match event {
+                    Event::Hold { .. } => !self.board_lost,
+                    Event::Close => false,
+                    _ => self.hold,
+                };
+            }
+            Event::Fire(Some(on)) => {
+                self.fire = on;
+                self.ordered |= on;
+            }
+            Event::StopButton(Some(on)) => self.stop_pressed = on,
+            Event::ClosedLimit(_)
+            | Event::Stop
+            | Event::StopButton(None)
+            | Event::Fire(None)
+            | Event::ApproachLoop(_)
+            | Event::DepartureLoop(_)
+            | Event::ActuationFailed
+            | Event::Tick => {}
         }
     }
 
@@ -101,12 +153,28 @@ impl Observer {
                     );
                     prop_assert!(self.ordered || config.close_standing_open, "closes a boom nobody opened");
                     prop_assert!(!self.board_lost, "pulses a lost board");
+                    prop_assert!(!self.fire, "closes in a fire");
+                    prop_assert!(!self.stop_pressed, "moves under the hand that stops it");
+                    prop_assert!(!config.self_closing, "there is no close relay");
+                    prop_assert!(now >= self.open_until, "drives both ways");
+                    self.close_until = now.plus_ms(config.pulse_ms + LATE_RELAY_MS);
                 }
-                Command::PulseOpen { .. } => {
-                    prop_assert!(opening || before == State::Closing, "opens in {before:?} on {event:?}");
-                    prop_assert!(!self.board_lost, "pulses a lost board");
+                Command::PulseOpen { .. } | Command::Reverse { .. } => {
+                    let kept_up = config.self_closing && before == State::Held && (self.hold || self.fire);
+                    let fire = matches!(event, Event::Fire(Some(true)))
+                        || event == Event::StopButton(Some(false)) && self.fire;
+                    let called_back = before == State::Closing || config.self_closing && before == State::Open;
+                    prop_assert!(opening || fire || called_back || kept_up, "opens in {before:?} on {event:?}");
+                    prop_assert!(!self.board_lost || fire, "pulses a lost board");
+                    prop_assert!(!self.stop_pressed, "moves under the hand that stops it");
+                    let reverses = matches!(command, Command::Reverse { .. });
+                    prop_assert!(reverses || now >= self.close_until, "drives both ways");
+                    (self.close_until, self.open_until) = (now, now.plus_ms(config.pulse_ms + LATE_RELAY_MS));
                 }
-                Command::Stop => prop_assert_eq!(event, Event::Stop),
+                Command::Stop => {
+                    prop_assert!(matches!(event, Event::Stop | Event::StopButton(Some(true))));
+                    (self.close_until, self.open_until) = (now, now);
+                }
                 Command::Release | Command::Lock => prop_assert!(false, "a barrier has no lock"),
                 Command::Report(Report::Accepted { grant }) => *self.unanswered.entry(*grant).or_default() += 1,
                 Command::Report(Report::Refused { .. }) => prop_assert!(opening),
@@ -115,11 +183,19 @@ impl Observer {
                     self.answered(*grant)?;
                 }
                 Command::Report(Report::NotConfirmed { grant, .. }) => self.answered(*grant)?,
+                Command::Report(Report::Incident(incident)) => {
+                    let watched = config.loop_fitted || config.photocell_fitted;
+                    prop_assert!(watched && self.ordered, "{incident:?} at a boom that nobody watches or opened");
+                    let told = config.lane_loops_fitted && config.lane.is_some();
+                    prop_assert!(told || *incident != Incident::WrongDirection, "a direction without the loops for it");
+                }
                 Command::Report(_) => {}
             }
         }
-        let pulses =
-            said.iter().filter(|c| matches!(c, Command::PulseOpen { .. } | Command::PulseClose { .. })).count();
+        let pulses = said
+            .iter()
+            .filter(|c| matches!(c, Command::PulseOpen { .. } | Command::Reverse { .. } | Command::PulseClose { .. }))
+            .count();
         prop_assert!(pulses <= 1, "one pulse for one event");
         Ok(())
     }
@@ -176,12 +252,14 @@ proptest! {
         let mut barrier = Barrier::new(BarrierConfig { close_standing_open: false, ..config });
         let mut now = Monotonic(0);
         for (event, ms) in steps {
-            if matches!(event, Event::OpenGranted { .. } | Event::Hold { .. } | Event::Close) {
+            if matches!(event, Event::OpenGranted { .. } | Event::Hold { .. } | Event::Close | Event::Fire(Some(true))) {
                 continue;
             }
             now = now.plus_ms(ms);
             let said = barrier.handle(event, now);
-            let pulsed = said.iter().any(|c| matches!(c, Command::PulseOpen { .. } | Command::PulseClose { .. }));
+            let pulsed = said.iter().any(|c| {
+                matches!(c, Command::PulseOpen { .. } | Command::Reverse { .. } | Command::PulseClose { .. })
+            });
             prop_assert!(!pulsed, "{event:?} made it pulse: {said:?}");
         }
     }
@@ -231,7 +309,7 @@ proptest! {
             for event in events {
                 for command in barrier.handle(event, now) {
                     match command {
-                        Command::PulseOpen { .. } => boom.speed = 1.0 / STEPS_TO_TRAVEL,
+                        Command::PulseOpen { .. } | Command::Reverse { .. } => boom.speed = 1.0 / STEPS_TO_TRAVEL,
                         Command::PulseClose { .. } => boom.speed = -1.0 / STEPS_TO_TRAVEL,
                         Command::Report(Report::Confirmed { .. }) => opened += 1,
                         Command::Report(Report::Fault(fault)) => prop_assert!(false, "{fault:?}"),

@@ -1,7 +1,7 @@
 //! The door under random events at random times, against what it promises.
 
 use cardea_access::door::{Door, DoorConfig, Event};
-use cardea_access::machine::{Alarm, Command, GrantId, Report, State};
+use cardea_access::machine::{Alarm, Command, GrantId, Incident, Report, State};
 use cardea_access::time::Monotonic;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -13,6 +13,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0..4u64).prop_map(|g| Event::Hold { grant: GrantId(g) }),
         1 => Just(Event::Close),
         2 => Just(Event::ExitPressed),
+        2 => prop_oneof![Just(Some(true)), Just(Some(false)), Just(None)].prop_map(Event::Fire),
         3 => Just(Event::ContactOpened),
         3 => Just(Event::ContactClosed),
         1 => Just(Event::ActuationFailed),
@@ -32,7 +33,7 @@ proptest! {
     ) {
         let config = DoorConfig { contact_fitted, ..DoorConfig::default() };
         let mut door = Door::new(config);
-        let (mut now, mut released, mut held) = (Monotonic(0), false, false);
+        let (mut now, mut released, mut held, mut fire) = (Monotonic(0), false, false, false);
         let mut unanswered = BTreeMap::<GrantId, i32>::new();
         let rest = std::iter::repeat_n((Event::Tick, 60_000), 3);
         for (event, ms) in steps.into_iter().chain(rest) {
@@ -43,10 +44,18 @@ proptest! {
                 match command {
                     Command::Release => {
                         let asked = matches!(event, Event::OpenGranted { .. } | Event::Hold { .. });
-                        prop_assert!(event == Event::ExitPressed || asked && available, "releases by itself on {event:?}");
+                        let leaving = matches!(event, Event::ExitPressed | Event::Fire(Some(true)));
+                        prop_assert!(leaving || asked && available, "releases by itself on {event:?}");
                         released = true;
                     }
-                    Command::Lock => released = false,
+                    Command::Lock => {
+                        prop_assert!(!fire || event == Event::Fire(Some(false)), "locks in a fire on {event:?}");
+                        released = false;
+                    }
+                    Command::Report(Report::Incident(incident)) => {
+                        prop_assert!(contact_fitted && *incident == Incident::NoEntry);
+                        prop_assert!(unanswered.values().any(|n| *n > 0), "nobody was let in");
+                    }
                     Command::Report(Report::Accepted { grant }) => *unanswered.entry(*grant).or_default() += 1,
                     Command::Report(Report::Confirmed { grant } | Report::NotConfirmed { grant, .. }) => {
                         *unanswered.entry(*grant).or_default() -= 1;
@@ -54,7 +63,10 @@ proptest! {
                     Command::Report(Report::Alarm(Alarm::Forced)) => {
                         prop_assert!(!was_released && event == Event::ContactOpened, "an alarm for someone let through");
                     }
-                    Command::PulseOpen { .. } | Command::PulseClose { .. } | Command::Stop => {
+                    Command::PulseOpen { .. }
+                    | Command::Reverse { .. }
+                    | Command::PulseClose { .. }
+                    | Command::Stop => {
                         prop_assert!(false, "a door has no boom");
                     }
                     Command::Report(_) => {}
@@ -69,12 +81,17 @@ proptest! {
                 Event::Close | Event::BoardLost => false,
                 _ => held,
             };
-            prop_assert!(held || !released || door.next_deadline().is_some(), "a release without an end");
+            fire = match event {
+                Event::Fire(Some(on)) => on,
+                _ => fire,
+            };
+            prop_assert!(!fire || released, "someone is locked in by a fire");
+            prop_assert!(held || fire || !released || door.next_deadline().is_some(), "a release without an end");
             prop_assert!(due.is_none_or(|at| at > now) || door.next_deadline() != due, "a deadline that stays due");
             prop_assert!(unanswered.values().all(|n| *n >= 0), "answered twice");
         }
-        prop_assert_eq!(released, held, "after a minute only a hold keeps the lock released");
-        prop_assert!(held || unanswered.values().all(|n| *n == 0), "someone waits for ever");
+        prop_assert_eq!(released, held || fire, "after a minute only a hold or a fire keeps the lock released");
+        prop_assert!(held || fire || unanswered.values().all(|n| *n == 0), "someone waits for ever");
     }
 
     #[test]
@@ -84,7 +101,8 @@ proptest! {
         let mut door = Door::new(DoorConfig::default());
         let mut now = Monotonic(0);
         for (event, ms) in steps {
-            if matches!(event, Event::OpenGranted { .. } | Event::Hold { .. } | Event::ExitPressed) {
+            let asks = matches!(event, Event::OpenGranted { .. } | Event::Hold { .. } | Event::ExitPressed);
+            if asks || event == Event::Fire(Some(true)) {
                 continue;
             }
             now = now.plus_ms(ms);

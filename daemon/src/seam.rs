@@ -17,8 +17,9 @@ use cardea_protocol::clock::SharedClock;
 use cardea_protocol::event::{Event, EventKind};
 use cardea_protocol::id::{AccessPointId, BootId, EventId, Revision};
 use cardea_protocol::message::{AccessPoint, Command, CommandOutcome};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::local::{Carried, LocalOrder, OrderRefusal};
 use crate::store::Store;
 
 /// Counts the applied changes of this run: what the access task compares to know that rules and gallery are behind.
@@ -38,6 +39,15 @@ pub struct CommandRequest {
     /// Where the outcomes go: `Refused`, or `Accepted` and then `Confirmed` or `NotConfirmed`. Dropping it unanswered
     /// after `Accepted` counts as `NotConfirmed`, before as `Refused`.
     pub outcome: mpsc::Sender<CommandOutcome>,
+}
+
+/// An order at the controller, as the access task gets it. Like one from the cloud it never waits in a queue.
+#[derive(Debug)]
+pub struct OrderRequest {
+    /// What is ordered.
+    pub order: LocalOrder,
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<Result<Carried, OrderRefusal>>,
 }
 
 /// The cloud's last statement that revision `revision` was current, and what time it proves.

@@ -33,6 +33,13 @@ pub enum EventKind {
         /// The state's name.
         state: String,
     },
+    /// A barrier or door is locked down, held open, or back to normal.
+    Posture {
+        /// `normal`, `locked-down` or `held-open`.
+        posture: String,
+        /// What asks for it: `local` (an order at the controller), `input`, `input-unknown`, `hours`; `normal` for nothing.
+        cause: String,
+    },
     /// Something needs a person: `forced`, `held-open`, `not-confirmed`, `tamper`…
     Alarm {
         /// The alarm's name.

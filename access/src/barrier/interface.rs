@@ -1,6 +1,7 @@
 //! What a barrier is told: how it is built, and what happens at it.
 
 use crate::machine::GrantId;
+use crate::request::Direction;
 
 /// What is fitted, and how long things take. Times are in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,12 +14,20 @@ pub struct BarrierConfig {
     pub clear_ms: u64,
     /// How long the boom stays up for a car that never drives in.
     pub open_timeout_ms: u64,
+    /// A vehicle that leaves the way clear for less than this, such as between a car and its trailer, is still the same.
+    pub gap_ms: u64,
     /// Whether a boom found standing open after a start may be closed when the way is clear.
     pub close_standing_open: bool,
+    /// The drive brings the boom down by itself: there is no *close* relay, and none is commanded.
+    pub self_closing: bool,
+    /// Which way the lane is meant to be driven; `None` for both. What goes against it is reported, where loops can tell.
+    pub lane: Option<Direction>,
     /// A loop under the boom is fitted.
     pub loop_fitted: bool,
     /// A photocell under the boom is fitted.
     pub photocell_fitted: bool,
+    /// A loop outside the boom and one inside are fitted besides: they tell which way a vehicle went.
+    pub lane_loops_fitted: bool,
     /// Limit switches are fitted. Without them nothing is ever confirmed, and positions follow from time.
     pub limits_fitted: bool,
 }
@@ -31,9 +40,13 @@ impl Default for BarrierConfig {
             travel_ms: 8_000,
             clear_ms: 1_500,
             open_timeout_ms: 20_000,
+            gap_ms: 250,
             close_standing_open: false,
+            self_closing: false,
+            lane: None,
             loop_fitted: true,
             photocell_fitted: false,
+            lane_loops_fitted: false,
             limits_fitted: true,
         }
     }
@@ -47,15 +60,20 @@ pub enum Event {
         /// The shell's number for it.
         grant: GrantId,
     },
-    /// By order: open and stay open.
+    /// By order: open and stay open until [`Event::Close`]. A second one changes nothing.
     Hold {
         /// The shell's number for it.
         grant: GrantId,
     },
     /// By order: end a hold, and close as soon as the way is clear.
     Close,
-    /// By order: stop where it is and stay so until told otherwise.
+    /// By order: stop where it is and stay so until the next opening, or order to close.
     Stop,
+    /// The stop button; `None` while it is not known. Pressed, it stops the boom, and nothing moves it until it is let go.
+    StopButton(Option<bool>),
+    /// The fire alarm; `None` while it is not known. It opens and holds from the moment it is known to be true until it is
+    /// known to be false.
+    Fire(Option<bool>),
     /// A vehicle is on the loop.
     LoopOccupied,
     /// None is.
@@ -68,6 +86,10 @@ pub enum Event {
     PhotocellClear,
     /// The photocell does not answer.
     PhotocellUnknown,
+    /// The loop outside the boom: whether a vehicle is there; `None` while it is not known.
+    ApproachLoop(Option<bool>),
+    /// The loop inside the boom.
+    DepartureLoop(Option<bool>),
     /// The upper limit switch: whether the boom is fully up.
     OpenLimit(bool),
     /// The lower limit switch: whether the boom is fully down.

@@ -6,10 +6,10 @@ use crate::plate::Plate;
 use crate::rules::{AccessPoint, CardGrant, FaceGrant, Freshness, Limits, PlateGrant};
 use crate::time::Monotonic;
 
-const NOW: Now = Now { wall: Timestamp(1_700_000_000_000), mono: Monotonic(500_000) };
+pub(super) const NOW: Now = Now { wall: Timestamp(1_700_000_000_000), mono: Monotonic(500_000) };
 
 /// One gate, one door, one resident with plate, face and card; the cloud spoke just now.
-fn rules() -> RuleSet {
+pub(super) fn rules() -> RuleSet {
     let mut rules = RuleSet::new("boot-1".into());
     rules.access_points.insert("gate".into(), AccessPoint::default());
     rules.access_points.insert("door".into(), AccessPoint::default());
@@ -22,7 +22,7 @@ fn rules() -> RuleSet {
     rules
 }
 
-fn plate() -> PlateEvidence {
+pub(super) fn plate() -> PlateEvidence {
     PlateEvidence {
         best: Some(PlateMatch { plate: "p1".into(), log_likelihood_ratio: 9.0, threshold: 4.0 }),
         frames: 3,
@@ -31,7 +31,7 @@ fn plate() -> PlateEvidence {
     }
 }
 
-fn face() -> FaceEvidence {
+pub(super) fn face() -> FaceEvidence {
     FaceEvidence {
         best: Some(FaceMatch { template: "t1".into(), score: 0.7, threshold: 0.4, runner_up: Some(0.1) }),
         frames: 3,
@@ -41,12 +41,12 @@ fn face() -> FaceEvidence {
     }
 }
 
-fn remote() -> RemoteOpen {
+pub(super) fn remote() -> RemoteOpen {
     let command = RemoteCommand { id: "cmd".into(), boot_id: "boot-1".into(), expires_at: NOW.wall.plus_ms(10_000) };
     RemoteOpen { command, first_seen: true, origin: Origin::Customer, subject: Some("s1".into()) }
 }
 
-fn all_kinds() -> [Evidence; 5] {
+pub(super) fn all_kinds() -> [Evidence; 5] {
     [
         Evidence::Plate(plate()),
         Evidence::Face(face()),
@@ -56,11 +56,11 @@ fn all_kinds() -> [Evidence; 5] {
     ]
 }
 
-fn request(evidence: Evidence) -> AccessRequest {
+pub(super) fn request(evidence: Evidence) -> AccessRequest {
     AccessRequest { access_point: "gate".into(), direction: Direction::Entry, evidence, at: NOW.wall, mono: NOW.mono }
 }
 
-fn reason(rules: &RuleSet, evidence: Evidence) -> Reason {
+pub(super) fn reason(rules: &RuleSet, evidence: Evidence) -> Reason {
     decide(&request(evidence), rules, NOW).reason
 }
 

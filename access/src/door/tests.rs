@@ -64,7 +64,12 @@ fn nobody_opens_the_door() {
     assert_eq!(site.door.next_deadline(), Some(site.now.plus_ms(5_000)));
     assert_eq!(
         site.at_deadline(),
-        [Command::Lock, report(Report::NotConfirmed { grant: GRANT, why: NotDone::NoEntry }), state(State::Closed)]
+        [
+            Command::Lock,
+            report(Report::Incident(Incident::NoEntry)),
+            report(Report::NotConfirmed { grant: GRANT, why: NotDone::NoEntry }),
+            state(State::Closed)
+        ]
     );
 }
 
@@ -206,4 +211,102 @@ fn without_a_contact_nothing_is_confirmed() {
 fn current_follows_the_kind_of_lock() {
     assert!(LockKind::FailSafe.energised(true) && !LockKind::FailSafe.energised(false));
     assert!(!LockKind::FailSecure.energised(true) && LockKind::FailSecure.energised(false));
+}
+
+#[test]
+fn nobody_was_let_in_by_an_exit_press_an_order_to_close_or_a_lost_board() {
+    let quiet = |said: Vec<Command>| assert!(!said.contains(&report(Report::Incident(Incident::NoEntry))), "{said:?}");
+    let mut site = Site::closed();
+    site.on(Event::ExitPressed);
+    quiet(site.at_deadline());
+    site.on(Event::OpenGranted { grant: GRANT });
+    quiet(site.on(Event::Close));
+    site.on(Event::OpenGranted { grant: GRANT });
+    quiet(site.on(Event::BoardLost));
+    let mut door = Door::new(DoorConfig { contact_fitted: false, ..DoorConfig::default() });
+    door.handle(Event::OpenGranted { grant: GRANT }, Monotonic(0));
+    quiet(door.handle(Event::Tick, Monotonic(5_000)));
+}
+
+#[test]
+fn a_second_hold_changes_nothing_and_one_close_ends_both() {
+    let mut site = Site::closed();
+    site.on(Event::Hold { grant: GRANT });
+    for n in 2..40 {
+        let grant = GrantId(n);
+        let said = site.on(Event::Hold { grant });
+        let unconfirmed = Report::NotConfirmed { grant, why: NotDone::NoEntry };
+        assert_eq!(said, [report(Report::Accepted { grant }), report(unconfirmed)]);
+    }
+    assert_eq!(site.on(Event::ContactOpened), [report(Report::Confirmed { grant: GRANT })]);
+    site.on(Event::ContactClosed);
+    assert_eq!(site.on(Event::Close), [Command::Lock, state(State::Closed)]);
+    assert_eq!(site.on(Event::ContactOpened), [state(State::Open)], "it was being opened as the hold ended");
+}
+
+#[test]
+fn a_door_ajar_after_a_hold_raises_the_alarm_for_being_open_too_long() {
+    for (begin, end) in
+        [(Event::Hold { grant: GRANT }, Event::Close), (Event::Fire(Some(true)), Event::Fire(Some(false)))]
+    {
+        let mut site = Site::closed();
+        site.on(begin);
+        site.on(Event::ContactOpened);
+        site.wait(3_600_000);
+        assert!(site.on(end).contains(&Command::Lock));
+        assert_eq!(site.door.next_deadline(), Some(site.now.plus_ms(30_000)));
+        assert_eq!(site.at_deadline(), [report(Report::Alarm(Alarm::OpenTooLong))]);
+    }
+}
+
+#[test]
+fn a_fire_releases_and_holds_until_it_is_known_to_be_over() {
+    let mut site = Site::closed();
+    assert_eq!(
+        site.on(Event::Fire(Some(true))),
+        [report(Report::Alarm(Alarm::Fire)), Command::Release, state(State::Held)]
+    );
+    assert_eq!(site.on(Event::ContactOpened), []);
+    assert_eq!(site.on(Event::ContactClosed), [], "the alarm goes on when the door falls shut");
+    for nothing in [Event::Close, Event::Fire(None), Event::Tick] {
+        site.wait(60_000);
+        assert!(!site.on(nothing).contains(&Command::Lock), "{nothing:?}");
+    }
+    assert_eq!(
+        site.on(Event::Fire(Some(false))),
+        [report(Report::AlarmCleared(Alarm::Fire)), Command::Lock, state(State::Closed)]
+    );
+    assert_eq!(site.on(Event::Fire(Some(false))), []);
+}
+
+#[test]
+fn a_fire_that_stands_survives_a_lost_board_and_releases_again_when_it_speaks() {
+    let mut site = Site::closed();
+    site.on(Event::Fire(Some(true)));
+    assert_eq!(site.on(Event::BoardLost), [report(Report::Fault(Fault::BoardLost)), state(State::Fault)]);
+    assert!(site.door.is_released());
+    let said = site.on(Event::BoardRestored);
+    assert_eq!(said, [report(Report::FaultCleared(Fault::BoardLost)), state(State::Held)]);
+    assert_eq!(site.on(Event::Fire(Some(true))), [Command::Release], "its board came back locked");
+    assert_eq!(site.on(Event::Fire(Some(false)))[1], Command::Lock);
+}
+
+#[test]
+fn a_fire_that_was_never_known_to_burn_releases_nothing() {
+    let mut site = Site::closed();
+    for event in
+        [Event::Fire(None), Event::BoardLost, Event::Fire(None), Event::BoardRestored, Event::Fire(Some(false))]
+    {
+        assert!(!site.on(event).contains(&Command::Release), "{event:?}");
+    }
+}
+
+#[test]
+fn a_fire_releases_while_a_board_is_lost_and_an_exit_press_outlasts_it() {
+    let mut site = Site::closed();
+    site.on(Event::BoardLost);
+    assert!(site.on(Event::Fire(Some(true))).contains(&Command::Release));
+    site.on(Event::ExitPressed);
+    assert!(!site.on(Event::Fire(Some(false))).contains(&Command::Lock), "someone is on their way out");
+    assert!(site.at_deadline().contains(&Command::Lock));
 }

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 /// What happened. Which members are there depends on `type`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct EventFields {
-    /// `access-decision`, `access-point-state`, `alarm`, `equipment`, `erased`, `controller` or `dropped`.
+    /// `access-decision`, `access-point-state`, `posture`, `alarm`, `equipment`, `erased`, `controller` or `dropped`.
     r#type: &'static str,
     /// What was presented: `plate`, `face`, `card`, `exit-button` or `remote`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -16,7 +16,7 @@ pub struct EventFields {
     /// Whether access was granted.
     #[serde(skip_serializing_if = "Option::is_none")]
     granted: Option<bool>,
-    /// Stable reason code.
+    /// Stable reason code of a decision; of a posture, what asks for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// The registered plate that matched.
@@ -55,7 +55,7 @@ pub struct EventFields {
     /// Milliseconds from the decision to the relay's confirmation.
     #[serde(skip_serializing_if = "Option::is_none")]
     relay_ms: Option<f32>,
-    /// State of a barrier, door or controller.
+    /// State of a barrier, door or controller; its posture.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<String>,
     /// Name of an alarm.
@@ -85,6 +85,9 @@ impl EventFields {
             EventKind::AccessDecision(decision) => Self::of_decision(decision, name),
             EventKind::AccessPointState { state } => {
                 Self { r#type: "access-point-state", state: Some(code(state)), ..Self::default() }
+            }
+            EventKind::Posture { posture, cause } => {
+                Self { r#type: "posture", state: Some(code(posture)), reason: Some(code(cause)), ..Self::default() }
             }
             EventKind::Alarm { alarm } => Self { r#type: "alarm", alarm: Some(code(alarm)), ..Self::default() },
             // Its `detail` is the installer's, and may name what is inside.

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use cardea_access::machine::{GrantId, NotDone};
+use cardea_access::passback::Passage;
 use cardea_protocol::event::AccessDecision;
 use cardea_protocol::message::CommandOutcome;
 use tokio::sync::mpsc;
@@ -23,6 +24,8 @@ pub(crate) struct Grant {
     pub(crate) event: Option<AccessDecision>,
     /// Whoever ordered it.
     pub(crate) outcome: Option<mpsc::Sender<CommandOutcome>>,
+    /// Who passes into or out of which area, if that is known.
+    pub(crate) passage: Option<Passage>,
     accepted: bool,
 }
 
@@ -33,8 +36,9 @@ impl Grant {
         track: Option<TrackKey>,
         event: AccessDecision,
         outcome: Option<mpsc::Sender<CommandOutcome>>,
+        passage: Option<Passage>,
     ) -> Self {
-        Self { point, track, event: Some(event), outcome, accepted: false }
+        Self { point, track, event: Some(event), outcome, passage, accepted: false }
     }
 
     /// The relay has switched, or nothing needed switching.
@@ -68,6 +72,12 @@ impl Grants {
         let id = GrantId(self.last);
         self.grants.insert(id, grant);
         id
+    }
+
+    /// A number for an opening that is nobody's: by order, without a record.
+    pub(crate) fn nobody(&mut self) -> GrantId {
+        self.last += 1;
+        GrantId(self.last)
     }
 
     /// The board has acknowledged after `relay_ms`, or nothing needed switching: answers the record to hand over.
@@ -139,7 +149,7 @@ mod tests {
             liveness: None,
             timings: Timings::default(),
         };
-        (grants.begin(Grant::new(0, None, event, Some(sender))), outcomes)
+        (grants.begin(Grant::new(0, None, event, Some(sender), None)), outcomes)
     }
 
     fn all(mut outcomes: mpsc::Receiver<CommandOutcome>) -> Vec<CommandOutcome> {

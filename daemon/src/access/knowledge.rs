@@ -152,13 +152,11 @@ impl Knowledge {
         }
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the readers, which are not connected"))]
     /// What a card is called in the rules: by the hash of its number, as it is registered.
     pub(crate) fn card(number: &CardNumber) -> CardId {
         CardId::from(CardHash::of(number).as_str())
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the readers, which are not connected"))]
     /// The registration behind a card, for the record of a decision; `None` for one that is not registered.
     pub(crate) fn card_registration(&self, card: &CardId) -> Option<registration::CardId> {
         self.cards.get(card).cloned()

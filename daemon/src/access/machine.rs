@@ -10,6 +10,10 @@ use cardea_access::time::Monotonic;
 pub(crate) enum Role {
     /// The loop under the boom.
     Loop,
+    /// The loop outside the boom.
+    ApproachLoop,
+    /// The loop inside it.
+    DepartureLoop,
     /// The photocell under the boom; true while it is interrupted.
     Photocell,
     /// The boom's upper limit switch.
@@ -18,8 +22,12 @@ pub(crate) enum Role {
     ClosedLimit,
     /// The door contact; true when the door is shut.
     Contact,
+    /// The button that stops the boom; true while pressed.
+    StopButton,
     /// The button inside.
     ExitButton,
+    /// The fire alarm; true in a fire.
+    Fire,
 }
 
 impl Role {
@@ -27,11 +35,15 @@ impl Role {
     pub(crate) fn of_key(key: &str) -> Option<Self> {
         Some(match key {
             "loop" => Self::Loop,
+            "approach_loop" => Self::ApproachLoop,
+            "departure_loop" => Self::DepartureLoop,
             "photocell" => Self::Photocell,
             "open_limit" => Self::OpenLimit,
             "closed_limit" => Self::ClosedLimit,
             "contact" => Self::Contact,
+            "stop_button" => Self::StopButton,
             "exit_button" => Self::ExitButton,
+            "fire" => Self::Fire,
             _ => return None,
         })
     }
@@ -42,6 +54,10 @@ impl Role {
 pub(crate) enum Happening {
     /// A decision admitted someone.
     Granted(GrantId),
+    /// Hold open, until `Close`.
+    Hold(GrantId),
+    /// End a hold.
+    Close,
     /// The exit button was pressed.
     ExitPressed,
     /// An input has this level; `None` while it is not known.
@@ -90,6 +106,11 @@ impl Machine {
         }
     }
 
+    /// Whether it keeps a lock released.
+    pub(crate) fn is_released(&self) -> bool {
+        matches!(self, Self::Door(door) if door.is_released())
+    }
+
     /// Whether an opening would be begun.
     pub(crate) fn accepts_openings(&self) -> bool {
         match self {
@@ -103,12 +124,18 @@ fn barrier_event(what: Happening) -> Option<barrier::Event> {
     use barrier::Event;
     Some(match what {
         Happening::Granted(grant) => Event::OpenGranted { grant },
+        Happening::Hold(grant) => Event::Hold { grant },
+        Happening::Close => Event::Close,
         Happening::Input(Role::Loop, Some(true)) => Event::LoopOccupied,
         Happening::Input(Role::Loop, Some(false)) => Event::LoopClear,
         Happening::Input(Role::Loop, None) => Event::LoopUnknown,
         Happening::Input(Role::Photocell, Some(true)) => Event::PhotocellBlocked,
         Happening::Input(Role::Photocell, Some(false)) => Event::PhotocellClear,
         Happening::Input(Role::Photocell, None) => Event::PhotocellUnknown,
+        Happening::Input(Role::ApproachLoop, lit) => Event::ApproachLoop(lit),
+        Happening::Input(Role::DepartureLoop, lit) => Event::DepartureLoop(lit),
+        Happening::Input(Role::StopButton, pressed) => Event::StopButton(pressed),
+        Happening::Input(Role::Fire, alarm) => Event::Fire(alarm),
         Happening::Input(Role::OpenLimit, Some(on)) => Event::OpenLimit(on),
         Happening::Input(Role::ClosedLimit, Some(on)) => Event::ClosedLimit(on),
         // An unknown limit switch comes with the loss of its board, which says more.
@@ -124,9 +151,12 @@ fn door_event(what: Happening) -> Option<door::Event> {
     use door::Event;
     Some(match what {
         Happening::Granted(grant) => Event::OpenGranted { grant },
+        Happening::Hold(grant) => Event::Hold { grant },
+        Happening::Close => Event::Close,
         Happening::ExitPressed => Event::ExitPressed,
         Happening::Input(Role::Contact, Some(true)) => Event::ContactClosed,
         Happening::Input(Role::Contact, Some(false)) => Event::ContactOpened,
+        Happening::Input(Role::Fire, alarm) => Event::Fire(alarm),
         Happening::Input(..) => return None,
         Happening::ActuationFailed => Event::ActuationFailed,
         Happening::BoardLost => Event::BoardLost,
@@ -158,6 +188,19 @@ mod tests {
         assert_eq!(door.state(), State::Closed, "only the loss of the board makes it unknown");
         door.handle(Happening::Input(Role::Contact, Some(false)), Monotonic(2));
         assert_eq!(door.state(), State::Forced);
+    }
+
+    #[test]
+    fn a_fire_opens_both_and_a_stop_button_only_stops_a_boom() {
+        let fire = Happening::Input(Role::Fire, Some(true));
+        let mut door = Machine::Door(Door::new(DoorConfig::default()));
+        assert!(door.handle(fire, Monotonic(0)).contains(&Command::Release));
+        assert!(door.is_released());
+        let mut barrier = Machine::Barrier(Barrier::new(BarrierConfig::default()));
+        assert!(barrier.handle(fire, Monotonic(0)).contains(&Command::PulseOpen { ms: 500 }));
+        let stop = Happening::Input(Role::StopButton, Some(true));
+        assert!(barrier.handle(stop, Monotonic(1)).contains(&Command::Stop));
+        assert!(door.handle(stop, Monotonic(1)).is_empty());
     }
 
     #[test]

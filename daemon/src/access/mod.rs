@@ -10,9 +10,13 @@
 //! What may pass and when a boom may come down is `cardea_access`'s, pure; this is the shell around it. The liveness of a
 //! face is judged over the frames of its track, and what that counts is each access point's `pad`.
 //!
+//! What one decision means for the next is in [`company`], lockdown and free access in [`postures`].
+//!
 //! To add an input: a role in [`machine`], its key in the configuration, its event there. To add a credential: a variant of
 //! [`crate::capture::Seen`], its evidence in [`orders`].
 
+mod cards;
+mod company;
 mod devices;
 mod grants;
 mod holdings;
@@ -21,8 +25,10 @@ mod machine;
 mod memo;
 mod orders;
 mod point;
+mod postures;
 mod pushed;
 mod record;
+mod relays;
 mod signals;
 mod task;
 
@@ -30,8 +36,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cardea_access::credential::Method;
+use cardea_access::factors::TwoFactor;
 use cardea_access::id::AccessPointId;
-use cardea_access::rules::{AccessPoint, Limits, RuleSet};
+use cardea_access::passback::Ledger;
+use cardea_access::rules::{AccessPoint, Area, Limits, RuleSet};
+use cardea_access::schedule::Schedule;
 use cardea_hardware::Hardware;
 use cardea_protocol::clock::SharedClock;
 use futures_util::stream::FuturesUnordered;
@@ -43,14 +52,15 @@ use self::grants::Grants;
 use self::knowledge::Knowledge;
 use self::memo::Memo;
 use self::point::Point;
+use self::postures::Postures;
 use self::signals::Signals;
 use self::task::{AccessTask, Inlets};
 use crate::capture::Capture;
-use crate::config::{Config, Credential};
+use crate::config::{AccessPointConfig, AreaConfig, Config, Credential, SecondFactorConfig};
 use crate::guardian::Heartbeat;
 use crate::local::StatusBoard;
-use crate::seam::{AccessLinks, HoldingsVersion};
-use crate::store::{Held, Store};
+use crate::seam::{self, AccessLinks, HoldingsVersion, OrderRequest};
+use crate::store::{Held, Kept, Store};
 use crate::supervisor::Tasks;
 
 pub(crate) use knowledge::{Calibration, FaceCalibration};
@@ -65,6 +75,9 @@ pub(crate) struct Parts {
     pub(crate) links: AccessLinks,
     pub(crate) captures: mpsc::Receiver<Capture>,
     pub(crate) heartbeat: Heartbeat,
+    /// What an earlier run left.
+    pub(crate) kept: Kept,
+    pub(crate) orders: mpsc::Receiver<OrderRequest>,
 }
 
 /// The access task runs: buttons and orders work, but nobody is recognised yet.
@@ -91,15 +104,19 @@ pub(crate) fn start(
     tasks: &mut Tasks,
     cancel: &CancellationToken,
 ) -> Result<Blind, UnknownDevice> {
-    let Parts { hardware, store, clock, status, links, captures, heartbeat } = parts;
+    let Parts { hardware, store, clock, status, links, captures, heartbeat, kept, orders } = parts;
     let points = config.access_points.iter().map(|p| Point::new(p, &hardware)).collect::<Result<Vec<_>, _>>()?;
-    let signals = Signals::start(&points, &hardware);
+    let postures = Postures::new(config, &hardware, &kept.lockdowns)?;
+    let signals = Signals::start(&points, &postures, &hardware);
+    let mut knowledge = Knowledge::new(rules(config, &links));
+    let now = seam::now_above(&clock, store.clock_floor());
+    knowledge.rules.ledger = Ledger::restore(kept.inside, now);
     let by_id = points.iter().enumerate().map(|(i, point)| (point.id.clone(), i)).collect();
     let (loaded_sender, loaded) = mpsc::channel(1);
     let (calibration_sender, calibration) = mpsc::channel(1);
     let task = AccessTask {
         by_id,
-        knowledge: Knowledge::new(rules(config, &links)),
+        knowledge,
         memo: Memo::default(),
         grants: Grants::default(),
         clock,
@@ -113,9 +130,10 @@ pub(crate) fn start(
         early: BTreeMap::new(),
         points,
         heartbeat,
+        postures,
     };
     let inlets =
-        Inlets { captures, calibration, loaded, signals, commands: links.commands, freshness: links.freshness };
+        Inlets { captures, calibration, loaded, signals, commands: links.commands, freshness: links.freshness, orders };
     tasks.spawn_infallible("access", task.run(inlets, cancel.clone()));
     Ok(Blind { store, versions: links.holdings, calibration: calibration_sender, loaded: loaded_sender })
 }
@@ -126,7 +144,14 @@ fn rules(config: &Config, links: &AccessLinks) -> RuleSet {
     for point in &config.access_points {
         let mut methods: std::collections::BTreeSet<Method> = point.credentials().iter().map(|c| method(*c)).collect();
         methods.insert(Method::ExitButton);
-        let entry = AccessPoint { methods, pad: point.pad().policy(), ..AccessPoint::default() };
+        let entry = AccessPoint {
+            methods,
+            pad: point.pad().policy(),
+            hours: hours(config, point),
+            two_factor: point.rules().second_factor.map(two_factor),
+            area: point.rules().area.as_ref().and_then(|id| config.area(id)).map(area),
+            ..AccessPoint::default()
+        };
         rules.access_points.insert(AccessPointId::from(point.id().as_str()), entry);
     }
     rules.limits = Limits {
@@ -141,10 +166,33 @@ fn rules(config: &Config, links: &AccessLinks) -> RuleSet {
     rules
 }
 
+/// When each credential counts here.
+fn hours(config: &Config, point: &AccessPointConfig) -> BTreeMap<Method, Schedule> {
+    let bound = |credential: &Credential| {
+        let id = point.rules().schedule_of(*credential)?;
+        Some((method(*credential), config.schedule(id)))
+    };
+    point.credentials().iter().filter_map(bound).collect()
+}
+
+fn two_factor(asked: SecondFactorConfig) -> TwoFactor {
+    TwoFactor {
+        first: method(asked.first),
+        second: method(asked.second),
+        any_order: asked.any_order,
+        within_ms: asked.within_s.saturating_mul(1_000),
+    }
+}
+
+fn area(area: &AreaConfig) -> Area {
+    Area { id: area.id.as_str().into(), passback: area.passback() }
+}
+
 fn method(credential: Credential) -> Method {
     match credential {
         Credential::Plate => Method::Plate,
         Credential::Face => Method::Face,
+        Credential::Card => Method::Card,
         Credential::Remote => Method::RemoteOpen,
     }
 }

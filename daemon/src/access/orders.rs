@@ -5,7 +5,7 @@ use cardea_access::command::RemoteCommand;
 use cardea_access::credential::{Evidence, FaceEvidence, Origin, PlateEvidence, RemoteOpen};
 use cardea_access::decide::{Decision, decide};
 use cardea_access::machine::{Alarm, Command, Fault, GrantId, NotDone, Report};
-use cardea_access::request::{AccessRequest, Direction};
+use cardea_access::request::AccessRequest;
 use cardea_access::time::Now;
 use cardea_protocol::event::{EventKind, Timings};
 use cardea_protocol::message::CommandOutcome;
@@ -57,7 +57,7 @@ impl AccessTask {
         let event = record(&decision, &evidence, timings);
         if decision.is_allowed() {
             self.memo.granted(key, self.clock.monotonic());
-            self.open(Grant::new(key.point, Some(key), event, None)).await;
+            self.open(Grant::new(key.point, Some(key), event, None, decision.passage)).await;
         } else if self.memo.refused(key, decision.reason, settled) {
             self.record(key.point, event);
         }
@@ -89,7 +89,7 @@ impl AccessTask {
         let decide_ms = Some(begun.elapsed().as_secs_f32() * 1_000.0);
         let event = record(&decision, &evidence, Timings { decide_ms, ..Timings::default() });
         if decision.is_allowed() {
-            self.open(Grant::new(i, None, event, Some(outcome))).await;
+            self.open(Grant::new(i, None, event, Some(outcome), decision.passage)).await;
         } else {
             refuse(decision.reason.code());
             self.record(i, event);
@@ -97,7 +97,7 @@ impl AccessTask {
     }
 
     /// The one way to a decision.
-    fn decide(&mut self, i: usize, evidence: &Evidence, at: Now) -> Decision {
+    pub(super) fn decide(&mut self, i: usize, evidence: &Evidence, at: Now) -> Decision {
         let point = &self.points[i];
         let id = cardea_access::id::AccessPointId::from(point.id.as_str());
         if let Some(rules) = self.knowledge.rules.access_points.get_mut(&id) {
@@ -106,17 +106,21 @@ impl AccessTask {
         self.knowledge.rules.clock_floor = self.store.clock_floor();
         let request = AccessRequest {
             access_point: id,
-            direction: Direction::Entry,
+            direction: point.direction,
             evidence: evidence.clone(),
             at: at.wall,
             mono: at.mono,
         };
-        decide(&request, &self.knowledge.rules, self.now())
+        let now = self.now();
+        let decision = decide(&request, &self.knowledge.rules, now);
+        self.decided(i, &decision, now);
+        decision
     }
 
     /// Lets the machine begin an opening that was granted.
-    async fn open(&mut self, grant: Grant) {
+    pub(super) async fn open(&mut self, grant: Grant) {
         let i = grant.point;
+        self.admitted(grant.passage.as_ref());
         let id = self.grants.begin(grant);
         let switching = self.happen(i, Happening::Granted(id), Some(id)).await;
         if !switching {
@@ -134,8 +138,8 @@ impl AccessTask {
             }
             return;
         }
-        // A machine whose boards are lost takes no inputs; when they are back, it gets all of them at once.
-        if self.points[i].boards != Boards::Up {
+        // A machine whose boards are lost takes no inputs; when they are back, it gets all of them at once. A fire does not wait.
+        if self.points[i].boards != Boards::Up && role != Role::Fire {
             return;
         }
         let level = self.points[i].level(role);
@@ -163,11 +167,12 @@ impl AccessTask {
         match after {
             Boards::Starting => {}
             Boards::Lost => {
+                self.postures.equipment_lost(i);
                 self.happen(i, Happening::BoardLost, None).await;
             }
             Boards::Up => {
                 self.happen(i, Happening::BoardRestored, None).await;
-                if before == Boards::Starting {
+                if before == Boards::Starting && !self.points[i].machine.is_released() {
                     // A lock whose safe state is open stands open since the start.
                     self.switch(i, Command::Lock, None, self.clock.monotonic()).await;
                 }
@@ -185,13 +190,16 @@ impl AccessTask {
     pub(super) fn report(&mut self, i: usize, report: Report) {
         match report {
             Report::Confirmed { grant } => {
-                if let Some(event) = self.grants.confirmed(grant).and_then(|grant| grant.event) {
+                let Some(ended) = self.grants.confirmed(grant) else { return };
+                self.passed(ended.passage.as_ref());
+                if let Some(event) = ended.event {
                     self.record(i, event);
                 }
             }
             Report::NotConfirmed { grant, why } => self.not_confirmed(i, grant, why),
             Report::Refused { grant, why } => {
                 let Some(ended) = self.grants.refused(grant, why) else { return };
+                self.not_passed(ended.passage.as_ref(), why);
                 if let Some(event) = ended.event {
                     self.record(i, event);
                 }
@@ -200,7 +208,12 @@ impl AccessTask {
                 }
             }
             Report::State(state) => self.tell(i, EventKind::AccessPointState { state: state.code().to_owned() }),
+            Report::Incident(incident) => self.alarm(i, incident.code().to_owned()),
             Report::Alarm(alarm) => self.alarm(i, alarm_name(alarm).to_owned()),
+            Report::AlarmCleared(Alarm::Fire) => {
+                self.passed_unseen(i);
+                self.alarm(i, format!("{}-cleared", alarm_name(Alarm::Fire)));
+            }
             Report::AlarmCleared(alarm) => self.alarm(i, format!("{}-cleared", alarm_name(alarm))),
             // The answer is sent when the relay has been acknowledged, which is more than the machine knows; of a lost board
             // its own event and the state `fault` speak.
@@ -212,6 +225,7 @@ impl AccessTask {
 
     fn not_confirmed(&mut self, i: usize, grant: GrantId, why: NotDone) {
         let Some(ended) = self.grants.not_confirmed(grant, why) else { return };
+        self.not_passed(ended.passage.as_ref(), why);
         if let Some(event) = ended.event {
             self.record(i, event);
         }
@@ -225,12 +239,12 @@ impl AccessTask {
         self.alarm(i, "not-confirmed".to_owned());
     }
 
-    fn alarm(&self, i: usize, alarm: String) {
+    pub(super) fn alarm(&self, i: usize, alarm: String) {
         tracing::warn!(access_point = %self.points[i].id, %alarm, "alarm");
         self.tell(i, EventKind::Alarm { alarm });
     }
 
-    fn tell(&self, i: usize, kind: EventKind) {
+    pub(super) fn tell(&self, i: usize, kind: EventKind) {
         self.outbox.push(Some(self.points[i].id.clone()), kind);
     }
 }

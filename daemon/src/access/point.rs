@@ -9,12 +9,15 @@ use cardea_access::barrier::Barrier;
 use cardea_access::credential::VehiclePresence;
 use cardea_access::door::Door;
 use cardea_access::machine::Command;
+use cardea_access::request::Direction;
 use cardea_hardware::{Actuated, DeviceError, Hardware, Health, Output, Reading};
 use cardea_protocol::id::AccessPointId;
 use cardea_protocol::message::{AccessPoint, AccessPointKind};
 use tokio::sync::watch;
 
+use super::cards::CardReader;
 use super::machine::{Machine, Role};
+use super::relays::Movements;
 use crate::config::AccessPointConfig;
 
 /// An actuation under way.
@@ -35,14 +38,21 @@ pub(crate) enum Boards {
 pub(crate) struct Point {
     pub(crate) id: AccessPointId,
     kind: AccessPointKind,
+    /// Which way it is passed.
+    pub(crate) direction: Direction,
     credentials: Vec<String>,
     pub(crate) machine: Machine,
     /// By the key that names it: `open`, `close`, `stop`, `lock`.
     outputs: Vec<(&'static str, Arc<dyn Output>)>,
     pub(crate) inputs: Vec<(Role, watch::Receiver<Reading>)>,
+    /// The loop on which a vehicle waits.
+    waiting: Option<Role>,
+    movements: Movements,
     /// Health of the boards that the outputs and inputs sit on; a board may be there more than once.
     pub(crate) board_health: Vec<watch::Receiver<Health>>,
     pub(crate) camera_health: Option<watch::Receiver<Health>>,
+    /// The card reader.
+    pub(crate) reader: Option<CardReader>,
     /// As the machine was last told.
     pub(crate) boards: Boards,
     /// Presses of the exit button that were dealt with.
@@ -51,16 +61,24 @@ pub(crate) struct Point {
 
 /// A name in the configuration that no device has: the validation of the configuration was passed by.
 #[derive(Debug, thiserror::Error)]
-#[error("access point {access_point} names the device {device:?}, which is not configured")]
+#[error("{user} names the device {device:?}, which is not configured")]
 pub struct UnknownDevice {
-    access_point: AccessPointId,
+    user: String,
     device: String,
+}
+
+impl UnknownDevice {
+    /// An input of a posture.
+    pub(super) fn of_posture(input: &str) -> Self {
+        Self { user: "a posture".to_owned(), device: input.to_owned() }
+    }
 }
 
 impl Point {
     /// Finds the equipment of `config` in `hardware`.
     pub(crate) fn new(config: &AccessPointConfig, hardware: &Hardware) -> Result<Self, UnknownDevice> {
-        let unknown = |device: &str| UnknownDevice { access_point: config.id().clone(), device: device.to_owned() };
+        let unknown =
+            |device: &str| UnknownDevice { user: format!("access point {}", config.id()), device: device.to_owned() };
         let mut outputs = Vec::new();
         let mut board_health = Vec::new();
         for (key, name) in config.outputs() {
@@ -76,6 +94,7 @@ impl Point {
             inputs.push((role, input.watch()));
         }
         let camera = config.camera().map(|name| hardware.cameras.get(name).ok_or_else(|| unknown(name))).transpose()?;
+        let reader = config.reader().map(|name| hardware.readers.get(name).ok_or_else(|| unknown(name))).transpose()?;
         let exit = inputs.iter().find(|(role, _)| *role == Role::ExitButton);
         let exit_presses = exit.map_or(0, |(_, reading)| reading.borrow().rises);
         let mut credentials: Vec<String> = config.credentials().iter().map(|c| c.name().to_owned()).collect();
@@ -85,6 +104,7 @@ impl Point {
         Ok(Self {
             id: config.id().clone(),
             kind: config.kind(),
+            direction: config.rules().direction.direction(),
             credentials,
             machine: match config {
                 AccessPointConfig::Barrier(barrier) => Machine::Barrier(Barrier::new(barrier.machine())),
@@ -92,8 +112,14 @@ impl Point {
             },
             outputs,
             inputs,
+            waiting: match config {
+                AccessPointConfig::Barrier(barrier) => barrier.waiting_loop().and_then(|(key, _)| Role::of_key(key)),
+                AccessPointConfig::Door(_) => None,
+            },
+            movements: Movements::default(),
             board_health,
             camera_health: camera.map(|camera| camera.health()),
+            reader: reader.map(|reader| CardReader::new(reader.id().to_owned(), reader.watch())),
             boards: Boards::Starting,
             exit_presses,
         })
@@ -130,12 +156,10 @@ impl Point {
         new
     }
 
-    /// What the loop says about a vehicle.
+    /// What the loop says about a vehicle that waits.
     pub(crate) fn vehicle(&self) -> VehiclePresence {
-        if !self.inputs.iter().any(|(role, _)| *role == Role::Loop) {
-            return VehiclePresence::NoLoop;
-        }
-        match self.level(Role::Loop) {
+        let Some(waiting) = self.waiting else { return VehiclePresence::NoLoop };
+        match self.level(waiting) {
             Some(true) => VehiclePresence::Present,
             Some(false) => VehiclePresence::Absent,
             None => VehiclePresence::Unknown,
@@ -145,22 +169,18 @@ impl Point {
     /// What carries out `command`; `None` if there is nothing to switch. The output's board refuses it when it cannot be
     /// delivered in time: nothing is queued.
     pub(crate) fn actuation(&self, command: Command) -> Option<Actuation> {
-        let pulse = |key, ms| {
-            let output = self.output(key)?;
-            let work = async move { output.pulse(Duration::from_millis(ms)).await };
-            Some(Box::pin(work) as Actuation)
-        };
         let set = |key, on| {
             let output = self.output(key)?;
             let work = async move { output.set(on).await };
             Some(Box::pin(work) as Actuation)
         };
         match command {
-            Command::PulseOpen { ms } => pulse("open", ms),
-            // The machine has judged by what it was told; this looks at the sensors once more at the last moment.
-            Command::PulseClose { .. } if self.something_under_the_boom() => None,
-            Command::PulseClose { ms } => pulse("close", ms),
-            Command::Stop => pulse("stop", STOP_PULSE_MS),
+            Command::PulseOpen { ms } => self.in_turn(&[], "open", ms, true),
+            Command::Reverse { ms } => self.in_turn(&["close"], "open", ms, true),
+            // The machine has judged by what it was told; this looks at the sensors and relays once more at the last moment.
+            Command::PulseClose { .. } if self.something_under_the_boom() || self.is_on("open") => None,
+            Command::PulseClose { ms } => self.in_turn(&[], "close", ms, true),
+            Command::Stop => self.in_turn(&["open", "close"], "stop", STOP_PULSE_MS, false),
             Command::Release => set("lock", true),
             Command::Lock => set("lock", false),
             Command::Report(_) => None,
@@ -177,6 +197,23 @@ impl Point {
             reachable: self.boards == Boards::Up && !camera_down,
             state: self.machine.state().code().to_owned(),
         }
+    }
+
+    /// Switches `off` off and then pulses `on`; what is not there is left out.
+    fn in_turn(&self, off: &[&str], on: &str, ms: u64, only_if_off: bool) -> Option<Actuation> {
+        let (movement, on_for) = (self.movements.next(), Duration::from_millis(ms));
+        let mut off: Vec<_> = off.iter().filter_map(|key| self.output(key)).collect();
+        let on = self.output(on);
+        if off.is_empty() {
+            let on = on?;
+            return Some(Box::pin(async move { on.pulse(on_for).await }));
+        }
+        let first = off.remove(0);
+        Some(Box::pin(movement.in_turn(first, off, on.map(|on| (on, on_for)), only_if_off)))
+    }
+
+    fn is_on(&self, key: &str) -> bool {
+        self.output(key).is_some_and(|output| output.state() == Some(true))
     }
 
     fn output(&self, key: &str) -> Option<Arc<dyn Output>> {

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 
 use super::machine::Role;
 use super::point::Point;
+use super::postures::Postures;
 
 /// Signals that may wait; senders wait for room, and lose nothing, because they carry no values.
 const WAITING: usize = 64;
@@ -16,6 +17,10 @@ const WAITING: usize = 64;
 pub(crate) enum Signal {
     /// An input of an access point (by index).
     Input(usize, Role),
+    /// An input of postures (by index).
+    Switch(usize),
+    /// The card reader of an access point (by index).
+    Card(usize),
     /// A board or camera of an access point (by index).
     Equipment(usize),
     /// A board or camera, by its configured name, whether any access point uses it or not.
@@ -31,16 +36,22 @@ pub(crate) struct Signals {
 
 impl Signals {
     /// Follows everything that belongs to `points`, and all boards and cameras.
-    pub(crate) fn start(points: &[Point], hardware: &Hardware) -> Self {
+    pub(crate) fn start(points: &[Point], postures: &Postures, hardware: &Hardware) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
         let mut forwarders = JoinSet::new();
         for (i, point) in points.iter().enumerate() {
             for (role, reading) in &point.inputs {
                 forwarders.spawn(forward(reading.clone(), sender.clone(), Signal::Input(i, *role)));
             }
+            if let Some(reader) = &point.reader {
+                forwarders.spawn(forward(reader.reads.clone(), sender.clone(), Signal::Card(i)));
+            }
             for health in point.board_health.iter().chain(&point.camera_health) {
                 forwarders.spawn(forward(health.clone(), sender.clone(), Signal::Equipment(i)));
             }
+        }
+        for (n, reading) in postures.readings().enumerate() {
+            forwarders.spawn(forward(reading, sender.clone(), Signal::Switch(n)));
         }
         for (name, health) in &hardware.boards {
             forwarders.spawn(forward(health.clone(), sender.clone(), Signal::Device(name.clone())));
@@ -50,6 +61,9 @@ impl Signals {
         }
         for (name, camera) in &hardware.anpr {
             forwarders.spawn(forward(camera.health(), sender.clone(), Signal::Device(name.clone())));
+        }
+        for (name, reader) in &hardware.readers {
+            forwarders.spawn(forward(reader.health(), sender.clone(), Signal::Device(name.clone())));
         }
         Self { receiver, _forwarders: forwarders }
     }

@@ -23,17 +23,19 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::company;
 use super::devices::Devices;
 use super::grants::Grants;
 use super::knowledge::{Calibration, Knowledge};
 use super::machine::Happening;
 use super::memo::Memo;
 use super::point::{Actuation, Point};
+use super::postures::Postures;
 use super::signals::{Signal, Signals};
 use crate::capture::{Capture, Sighting};
 use crate::guardian::{BEAT, Heartbeat};
 use crate::local::StatusBoard;
-use crate::seam::{CommandRequest, FreshnessState, HoldingsVersion, Outbox};
+use crate::seam::{CommandRequest, FreshnessState, HoldingsVersion, OrderRequest, Outbox};
 use crate::store::{Held, Store};
 
 /// A decision that is not carried out within this time, in milliseconds, is not carried out: the machine was asleep.
@@ -57,6 +59,7 @@ pub(crate) struct AccessTask {
     /// Plates told before the vehicle was on the loop, by access point.
     pub(super) early: BTreeMap<usize, Sighting>,
     pub(super) heartbeat: Heartbeat,
+    pub(super) postures: Postures,
 }
 
 /// An actuation that has been handed to its board.
@@ -79,12 +82,14 @@ pub(crate) struct Inlets {
     pub(crate) signals: Signals,
     pub(crate) commands: mpsc::Receiver<CommandRequest>,
     pub(crate) freshness: watch::Receiver<Option<FreshnessState>>,
+    pub(crate) orders: mpsc::Receiver<OrderRequest>,
 }
 
 impl AccessTask {
     /// Runs until `cancel`; what is under way at the boards then ends there, and the supervisor makes the outputs safe.
     pub(crate) async fn run(mut self, mut inlets: Inlets, cancel: CancellationToken) {
         inlets.freshness.mark_changed();
+        self.follow_postures().await;
         self.publish();
         loop {
             self.heartbeat.beat();
@@ -102,6 +107,8 @@ impl AccessTask {
                 // Before the holdings, which are sent after it.
                 Some(calibration) = inlets.calibration.recv() => self.knowledge.calibrate(calibration),
                 Some(loaded) = inlets.loaded.recv() => self.on_loaded(loaded),
+                // A lockdown before an order to open.
+                Some(request) = inlets.orders.recv() => self.on_order(request).await,
                 Some(request) = inlets.commands.recv() => self.on_command(request).await,
                 Some(capture) = inlets.captures.recv() => match capture {
                     Capture::Seen(sighting) => self.on_sighting(sighting).await,
@@ -109,6 +116,8 @@ impl AccessTask {
                     Capture::Unauthorised { point, count } => self.on_unauthorised(point, count),
                 },
             }
+            // After everything, also after a beat of the heart alone: hours begin and end by the clock.
+            self.follow_postures().await;
             self.publish();
         }
     }
@@ -136,6 +145,7 @@ impl AccessTask {
 
     fn on_loaded(&mut self, loaded: Held) {
         self.knowledge.replace(&loaded);
+        company::forget_gone(&mut self.knowledge.rules);
         self.status.held(self.knowledge.rules.plates.len(), self.knowledge.templates());
         let version = loaded.version;
         // The copies that came from the store are overwritten before anyone is told that the old ones are gone.
@@ -146,6 +156,8 @@ impl AccessTask {
     async fn on_signal(&mut self, signal: Signal) {
         match signal {
             Signal::Input(i, role) => self.on_input(i, role).await,
+            Signal::Switch(n) => self.postures.switched(n),
+            Signal::Card(i) => self.on_card(i).await,
             Signal::Equipment(i) => self.on_boards(i).await,
             Signal::Device(name) => {
                 let changed = self.devices.look(&name);
@@ -216,7 +228,7 @@ impl AccessTask {
                 tracing::warn!(access_point = %self.points[point].id, ?command, %error, "a relay was not switched");
                 let record = grant.and_then(|grant| self.grants.relay_failed(grant, error.may_have_acted()));
                 self.hand_over(record);
-                if matches!(command, Command::PulseOpen { .. } | Command::Release) {
+                if matches!(command, Command::PulseOpen { .. } | Command::Reverse { .. } | Command::Release) {
                     self.happen(point, Happening::ActuationFailed, None).await;
                 }
                 let alarm = EventKind::Alarm { alarm: "actuation-failed".to_owned() };
@@ -245,6 +257,7 @@ impl AccessTask {
 
     /// Tells sync and the status socket about the access points, if anything about them changed.
     fn publish(&self) {
+        self.status.company(self.posture_status(), self.company().0);
         let equipment: Vec<_> = self.points.iter().map(Point::equipment).collect();
         let changed = self.equipment.send_if_modified(|known| {
             let changed = *known != equipment;

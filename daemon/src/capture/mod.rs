@@ -84,7 +84,7 @@ pub(crate) fn start(
         let camera = point.camera().and_then(|name| hardware.cameras.get(name));
         let Some(camera) = camera.filter(|_| uses(Credential::Plate) || uses(Credential::Face)) else { continue };
         let vehicle_loop = match point {
-            AccessPointConfig::Barrier(barrier) => barrier.vehicle_loop.as_ref(),
+            AccessPointConfig::Barrier(barrier) => barrier.waiting_loop().map(|(_, name)| name),
             AccessPointConfig::Door(_) => None,
         };
         let watcher = watcher::Watcher::new(watcher::Setup {

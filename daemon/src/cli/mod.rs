@@ -4,6 +4,8 @@ mod check;
 mod claim;
 mod config;
 mod guard;
+mod passback;
+mod posture;
 mod run;
 mod safe;
 mod status;
@@ -55,6 +57,10 @@ enum Command {
     Claim(Box<claim::ClaimArgs>),
     /// Print the effective configuration, or an example
     Config(config::ConfigArgs),
+    /// Lock down, hold open, or end either
+    Posture(posture::PostureArgs),
+    /// Who counts as inside which area
+    Passback(passback::PassbackArgs),
     /// Ask the running controller how it is
     Status(status::StatusArgs),
 }
@@ -107,6 +113,8 @@ pub async fn execute(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Check(args) => check::run(args).await,
         Command::Claim(args) => claim::run(*args).await,
         Command::Config(args) => config::run(&args),
+        Command::Posture(args) => posture::run(args).await,
+        Command::Passback(args) => passback::run(args).await,
         Command::Status(args) => status::run(args).await,
     }
 }

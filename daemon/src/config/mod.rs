@@ -9,7 +9,9 @@
 //! [plates]                               # when a plate counts
 //! [events]                               # how much the outbox keeps while the network is away
 //! [local]                                # status socket for people at the controller
-//! [[board]] [[output]] [[input]] [[camera]]   # see `cardea_hardware::config`
+//! [posture]                              # inputs that lock down or hold open everything
+//! [[schedule]] [[holidays]] [[area]]     # who may pass when; used by `[access_point.rules]`
+//! [[board]] [[output]] [[input]] [[camera]] [[anpr]] [[reader]]   # see `cardea_hardware::config`
 //! [[access_point]]                       # barriers and doors, by the names above
 //! ```
 //!
@@ -21,19 +23,25 @@ mod events;
 mod local;
 mod policy;
 mod recognition;
+mod rules;
+mod schedule;
 mod validate;
 
 use std::path::{Path, PathBuf};
 
-use cardea_hardware::config::{AnprConfig, BoardConfig, CameraConfig, HardwareConfig, InputConfig, OutputConfig};
+use cardea_hardware::config::{
+    AnprConfig, BoardConfig, CameraConfig, HardwareConfig, InputConfig, OutputConfig, ReaderConfig,
+};
 use serde::{Deserialize, Serialize};
 
-pub use access_point::{AccessPointConfig, BarrierConfig, Credential, DoorConfig, LockMode, Pad};
+pub use access_point::{AccessPointConfig, BarrierConfig, Credential, DoorConfig, Lane, LockMode, Pad};
 pub use cloud::CloudConfig;
 pub use events::EventsConfig;
 pub use local::LocalConfig;
 pub use policy::{BiometricsConfig, PlatesConfig};
 pub use recognition::RecognitionConfig;
+pub use rules::{AntiPassback, AreaConfig, DirectionConfig, PostureConfig, RulesConfig, SecondFactorConfig};
+pub use schedule::{HolidayConfig, HolidaysConfig, ScheduleConfig};
 
 /// The example that `cardead config --example` prints; also installed as `/usr/share/cardea/cardead.example.toml`.
 pub const EXAMPLE: &str = include_str!("../../../systemd/cardead.example.toml");
@@ -62,6 +70,18 @@ pub struct Config {
     /// The status socket.
     #[serde(default)]
     pub local: LocalConfig,
+    /// Inputs that lock down or hold open everything.
+    #[serde(default, skip_serializing_if = "PostureConfig::is_empty")]
+    pub posture: PostureConfig,
+    /// Hours.
+    #[serde(default, rename = "schedule", skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<ScheduleConfig>,
+    /// Days on which other hours count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holidays: Vec<HolidaysConfig>,
+    /// Areas of which it is known who is inside.
+    #[serde(default, rename = "area", skip_serializing_if = "Vec::is_empty")]
+    pub areas: Vec<AreaConfig>,
     /// Boards. With the next three lists this is `cardea_hardware`'s configuration.
     #[serde(default, rename = "board")]
     pub boards: Vec<BoardConfig>,
@@ -77,6 +97,9 @@ pub struct Config {
     /// Cameras that read plates themselves.
     #[serde(default, rename = "anpr", skip_serializing_if = "Vec::is_empty")]
     pub anpr: Vec<AnprConfig>,
+    /// Card readers.
+    #[serde(default, rename = "reader", skip_serializing_if = "Vec::is_empty")]
+    pub readers: Vec<ReaderConfig>,
     /// Barriers and doors.
     #[serde(default, rename = "access_point")]
     pub access_points: Vec<AccessPointConfig>,
@@ -136,6 +159,7 @@ impl Config {
             inputs: self.inputs.clone(),
             cameras: self.cameras.clone(),
             anpr: self.anpr.clone(),
+            readers: self.readers.clone(),
         }
     }
 
@@ -146,6 +170,7 @@ impl Config {
 
     fn resolve(&mut self, folder: &Path) {
         let mut paths = vec![&mut self.state_dir, &mut self.local.socket];
+        paths.extend(self.local.orders.as_mut());
         paths.extend(self.cloud.ca.as_mut());
         if let Some(recognition) = &mut self.recognition {
             paths.extend([&mut recognition.pack, &mut recognition.onnxruntime]);
@@ -158,6 +183,12 @@ impl Config {
         }
         for path in paths {
             *path = folder.join(&*path);
+        }
+        for reader in &mut self.readers {
+            let ReaderConfig::Osdp(osdp) = reader else { continue };
+            let kept =
+                osdp.key_file.get_or_insert_with(|| self.state_dir.join("readers").join(format!("{}.key", osdp.id)));
+            *kept = folder.join(&*kept);
         }
     }
 }

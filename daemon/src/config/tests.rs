@@ -129,3 +129,27 @@ fn a_missing_file_says_which() {
     let error = Config::load(Path::new("/nonexistent/cardead.toml")).unwrap_err();
     assert!(error.to_string().contains("/nonexistent/cardead.toml"));
 }
+
+#[test]
+fn a_direction_takes_two_loops_besides_the_one_under_the_boom() {
+    let with = |key: &str| EXAMPLE.replacen("loop = \"barrier-loop\"", &format!("loop = \"barrier-loop\"\n{key}"), 1);
+    assert!(problems(&with("approach_loop = \"door-exit\"")).contains("departure_loop"));
+    let both = "approach_loop = \"door-exit\"\ndeparture_loop = \"door-contact\"\nlane = \"exit\"";
+    let config = parse(&with(both)).unwrap();
+    let AccessPointConfig::Barrier(barrier) = &config.access_points[0] else {
+        panic!("the example begins with a barrier")
+    };
+    assert_eq!(barrier.waiting_loop(), Some(("departure_loop", "door-contact")), "who drives out waits inside");
+    assert!(barrier.machine().lane_loops_fitted);
+    let alone = with(both).replacen("loop = \"barrier-loop\"\n", "", 1).replacen("close = \"barrier-close\"\n", "", 1);
+    assert!(problems(&alone).contains("wire one of these"));
+}
+
+#[test]
+fn a_barrier_without_a_close_output_closes_by_itself() {
+    let config = parse(&EXAMPLE.replacen("close = \"barrier-close\"\n", "", 1)).unwrap();
+    let AccessPointConfig::Barrier(barrier) = &config.access_points[0] else {
+        panic!("the example begins with a barrier")
+    };
+    assert!(barrier.machine().self_closing);
+}

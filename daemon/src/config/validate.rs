@@ -20,6 +20,7 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
     }
     found.sections(config);
     found.references(config);
+    found.0.extend(super::rules::problems(config));
     for point in &config.access_points {
         found.access_point(config, point);
     }
@@ -46,6 +47,13 @@ impl Found {
         }
         if config.local.socket.as_os_str().len() > SOCKET_PATH_MAX {
             self.add(format!("[local]: socket is longer than {SOCKET_PATH_MAX} bytes: choose a shorter path"));
+        }
+        let orders = config.local.orders.as_ref();
+        if orders.is_some_and(|path| path.as_os_str().len() > SOCKET_PATH_MAX) {
+            self.add(format!("[local]: orders is longer than {SOCKET_PATH_MAX} bytes: choose a shorter path"));
+        }
+        if orders == Some(&config.local.socket) {
+            self.add("[local]: orders and socket are the same file: whoever may look could order; give orders its own");
         }
         for (key, url) in [("url", &config.cloud.url), ("enrolment_url", &config.cloud.enrolment_url)] {
             if url.as_ref().is_some_and(|url| url.scheme() != "https") {
@@ -110,6 +118,7 @@ impl Found {
         if let Some(anpr) = point.anpr().filter(|name| !config.anpr.iter().any(|camera| camera.id() == *name)) {
             self.add(format!("{entry}: anpr = {anpr:?} is no [[anpr]]: add one with this id"));
         }
+        self.reader(config, point, &entry);
         self.recognition(config, point, &entry);
         match point {
             AccessPointConfig::Barrier(barrier) => {
@@ -117,6 +126,19 @@ impl Found {
                 self.range(&entry, "travel_ms", barrier.travel_ms, 500..=60_000);
                 self.range(&entry, "clear_ms", barrier.clear_ms, 0..=60_000);
                 self.range(&entry, "open_timeout_s", barrier.open_timeout_s, 1..=600);
+                self.range(&entry, "gap_ms", barrier.gap_ms, 0..=5_000);
+                if barrier.approach_loop.is_some() != barrier.departure_loop.is_some() {
+                    self.add(format!(
+                        "{entry}: approach_loop and departure_loop belong together: one alone does not tell a direction; \
+                         name both or neither"
+                    ));
+                }
+                if barrier.approach_loop.is_some() && barrier.vehicle_loop.is_none() && barrier.photocell.is_none() {
+                    self.add(format!(
+                        "{entry}: approach_loop and departure_loop say which way a vehicle went that loop or photocell saw \
+                         under the boom: wire one of these, or remove both"
+                    ));
+                }
                 if barrier.open_limit.is_some() != barrier.closed_limit.is_some() {
                     self.add(format!("{entry}: open_limit and closed_limit belong together: name both or neither"));
                 }
@@ -139,6 +161,31 @@ impl Found {
                     ));
                 }
             }
+        }
+    }
+
+    fn reader(&mut self, config: &Config, point: &AccessPointConfig, entry: &str) {
+        let cards = point.credentials().contains(&Credential::Card);
+        match point.reader() {
+            None if cards => {
+                self.add(format!("{entry}: \"card\" needs a reader: name one, or remove \"card\" from credentials"));
+            }
+            Some(_) if !cards => {
+                self.add(format!("{entry}: a reader opens only to \"card\": add it to credentials, or remove reader"));
+            }
+            Some(name) if !config.readers.iter().any(|reader| reader.id() == name) => {
+                self.add(format!("{entry}: reader = {name:?} is no [[reader]]: add one with this id"));
+            }
+            _ => {}
+        }
+        let others = config.access_points.iter().take_while(|other| other.id() != point.id());
+        if let Some(other) =
+            others.into_iter().find(|other| point.reader().is_some() && other.reader() == point.reader())
+        {
+            self.add(format!(
+                "{entry}: its reader is that of access_point {:?}, too: one card would open both",
+                other.id().as_str()
+            ));
         }
     }
 

@@ -4,9 +4,10 @@
 //! socat - UNIX-CONNECT:/run/cardea/local.sock | jq      or      cardead status
 //! ```
 //!
-//! It only ever says; it takes no orders, and reads nothing from whoever connects. The socket is a file of mode 0660: its
+//! It only ever says; it takes no orders, and reads nothing from whoever connects: orders have a socket of their own. The socket is a file of mode 0660: its
 //! group is the people who may look.
 
+mod orders;
 mod status;
 
 use std::io;
@@ -26,7 +27,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::{Store, StoreError};
 use crate::sync::SyncStatus;
-pub use status::{CaptureStatus, CloudStatus, HoldingsStatus, RecentDecision, Status, StatusBoard};
+pub(crate) use orders::take as take_orders;
+pub use orders::{Answer, Carried, LocalOrder, OrderRefusal, PostureOrder, order};
+pub use status::{CaptureStatus, CloudStatus, HoldingsStatus, PostureStatus, RecentDecision, Status, StatusBoard};
 
 /// Who connects gets the status within this time, or is let go.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -184,6 +187,8 @@ impl Sources {
             rss_bytes: resident_bytes(),
             cloud: CloudStatus::from(&*self.sync_status.borrow()),
             access_points: posted.access_points.clone(),
+            postures: posted.postures.clone(),
+            inside: posted.inside.clone(),
             devices: posted.devices.clone(),
             holdings: HoldingsStatus {
                 cursor: standing.cursor.0,

@@ -31,6 +31,10 @@ pub struct Status {
     pub cloud: CloudStatus,
     /// Barriers and doors.
     pub access_points: Vec<AccessPoint>,
+    /// Whether they are locked down or held open, and what they wait for.
+    pub postures: BTreeMap<AccessPointId, PostureStatus>,
+    /// How many are inside each area, as far as it is known.
+    pub inside: BTreeMap<String, usize>,
     /// Boards and cameras by name: whether each answers; `None` before first contact.
     pub devices: BTreeMap<String, Option<bool>>,
     /// What is held of the cloud's data.
@@ -39,6 +43,17 @@ pub struct Status {
     pub captures: BTreeMap<AccessPointId, CaptureStatus>,
     /// The last decisions, newest first.
     pub recent: Vec<RecentDecision>,
+}
+
+/// Whether an access point is locked down or held open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PostureStatus {
+    /// `normal`, `locked-down` or `held-open`.
+    pub posture: String,
+    /// What asks for it: `local`, `input`, `input-unknown`, `hours`; `normal` for nothing.
+    pub cause: String,
+    /// The kind of credential that is awaited after a first one.
+    pub second_factor_awaited: Option<String>,
 }
 
 /// How things stand with the cloud.
@@ -134,6 +149,8 @@ pub struct StatusBoard(Arc<Mutex<Posted>>);
 #[derive(Debug, Default)]
 pub(super) struct Posted {
     pub(super) access_points: Vec<AccessPoint>,
+    pub(super) postures: BTreeMap<AccessPointId, PostureStatus>,
+    pub(super) inside: BTreeMap<String, usize>,
     pub(super) devices: BTreeMap<String, Option<bool>>,
     pub(super) captures: BTreeMap<AccessPointId, CaptureStatus>,
     pub(super) recent: VecDeque<RecentDecision>,
@@ -145,6 +162,12 @@ impl StatusBoard {
     /// The barriers and doors as they are.
     pub(crate) fn access_points(&self, access_points: Vec<AccessPoint>) {
         self.posted().access_points = access_points;
+    }
+
+    /// Postures, and how many are inside.
+    pub(crate) fn company(&self, postures: BTreeMap<AccessPointId, PostureStatus>, inside: BTreeMap<String, usize>) {
+        let mut posted = self.posted();
+        (posted.postures, posted.inside) = (postures, inside);
     }
 
     /// Whether a board or camera answers.

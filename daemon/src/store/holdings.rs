@@ -14,6 +14,7 @@ use cardea_protocol::seal::OpeningKey;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use zeroize::Zeroizing;
 
+use super::company::forget_gone;
 use super::erasure::{check_traces, erase};
 use super::held::{cursor, digest, read_all};
 use super::traces::Marks;
@@ -221,6 +222,7 @@ fn apply_batch(
             Change::Superseded => {}
         }
     }
+    forget_gone(tx)?;
     move_cursor(tx, batch.to)?;
     Ok(effects)
 }
@@ -247,6 +249,7 @@ fn replace_all(
     for template in &snapshot.templates {
         effects.add_template(tx, &options.device_key, template, opened)?;
     }
+    forget_gone(tx)?;
     move_cursor(tx, snapshot.revision)?;
     Ok(effects)
 }

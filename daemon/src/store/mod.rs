@@ -8,9 +8,10 @@
 //! The connection locks the file exclusively: a second `cardead` on the same state is refused, and no other reader can
 //! hold the write-ahead log open when [`erasure`] truncates it.
 //!
-//! To add a table: `schema.sql`, a step in `migrate`, and a file here with `impl Store { pub async fn … }`.
+//! To add a table: a file `schema_N.sql` as the next of the `STEPS`, and a file here with `impl Store { pub async fn … }`.
 
 mod commands;
+mod company;
 mod erasure;
 mod freshness;
 mod held;
@@ -26,6 +27,7 @@ use cardea_access::time::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use company::Kept;
 pub use erasure::PendingErasure;
 pub use freshness::machine_boot;
 pub use held::{Held, HeldTemplate, Standing};
@@ -38,7 +40,9 @@ use crate::seam::{FreshnessState, HoldingsVersion};
 use traces::RawFiles;
 
 const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 1;
+/// Each step from one version to the next; a fresh database takes them all.
+const STEPS: [&str; 2] = [SCHEMA, include_str!("schema_2.sql")];
+const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 
 /// Why storage failed.
 #[derive(Debug, thiserror::Error)]
@@ -240,17 +244,17 @@ fn truncate_log(connection: &Connection) -> Result<(), StoreError> {
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match found {
-        0 => {
-            let tx = connection.transaction()?;
-            tx.execute_batch(SCHEMA)?;
-            tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-            tx.commit()?;
-            Ok(())
+    let known = usize::try_from(found).ok().and_then(|done| STEPS.get(done..));
+    let Some(steps) = known else { return Err(StoreError::TooNew { found }) };
+    if !steps.is_empty() {
+        let tx = connection.transaction()?;
+        for step in steps {
+            tx.execute_batch(step)?;
         }
-        SCHEMA_VERSION => Ok(()),
-        found => Err(StoreError::TooNew { found }),
+        tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        tx.commit()?;
     }
+    Ok(())
 }
 
 #[cfg(test)]

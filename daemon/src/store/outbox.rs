@@ -22,7 +22,10 @@ fn worth(kind: &EventKind) -> i64 {
     match kind {
         EventKind::AccessPointState { .. } | EventKind::Equipment { .. } | EventKind::Controller { .. } => 0,
         EventKind::AccessDecision(decision) if !decision.granted => 1,
-        EventKind::AccessDecision(_) | EventKind::Alarm { .. } | EventKind::Erased { .. } => 2,
+        EventKind::AccessDecision(_)
+        | EventKind::Posture { .. }
+        | EventKind::Alarm { .. }
+        | EventKind::Erased { .. } => 2,
         EventKind::Dropped { .. } => 3,
     }
 }

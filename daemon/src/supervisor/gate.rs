@@ -7,6 +7,7 @@ use cardea_protocol::clock::SharedClock;
 use cardea_protocol::event::EventKind;
 use cardea_protocol::id::BootId;
 use cardea_protocol::message::AccessPoint;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::tasks::{Ended, Tasks};
@@ -15,8 +16,8 @@ use crate::capture::{self, Recognisers};
 use crate::config::Config;
 use crate::guardian::Heartbeat;
 use crate::local::StatusBoard;
-use crate::seam::{self, Outbox, SyncLinks};
-use crate::store::Store;
+use crate::seam::{self, OrderRequest, Outbox, SyncLinks};
+use crate::store::{Store, StoreError};
 
 /// Why the gate could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,9 @@ pub enum GateError {
     /// A name in the configuration leads nowhere.
     #[error(transparent)]
     Device(#[from] UnknownDevice),
+    /// What an earlier run left cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Hardware, capture and access, running.
@@ -38,6 +42,8 @@ pub struct Gate {
     pub status: StatusBoard,
     /// The embedder's id, if faces are recognised.
     pub embedder: Option<String>,
+    /// Orders at the controller. Only `try_send`: a busy access task is a refusal, never a queue.
+    pub orders: mpsc::Sender<OrderRequest>,
     cancel: CancellationToken,
 }
 
@@ -68,6 +74,14 @@ impl Gate {
         let (status, cancel) = (StatusBoard::default(), CancellationToken::new());
         let (mut tasks, outbox) = (Tasks::default(), links.outbox.clone());
         let (sightings, captures) = capture::channel();
+        let (orders, ordered) = mpsc::channel(1);
+        let kept = match store.kept().await {
+            Ok(kept) => kept,
+            Err(error) => {
+                hardware.shutdown().await;
+                return Err(error.into());
+            }
+        };
         let parts = access::Parts {
             hardware: Arc::clone(&hardware),
             store: store.clone(),
@@ -76,6 +90,8 @@ impl Gate {
             links,
             captures,
             heartbeat: heartbeat.clone(),
+            kept,
+            orders: ordered,
         };
         let blind = match access::start(config, parts, &mut tasks, &cancel) {
             Ok(blind) => blind,
@@ -89,7 +105,7 @@ impl Gate {
         blind.see(recognisers.calibration.clone(), &mut tasks, &cancel).await;
         capture::start(config, &hardware, &recognisers, clock, &status, &sightings, &mut tasks, &cancel);
         let embedder = recognisers.embedder().map(str::to_owned);
-        Ok((Self { hardware, tasks, status, embedder, cancel }, sync_links))
+        Ok((Self { hardware, tasks, status, embedder, orders, cancel }, sync_links))
     }
 
     /// What ends all tasks.

@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::guardian::{GuardPlan, Guardian, GuardianError, Heartbeat, LockError, OutputsLock};
 use crate::identity::StateDir;
 use crate::identity::files::FileError;
-use crate::local::{Listening, LocalError, Sources};
+use crate::local::{self, Listening, LocalError, Sources};
 use crate::seam::Outbox;
 use crate::store::{DeviceKey, DeviceKeyError, Store, StoreError, StoreOptions, machine_boot};
 use crate::sync::{self, SyncTask};
@@ -89,6 +89,10 @@ pub async fn run_guarded(
 ) -> Result<(), RunError> {
     // First of all: a second program must not touch what the first one drives.
     let listening = Listening::bind(&config.local.socket).await?;
+    let orders = match &config.local.orders {
+        Some(path) => Some(Listening::bind(path).await?),
+        None => None,
+    };
     StateDir::new(&config.state_dir).create()?;
     let lock = OutputsLock::path(&config.state_dir);
     let _lock = OutputsLock::take(&lock, LOCK_PATIENCE).await?;
@@ -97,7 +101,7 @@ pub async fn run_guarded(
         HardwareConfig { boards: config.boards.clone(), outputs: config.outputs.clone(), ..HardwareConfig::default() };
     let plan = program.map(|program| GuardPlan { program, hardware: guarded, lock });
     let guardian = plan.map(|plan| Guardian::start(plan, heartbeat.clone())).transpose()?;
-    let running = drive(&config, &clock, rng, listening, &heartbeat, &cancel).await;
+    let running = drive(&config, &clock, rng, (listening, orders), &heartbeat, &cancel).await;
     if let Some(guardian) = guardian {
         guardian.goodbye().await;
     }
@@ -108,12 +112,12 @@ async fn drive(
     config: &Config,
     clock: &SharedClock,
     rng: StdRng,
-    listening: Listening,
+    sockets: (Listening, Option<Listening>),
     heartbeat: &Heartbeat,
     cancel: &CancellationToken,
 ) -> Result<(), RunError> {
     let hardware = Arc::new(Hardware::open(&config.hardware())?);
-    let running = serve(config, clock, rng, listening, (Arc::clone(&hardware), heartbeat), cancel).await;
+    let running = serve(config, clock, rng, sockets, (Arc::clone(&hardware), heartbeat), cancel).await;
     // Also after a failed start, and again after an orderly end: it costs nothing.
     hardware.shutdown().await;
     running
@@ -123,7 +127,7 @@ async fn serve(
     config: &Config,
     clock: &SharedClock,
     rng: StdRng,
-    listening: Listening,
+    (listening, orders): (Listening, Option<Listening>),
     (hardware, heartbeat): (Arc<Hardware>, &Heartbeat),
     cancel: &CancellationToken,
 ) -> Result<(), RunError> {
@@ -136,6 +140,9 @@ async fn serve(
     gate.tasks.spawn_infallible("sync", sync::run(sync, ended.clone()));
     let sources =
         Sources { board: gate.status.clone(), store: store.clone(), clock: Arc::clone(clock), boot_id, sync_status };
+    if let Some(orders) = orders {
+        gate.tasks.spawn_infallible("orders", local::take_orders(orders, gate.orders.clone(), ended.clone()));
+    }
     gate.tasks.spawn_infallible("status socket", listening.serve(sources, ended));
     Outbox::new(store.clone(), Arc::clone(clock)).push(None, EventKind::Controller { state: "started".to_owned() });
     tracing::info!(access_points = config.access_points.len(), "at the gate");

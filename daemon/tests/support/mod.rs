@@ -52,6 +52,8 @@ pub(crate) struct Wish {
     /// Keys added to the barrier, and to the door.
     pub(crate) barrier: String,
     pub(crate) door: String,
+    /// Credentials of the barrier besides plates and orders, each with a comma after it.
+    pub(crate) barrier_also: &'static str,
     /// The door's `pad`; off unless given.
     pub(crate) pad: Option<&'static str>,
     /// Whether demonstration models may not open.
@@ -250,6 +252,7 @@ state_dir = "state"
 {recognition}
 [local]
 socket = "local.sock"
+orders = "orders.sock"
 
 [[board]]
 id = "io1"
@@ -272,7 +275,7 @@ url = "{face_cam}"
 [[access_point]]
 kind = "barrier"
 id = "barrier-1"
-credentials = [{plate}"remote"]
+credentials = [{plate}{barrier_also}"remote"]
 camera = "plate-cam"
 open = "barrier-open"
 close = "barrier-close"
@@ -300,6 +303,7 @@ release_ms = 1000
         sections = wish.sections.replace("ANPR_URL", &sim.anpr_url()),
         plate_driver = if wish.rtsp { "rtsp" } else { "http-snapshot" },
         barrier = wish.barrier,
+        barrier_also = wish.barrier_also,
         pad = wish.pad.unwrap_or("off"),
         door = wish.door,
         modbus = sim.modbus_addr(),
@@ -323,6 +327,8 @@ fn lines() -> String {
         line("input", "closed-limit", 2),
         line("input", "door-contact", 4),
         line("input", "exit-button", 5),
+        line("input", "key-open", 9),
+        line("input", "key-lock", 10),
     ]
     .concat()
 }

@@ -25,6 +25,12 @@ struct Arguments {
     /// Where the Modbus TCP server listens [default: 127.0.0.1:0, any port]
     #[arg(long)]
     modbus: Option<SocketAddr>,
+    /// Where to put an RS-485 line with two Modbus RTU boards, a path such as /tmp/rs485
+    #[arg(long)]
+    rtu: Option<PathBuf>,
+    /// Where to put a USB relay board (LCUS), a path such as /tmp/relays
+    #[arg(long)]
+    lcus: Option<PathBuf>,
     /// Where the cameras listen [default: 127.0.0.1:0, any port]
     #[arg(long)]
     cameras: Option<SocketAddr>,
@@ -61,6 +67,8 @@ impl Arguments {
             }
         };
         config.modbus = self.modbus.unwrap_or(config.modbus);
+        config.rtu = self.rtu.or(config.rtu);
+        config.lcus = self.lcus.or(config.lcus);
         config.cameras = self.cameras.unwrap_or(config.cameras);
         config.control = self.control.unwrap_or(config.control);
         if !self.camera.is_empty() {

@@ -26,6 +26,8 @@ use crate::config::Parity;
 
 /// Turns that may wait; each board on the line waits for one at most.
 const WAITING_TURNS: usize = 256;
+/// Unit, function, exception, CRC: a unit that sent as much has answered, if only what noise left of it.
+const SHORTEST_ANSWER: usize = 5;
 /// How long the line must be silent after an exchange that went wrong. USB adapters hand bytes over every 16 ms.
 const SETTLED: Duration = Duration::from_millis(20);
 /// A line that is never silent is used all the same after this time: the CRC tells noise from answers.
@@ -166,7 +168,11 @@ where
         self.settle(&mut port).await?;
         let mut context = rtu::attach_slave(port.clone(), Slave(unit));
         let called = timeout(limit, call(&port, &mut context, request)).await;
-        let mut done = called.unwrap_or(Err(CallError::Silent { after: limit }));
+        let mut done = called.unwrap_or_else(|_| {
+            let garbled = port.heard() >= SHORTEST_ANSWER;
+            let noise = || CallError::Nonsense("what came was no frame; is there noise on the line?".into());
+            Err(if garbled { noise() } else { CallError::Silent { after: limit } })
+        });
         if done.is_ok() && self.behind.contains(&unit) {
             done = self.last_word(&mut port, limit).await.and(done);
         }

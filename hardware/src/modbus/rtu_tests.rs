@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// CRC-16 of Modbus over Serial Line V1.02, section 6.2.2, bit by bit.
-fn with_crc(frame: &[u8]) -> Vec<u8> {
+pub(super) fn with_crc(frame: &[u8]) -> Vec<u8> {
     let mut crc = 0xFFFF_u16;
     for byte in frame {
         crc ^= u16::from(*byte);

@@ -80,6 +80,11 @@ impl<S> Wire<S> {
         tape.heard.clear();
     }
 
+    /// How many bytes came in this exchange.
+    pub(super) fn heard(&self) -> usize {
+        self.tape().heard.len()
+    }
+
     fn echoed(&self) -> bool {
         let tape = self.tape();
         !tape.sent.is_empty() && tape.sent == tape.heard

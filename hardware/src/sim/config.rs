@@ -16,6 +16,10 @@ use super::physics::HouseConfig;
 pub struct SimConfig {
     /// Where the Modbus TCP server listens; port 0 for any.
     pub modbus: SocketAddr,
+    /// Where an RS-485 line with two boards is to be found; without a path there is none.
+    pub rtu: Option<PathBuf>,
+    /// Where a USB relay board (LCUS) is to be found; without a path there is none.
+    pub lcus: Option<PathBuf>,
     /// Where the cameras listen; port 0 for any.
     pub cameras: SocketAddr,
     /// Where the cameras' RTSP server listens; port 0 for any.
@@ -62,6 +66,8 @@ impl Default for SimConfig {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self {
             modbus: any,
+            rtu: None,
+            lcus: None,
             cameras: any,
             rtsp: any,
             anpr: any,

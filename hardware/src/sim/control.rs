@@ -168,6 +168,7 @@ impl IntoResponse for SimError {
             | Self::Scene(_)
             | Self::SceneFile { .. }
             | Self::Bind { .. }
+            | Self::Adapter { .. }
             | Self::PictureFile { .. } => StatusCode::BAD_REQUEST,
         };
         (status, Json(serde_json::json!({ "error": self.to_string() }))).into_response()

@@ -1,6 +1,7 @@
 //! A simulated house: a program (`cardea-sim`), and a library for tests that want one in their own process.
 //!
-//! What it offers is real: a Modbus TCP server with relays and inputs, cameras that serve pictures over HTTP, and a control
+//! What it offers is real: a Modbus TCP server with relays and inputs, the same over Modbus RTU and a
+//! USB relay board where a path is given for them, cameras that serve pictures over HTTP, and a control
 //! API (also HTTP) that puts a car on the loop, a person at the door, a picture before a camera, or a fault into a part. What
 //! the relays move, and the cars and people around it, are in [`physics`], which is pure. Who comes when, and what breaks, is
 //! written in [`scene`] files, which the stage plays in real time.
@@ -20,11 +21,14 @@ mod cameras;
 mod config;
 mod control;
 mod fault;
+mod lcus;
 mod login;
 mod modbus;
 mod part;
 pub mod physics;
+mod plug;
 mod rtsp;
+mod rtu;
 pub mod scene;
 mod stage;
 
@@ -50,9 +54,11 @@ use cameras::SimCamera;
 pub use config::{SimCameraConfig, SimConfig, SimLogin};
 pub use control::SimState;
 pub use fault::Fault;
+pub use lcus::LCUS_PART;
 pub use part::PartState;
 use part::Parts;
 use physics::{Edge, House, HouseState, millis};
+pub use rtu::RTU_PART;
 use stage::Stage;
 pub use stage::{SceneState, Sight};
 
@@ -64,6 +70,14 @@ pub enum SimError {
     Bind {
         /// The address that was asked for.
         address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A serial adapter could not be plugged in.
+    #[error("the adapter {path} could not be plugged in: {source}; choose a path in a folder of your own")]
+    Adapter {
+        /// Its path.
+        path: String,
         /// Why not.
         source: io::Error,
     },

@@ -131,7 +131,7 @@ impl Service for Board {
     }
 }
 
-fn answer(house: &mut House, request: Request<'_>, now: Duration) -> Result<Response, ExceptionCode> {
+pub(super) fn answer(house: &mut House, request: Request<'_>, now: Duration) -> Result<Response, ExceptionCode> {
     match request {
         Request::ReadCoils(first, count) => Ok(Response::ReadCoils(part(&house.coils(), first, count)?)),
         Request::ReadDiscreteInputs(first, count) => {

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use super::{
     SimConfig, SimError, World, anpr, cameras,
     fault::{Fault, FaultSwitch},
-    modbus, rtsp,
+    lcus, modbus, rtsp, rtu,
 };
 
 /// Something with a wire of its own that can break.
@@ -72,6 +72,8 @@ impl Parts {
     pub(super) async fn start(config: &SimConfig, world: &Arc<World>) -> Result<Self, SimError> {
         let mut parts = Self::default();
         modbus::start(config, world, &mut parts).await?;
+        rtu::start(config, world, &mut parts)?;
+        lcus::start(config, world, &mut parts)?;
         cameras::start(config, world, &mut parts).await?;
         rtsp::start(config, world, &mut parts).await?;
         anpr::start(config, world, &mut parts).await?;

@@ -13,6 +13,8 @@ use cardea_protocol::id::{ControllerId, PlateId, Revision};
 use cardea_protocol::message::{Change, PlateEntry, Validity};
 use cardea_protocol::seal::OpeningKey;
 use cardea_tests::look::base_pack;
+use image::codecs::jpeg::JpegEncoder;
+use image::imageops::FilterType;
 use tempfile::TempDir;
 
 pub(crate) const CONFIG: &str = "/etc/cardea/cardead.toml";
@@ -54,6 +56,15 @@ pub(crate) fn needed(path: &str) -> PathBuf {
     full
 }
 
+/// A sample picture at half its size, as a camera's second stream has it: a quarter of the work for an emulated processor.
+pub(crate) fn picture(name: &str) -> Vec<u8> {
+    let sample = image::open(needed(&format!(".tools/samples/{name}"))).unwrap();
+    let half = sample.resize(sample.width() / 2, sample.height() / 2, FilterType::Triangle);
+    let mut jpeg = Vec::new();
+    half.to_rgb8().write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, 90)).unwrap();
+    jpeg
+}
+
 /// Writes the card: a file that the kernel unpacks into memory. `config` is the controller's configuration, `plate` the one
 /// it admits.
 pub(crate) async fn write(config: &str, plate: &str, to: &Path) {
@@ -86,8 +97,8 @@ pub(crate) async fn write(config: &str, plate: &str, to: &Path) {
         let file = file.unwrap();
         put(file.path(), &format!("{}/{}", &PACK[1..], file.file_name().to_str().unwrap()));
     }
-    for picture in PICTURES {
-        put(needed(&format!(".tools/samples/{picture}")), &format!("srv/{picture}"));
+    for name in PICTURES {
+        fs::write(card.join("srv").join(name), picture(name)).unwrap();
     }
     symlink("yard.jpg", card.join(&SCENE[1..])).unwrap();
     fs::write(card.join(&CONFIG[1..]), config).unwrap();

@@ -14,7 +14,7 @@ use cardea_tests::look::{base_pack, onnxruntime};
 use serde_json::Value;
 
 use super::board::{Board, Machine};
-use super::card::{self, CONFIG, ONNXRUNTIME, PACK, SCENE, needed};
+use super::card::{self, CONFIG, ONNXRUNTIME, PACK, SCENE};
 use super::{RUN, at_the_gate, decision, said, uptime_ms};
 
 /// The plate in `car-day.jpg`. That of `car-other.jpg` has one more digit.
@@ -43,7 +43,6 @@ state_dir = "/var/lib/cardea"
 pack = "{PACK}"
 onnxruntime = "{ONNXRUNTIME}"
 allow_demo_models = true
-threads = 4
 
 [plates]
 min_frames = 1 # an emulated processor needs longer for a second frame than a track waits for it
@@ -145,17 +144,15 @@ fn is_driven_high(told: &str) -> bool {
 
 /// ONNX Runtime and the base pack's models give the same answer on both processors.
 async fn reads_as_this_machine_does(board: &mut Board) {
-    let told = board
-        .sh(&format!("cardea-models read {PACK} /srv/car-day.jpg --threads 4 --json --onnxruntime {ONNXRUNTIME}"))
-        .await;
+    let told =
+        board.sh(&format!("cardea-models read {PACK} /srv/car-day.jpg --json --onnxruntime {ONNXRUNTIME}")).await;
     let told: Value = serde_json::from_str(&told).unwrap_or_else(|error| panic!("{error}: {told}"));
     assert_eq!(told["arch"], "aarch64");
     let there = &told["pictures"][0]["plates"][0];
 
     let mut pipeline = Pack::load(&base_pack(), &Runtime::load(&onnxruntime()).unwrap(), 1).unwrap();
     let mut pipeline = pipeline.take_plate_pipeline().unwrap();
-    let picture = std::fs::read(needed(".tools/samples/car-day.jpg")).unwrap();
-    let here = pipeline.run(&Frame::decode(&picture).unwrap()).unwrap().plates.remove(0);
+    let here = pipeline.run(&Frame::decode(&card::picture("car-day.jpg")).unwrap()).unwrap().plates.remove(0);
     let reading = here.reading.unwrap();
     let best = &reading.hypotheses(1)[0];
 

@@ -200,6 +200,7 @@ const SHIPPED: &[(&str, &[(What, usize)])] = &[
     ("at-the-door.toml", &[(What::PersonPasses, 4), (What::DoorHeld, 1), (What::DoorForced, 1)]),
     ("backs-out.toml", &[(What::CarPasses, 1), (What::CarBacksOut, 1), (What::CarStands, 1)]),
     ("board-lost.toml", &[(What::CarPasses, 2)]),
+    ("bumper-to-bumper.toml", &[(What::CarPasses, 2), (What::BoomLowering, 1)]),
     ("camera-trouble.toml", &[(What::CarPasses, 2)]),
     ("evening-rush.toml", &[(What::CarPasses, 7), (What::PersonPasses, 4)]),
     ("one-car.toml", &[(What::CarPasses, 1), (What::CarStands, 1)]),
@@ -231,6 +232,30 @@ fn every_shipped_scene_goes_as_it_says_and_harms_nobody() {
         for harm in [What::Collision, What::CarHitsBoom] {
             assert_eq!(count(harm), 0, "{file}:\n{}", told());
         }
+    }
+}
+
+#[test]
+fn every_scene_in_the_guide_is_understood() {
+    let guide = include_str!("../../../../docs/guide/hardware.md");
+    let scenes: Vec<&str> =
+        guide.split("```toml scene\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default()).collect();
+    assert!(!scenes.is_empty(), "the guide shows no scene");
+    for scene in scenes {
+        Scene::parse(scene).unwrap_or_else(|error| panic!("{error}\n{scene}"));
+    }
+}
+
+#[test]
+fn the_guide_names_everything_that_can_happen_and_every_input() {
+    let guide = include_str!("../../../../docs/guide/hardware.md");
+    // serde lists what there is when it is asked for what there is not.
+    let said = refusal("[[step]]\nwhen = \"nothing\"\nsay = \"x\"");
+    let names = said.split('`').skip(1).step_by(2).filter(|name| *name != "nothing");
+    let names: Vec<String> = names.map(str::to_owned).collect();
+    assert!(names.len() > 10, "{said}");
+    for name in names.into_iter().chain(crate::sim::physics::input_names().map(str::to_owned)) {
+        assert!(guide.contains(&format!("`{name}`")), "the guide does not name {name}");
     }
 }
 

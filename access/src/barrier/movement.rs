@@ -1,0 +1,106 @@
+//! What moves the boom, and the time it may take. Pulses come from here and from nowhere else.
+
+use super::{Barrier, LIMIT_SETTLE_MS, Phase};
+use crate::machine::{Command, Fault, NotDone};
+use crate::time::Monotonic;
+
+/// How late a close pulse may come, in milliseconds. Later, the machine slept, and what it knew of the sensors with it.
+const LATE_MS: u64 = 1_000;
+
+/// How much later than commanded a pulse may end, in milliseconds: a board has a second to begin it and half of one to end it.
+const RELAY_SLACK_MS: u64 = 1_500;
+
+/// Until when the contacts may be closed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Relays {
+    open_until: Option<Monotonic>,
+    close_until: Option<Monotonic>,
+}
+
+impl Relays {
+    /// Closes the *open* relay's contact, and ends before what the other one may still be doing.
+    pub(super) fn open(&mut self, ms: u64, now: Monotonic) -> Command {
+        let falling = self.close_until.take().is_some_and(|until| now < until);
+        self.open_until = Some(now.plus_ms(ms).plus_ms(RELAY_SLACK_MS));
+        if falling { Command::Reverse { ms } } else { Command::PulseOpen { ms } }
+    }
+
+    fn close(&mut self, ms: u64, now: Monotonic) -> Command {
+        self.close_until = Some(now.plus_ms(ms).plus_ms(RELAY_SLACK_MS));
+        Command::PulseClose { ms }
+    }
+
+    pub(super) fn stop(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Barrier {
+    pub(super) fn pulse_open(&mut self, now: Monotonic, out: &mut Vec<Command>) {
+        self.leave_fault(out);
+        out.push(self.relays.open(self.config.pulse_ms, now));
+        self.phase = Phase::Opening { deadline: now.plus_ms(self.config.travel_ms) };
+    }
+
+    /// When the boom that is up since `since` may come down, as things stand; a drive that closes by itself, is assumed to.
+    pub(super) fn close_at(&self, since: Monotonic) -> Option<Monotonic> {
+        let (c, mine) = (&self.config, self.granted || self.config.close_standing_open);
+        if !mine || self.held() || self.stop_pressed || c.self_closing && c.limits_fitted {
+            return None;
+        }
+        let clear = match self.clear_since {
+            Some(since) => since.plus_ms(c.clear_ms),
+            None if c.self_closing && !self.is_watched() => since,
+            None => return None,
+        };
+        let in_a_hurry = self.ordered_close || self.lane.all_passed();
+        let waited = if in_a_hurry { clear } else { since.plus_ms(c.open_timeout_ms) };
+        Some(clear.max(waited).max(self.relays.open_until.unwrap_or_default()))
+    }
+
+    pub(super) fn expire(&mut self, now: Monotonic, out: &mut Vec<Command>) {
+        let contradict = self.contradict_since.is_some_and(|since| now >= since.plus_ms(LIMIT_SETTLE_MS));
+        if contradict && self.blocking_fault().is_none() {
+            self.pending.fail(NotDone::LimitsContradict, out);
+            self.enter_fault(Fault::LimitsContradict, out);
+        }
+        if let Some(passage) = self.lane.expire(now) {
+            self.passed(passage, now, out);
+        }
+        match self.phase {
+            Phase::Opening { deadline } if now >= deadline => {
+                if self.open_limit == Some(true) && self.contradict_since.is_none() {
+                    // It was called back so soon that it never left the switch.
+                    self.arrive_up(now, out);
+                } else if self.config.limits_fitted {
+                    self.pending.fail(NotDone::LimitNotReached, out);
+                    self.enter_fault(Fault::OpenLimitNotReached, out);
+                } else {
+                    self.pending.fail(NotDone::NoSensor, out);
+                    self.arrive_up(now, out);
+                }
+            }
+            Phase::Closing { deadline } if now >= deadline => {
+                if self.config.limits_fitted {
+                    self.enter_fault(Fault::ClosedLimitNotReached, out);
+                } else {
+                    self.arrive_down(out);
+                }
+            }
+            Phase::Open { since } => self.close_when_due(since, now, out),
+            _ => {}
+        }
+    }
+
+    fn close_when_due(&mut self, since: Monotonic, now: Monotonic, out: &mut Vec<Command>) {
+        let Some(at) = self.close_at(since).filter(|at| now >= *at) else { return };
+        if self.config.self_closing {
+            self.phase = Phase::Closing { deadline: now.plus_ms(self.config.travel_ms) };
+        } else if now > at.plus_ms(LATE_MS) {
+            self.clear_since = Some(now);
+        } else {
+            out.push(self.relays.close(self.config.pulse_ms, now));
+            self.phase = Phase::Closing { deadline: now.plus_ms(self.config.travel_ms) };
+        }
+    }
+}

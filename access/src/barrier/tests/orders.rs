@@ -1,0 +1,152 @@
+//! Stop, hold, fire, and the interlock of the two directions.
+
+use super::*;
+
+#[test]
+fn after_a_stop_the_next_car_is_let_in_and_the_boom_comes_down_behind_it() {
+    let mut site = Site::closing();
+    site.on(Event::OpenLimit(false));
+    assert_eq!(site.on(Event::Stop), [Command::Stop, state(State::Held)]);
+    assert_eq!(site.on(Event::LoopOccupied), [], "a stopped boom is not moved");
+    site.on(Event::LoopClear);
+    site.wait(3_600_000);
+    assert_eq!((site.on(Event::Tick), site.barrier.next_deadline()), (vec![], None));
+    assert!(site.on(Event::OpenGranted { grant: GrantId(2) }).contains(&pulse_open()));
+    site.on(Event::OpenLimit(true));
+    assert_eq!(site.barrier.state(), State::Open);
+    site.car_passes();
+    site.until(State::Closing);
+}
+
+#[test]
+fn a_stopped_boom_is_closed_by_order() {
+    let mut site = Site::open();
+    site.on(Event::Stop);
+    site.on(Event::Close);
+    assert!(site.until(State::Closing).contains(&pulse_close()));
+}
+
+#[test]
+fn while_the_stop_button_is_pressed_nothing_moves_the_boom() {
+    let mut site = Site::open();
+    assert_eq!(site.on(Event::StopButton(Some(true))), [Command::Stop, state(State::Held)]);
+    assert_eq!(site.on(Event::StopButton(Some(true))), [], "pressed is pressed");
+    assert!(!site.barrier.accepts_openings());
+    let refused = Report::Refused { grant: GrantId(2), why: NotDone::Stopped };
+    assert_eq!(site.on(Event::OpenGranted { grant: GrantId(2) }), [report(refused)]);
+    assert_eq!(site.on(Event::Close), []);
+    assert_eq!(site.on(Event::Fire(Some(true))), [report(Report::Alarm(Alarm::Fire))]);
+    site.on(Event::OpenLimit(false));
+    assert_eq!(site.on(Event::StopButton(None)), [], "unknown is not let go");
+    let said = site.on(Event::StopButton(Some(false)));
+    assert!(said.contains(&pulse_open()), "the fire goes on: {said:?}");
+}
+
+#[test]
+fn a_stop_button_that_is_let_go_does_not_set_the_boom_moving() {
+    let mut site = Site::closed(BarrierConfig::default());
+    site.on(Event::OpenGranted { grant: GRANT });
+    site.on(Event::StopButton(Some(true)));
+    assert_eq!(site.on(Event::StopButton(Some(false))), []);
+    assert_eq!(site.barrier.next_deadline(), None);
+    assert!(site.barrier.accepts_openings());
+}
+
+#[test]
+fn a_second_hold_changes_nothing_and_one_close_ends_both() {
+    let mut site = Site::open();
+    site.on(Event::Hold { grant: GrantId(2) });
+    for n in 3..40 {
+        let grant = GrantId(n);
+        let said = site.on(Event::Hold { grant });
+        assert_eq!(said, [report(Report::Accepted { grant }), report(Report::Confirmed { grant })]);
+    }
+    site.wait(60_000);
+    assert_eq!(site.on(Event::Close), [state(State::Open)]);
+    assert!(site.until(State::Closing).contains(&pulse_close()));
+}
+
+#[test]
+fn a_second_hold_without_limit_switches_does_not_pulse_again() {
+    let mut site = Site::new(BarrierConfig { limits_fitted: false, ..BarrierConfig::default() });
+    site.on(Event::LoopClear);
+    site.on(Event::Hold { grant: GRANT });
+    site.until(State::Held);
+    let said = site.on(Event::Hold { grant: GrantId(2) });
+    let unconfirmed = Report::NotConfirmed { grant: GrantId(2), why: NotDone::NoSensor };
+    assert_eq!(said, [report(Report::Accepted { grant: GrantId(2) }), report(unconfirmed)]);
+}
+
+#[test]
+fn a_fire_opens_and_holds_until_it_is_known_to_be_over() {
+    let mut site = Site::closed(BarrierConfig::default());
+    assert_eq!(
+        site.on(Event::Fire(Some(true))),
+        [report(Report::Alarm(Alarm::Fire)), pulse_open(), state(State::Opening)]
+    );
+    assert_eq!(site.on(Event::Fire(Some(true))), [], "told twice");
+    assert_eq!(site.all([Event::ClosedLimit(false), Event::OpenLimit(true)]), [state(State::Held)]);
+    assert_eq!(site.on(Event::Close), [], "no order closes it");
+    assert_eq!(site.on(Event::Fire(None)), [], "a line that burns through does not end it");
+    site.wait(3_600_000);
+    assert_eq!((site.on(Event::Tick), site.barrier.next_deadline()), (vec![], None));
+    site.car_passes();
+    assert_eq!(site.on(Event::Fire(Some(false))), [report(Report::AlarmCleared(Alarm::Fire)), state(State::Open)]);
+    let over = site.now;
+    assert!(site.until(State::Closing).contains(&pulse_close()));
+    assert_eq!(site.now, over.plus_ms(20_000));
+}
+
+#[test]
+fn a_fire_does_not_end_a_hold_and_a_hold_not_a_fire() {
+    let mut site = Site::open();
+    site.on(Event::Hold { grant: GrantId(2) });
+    site.all([Event::Fire(Some(true)), Event::Fire(Some(false))]);
+    assert_eq!(site.barrier.state(), State::Held);
+    site.all([Event::Fire(Some(true)), Event::Close]);
+    assert_eq!(site.barrier.state(), State::Held);
+    assert!(site.on(Event::Fire(Some(false))).contains(&state(State::Open)));
+}
+
+#[test]
+fn an_unknown_fire_opens_nothing() {
+    let mut site = Site::closed(BarrierConfig::default());
+    assert_eq!(site.on(Event::Fire(None)), []);
+    site.all([Event::BoardLost, Event::Fire(None), Event::BoardRestored]);
+    assert_eq!(site.on(Event::ClosedLimit(true)), [state(State::Closed)]);
+    assert_eq!(site.all([Event::Fire(Some(false)), Event::Tick]), []);
+}
+
+#[test]
+fn a_fire_tries_to_open_while_another_board_is_lost_and_again_when_it_is_back() {
+    let mut site = Site::closed(BarrierConfig::default());
+    site.on(Event::BoardLost);
+    assert_eq!(site.on(Event::Fire(Some(true))), [report(Report::Alarm(Alarm::Fire)), pulse_open()]);
+    assert_eq!(site.barrier.state(), State::Fault);
+    site.wait(30_000);
+    let said = site.on(Event::BoardRestored);
+    assert!(!said.contains(&pulse_open()), "not before the input has spoken again: {said:?}");
+    site.on(Event::ClosedLimit(true));
+    assert!(site.on(Event::Fire(Some(true))).contains(&pulse_open()));
+}
+
+#[test]
+fn a_close_pulse_waits_for_the_end_of_the_open_pulse() {
+    let config = BarrierConfig { pulse_ms: 5_000, ..BarrierConfig::default() };
+    let mut site = Site::closed(config);
+    site.on(Event::OpenGranted { grant: GRANT });
+    let pulsed = site.now;
+    site.wait(1_000);
+    site.all([Event::ClosedLimit(false), Event::OpenLimit(true)]);
+    site.car_passes();
+    assert!(site.until(State::Closing).contains(&Command::PulseClose { ms: 5_000 }));
+    assert!(site.now >= pulsed.plus_ms(5_000 + 1_500), "with some time for a board that is slow");
+}
+
+#[test]
+fn calling_the_boom_back_after_the_close_pulse_is_a_plain_opening() {
+    let mut site = Site::closing();
+    site.on(Event::OpenLimit(false));
+    site.wait(2_000);
+    assert!(site.on(Event::LoopOccupied).contains(&pulse_open()));
+}

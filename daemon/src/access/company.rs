@@ -1,0 +1,99 @@
+//! What one decision means for the next: who is on their way in, and which first factor waits for a second one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cardea_access::decide::Decision;
+use cardea_access::id::{AccessPointId, AreaId, SubjectId};
+use cardea_access::machine::NotDone;
+use cardea_access::passback::{Holder, Passage};
+use cardea_access::posture;
+use cardea_access::request::Direction;
+use cardea_access::rules::RuleSet;
+use cardea_access::time::Now;
+use tokio::sync::oneshot;
+
+use super::task::AccessTask;
+
+impl AccessTask {
+    /// A decision was made: the rules and the posture are told.
+    pub(super) fn decided(&mut self, i: usize, decision: &Decision, now: Now) {
+        self.knowledge.rules.factors.decided(decision, now.mono);
+        let credential = decision.method.is_credential() && decision.direction == Direction::Entry;
+        if decision.is_allowed() && credential {
+            self.postures.handle(i, posture::Event::Admitted);
+        }
+        if decision.passback {
+            self.alarm(i, "passback".to_owned());
+        }
+    }
+
+    /// An opening for someone is under way.
+    pub(super) fn admitted(&mut self, passage: Option<&Passage>) {
+        let now = self.now();
+        if let Some(passage) = passage {
+            self.knowledge.rules.ledger.admitted(passage, now);
+        }
+    }
+
+    /// The equipment says that someone has passed, or has nothing to say it with.
+    pub(super) fn passed(&mut self, passage: Option<&Passage>) {
+        let now = self.now();
+        if let Some(change) = passage.and_then(|passage| self.knowledge.rules.ledger.passed(passage, now)) {
+            self.store.keep_passage(change);
+        }
+    }
+
+    /// Nobody has.
+    pub(super) fn not_passed(&mut self, passage: Option<&Passage>, why: NotDone) {
+        if why == NotDone::NoSensor {
+            return self.passed(passage);
+        }
+        if let Some(passage) = passage {
+            self.knowledge.rules.ledger.not_passed(passage);
+        }
+    }
+
+    /// Forgets who is inside `area`, or all areas: they may have left without being seen. Answers how many that were, and
+    /// where it will be said that this is on the disk.
+    pub(super) fn forget_inside(&mut self, area: Option<&AreaId>) -> (usize, oneshot::Receiver<bool>) {
+        let forgotten = self.knowledge.rules.ledger.forget(area);
+        tracing::info!(?area, forgotten, "nobody counts as inside any more");
+        (forgotten, self.store.forget_inside(area))
+    }
+
+    /// Who passed unseen at this access point makes its area's ledger worthless.
+    pub(super) fn passed_unseen(&mut self, i: usize) {
+        let id = AccessPointId::from(self.points[i].id.as_str());
+        let area = self.knowledge.rules.access_points.get(&id).and_then(|point| point.area.as_ref());
+        if let Some(area) = area.map(|area| area.id.clone()) {
+            // Whether it is on the disk matters to nobody who waits here.
+            drop(self.forget_inside(Some(&area)));
+        }
+    }
+
+    /// How many are inside each area, and what waits for a second factor where.
+    pub(super) fn company(&self) -> (BTreeMap<String, usize>, BTreeMap<AccessPointId, &'static str>) {
+        let (rules, now) = (&self.knowledge.rules, self.clock.monotonic());
+        let inside = rules.ledger.inside().into_iter().map(|(area, count)| (area.as_str().to_owned(), count)).collect();
+        let awaited = rules.access_points.iter().filter_map(|(id, point)| {
+            let asked = point.two_factor?;
+            let first = rules.factors.presented(id, asked.within_ms, now)?;
+            let awaited = if first == asked.first { asked.second } else { asked.first };
+            Some((id.clone(), awaited.name()))
+        });
+        (inside, awaited.collect())
+    }
+}
+
+/// Forgets whoever is held no more: erased, blocked, removed.
+pub(super) fn forget_gone(rules: &mut RuleSet) {
+    let of_cards = rules.cards.values().filter_map(|card| card.subject.clone());
+    let subjects: BTreeSet<SubjectId> = rules.faces.values().map(|face| face.subject.clone()).chain(of_cards).collect();
+    let (plates, cards) = (&rules.plates, &rules.cards);
+    rules.ledger.retain(|holder| match holder {
+        Holder::Subject(subject) => subjects.contains(subject),
+        Holder::Plate(plate) => plates.contains_key(plate),
+        Holder::Card(card) => cards.contains_key(card),
+    });
+    rules.factors.retain(|subject| subjects.contains(subject));
+}

@@ -1,0 +1,209 @@
+//! The judge: it sees the world as it is and every command, and counts what must not be.
+
+use std::collections::BTreeMap;
+
+use cardea_access::barrier::{BarrierConfig, Event};
+use cardea_access::machine::{Command, GrantId, Incident, Report};
+use cardea_access::time::Monotonic;
+use serde::Serialize;
+
+use super::cabinet::{Faults, answers};
+use super::world::{Contacts, STEP_MS, UNDER, World};
+
+/// How long it may take until the machine knows what the loop sees, in milliseconds: read in one step, told in the next.
+const TOLD_WITHIN_MS: u64 = 3 * STEP_MS;
+/// How long a boom may go on falling towards a vehicle: until it is told, and a slow board has acted.
+const TURNED_WITHIN_MS: u64 = TOLD_WITHIN_MS + 900 + 2 * STEP_MS;
+
+/// Unsafe states, by kind. Each must be zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Unsafe {
+    /// A close pulse was commanded while a vehicle was on the loop.
+    pub closed_on_a_car: u64,
+    /// The boom went on falling towards a vehicle although the controller could have turned it round.
+    pub kept_falling: u64,
+    /// Both relays were energised.
+    pub both_ways: u64,
+    /// The boom was told to open with no grant, no fire and nothing to turn round for.
+    pub opened_for_nobody: u64,
+    /// It was told to close after a start or a lost board, and nobody had opened it since.
+    pub closed_for_nobody: u64,
+    /// It was told to close in a fire, or to move while the stop button was pressed.
+    pub against_orders: u64,
+    /// A grant was answered twice, or never accepted.
+    pub answered_wrongly: u64,
+}
+
+impl Unsafe {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.closed_on_a_car
+            + self.kept_falling
+            + self.both_ways
+            + self.opened_for_nobody
+            + self.closed_for_nobody
+            + self.against_orders
+            + self.answered_wrongly
+    }
+}
+
+/// What the machine reported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Reported {
+    /// One too many passed.
+    pub tailgating: u64,
+    /// One passed against the lane's direction.
+    pub wrong_direction: u64,
+    /// An opening was not used.
+    pub no_entry: u64,
+    /// Faults of the equipment.
+    pub faults: u64,
+    /// Openings that the upper limit switch confirmed.
+    pub confirmed: u64,
+}
+
+/// The judge.
+#[derive(Debug, Default)]
+pub struct Checker {
+    /// The verdict so far.
+    pub found: Unsafe,
+    /// What the machine said.
+    pub reported: Reported,
+    /// Falls towards a vehicle that nobody but the drive's own safety edge could stop: the board or the program was gone, or a
+    /// limit switch lied.
+    pub left_to_the_drive: u64,
+    on_loop_ms: u64,
+    fell_on_car_ms: u64,
+    judged: bool,
+    /// The present fall is out of the controller's hands.
+    orphaned: bool,
+    told_under: [Option<bool>; 2],
+    closing_since: Option<Monotonic>,
+    ordered: bool,
+    hold: bool,
+    /// The same, as the order has it, whatever became of the boom.
+    hold_ordered: bool,
+    asked_to_hold: Option<GrantId>,
+    fire: bool,
+    stop: bool,
+    lost: bool,
+    unanswered: BTreeMap<GrantId, u32>,
+}
+
+impl Checker {
+    /// The world after a step.
+    pub(super) fn look(&mut self, world: &World, contacts: Contacts, faults: Faults) {
+        let under = world.covers(UNDER);
+        self.on_loop_ms = if under { self.on_loop_ms + STEP_MS } else { 0 };
+        self.found.both_ways += u64::from(contacts.open && contacts.close);
+        let falling = world.boom.motion < 0 && !world.boom.jammed;
+        let lied_to = faults.open_limit.is_some() || faults.closed_limit.is_some();
+        let helpless = faults.board_lost || faults.relays_fail || faults.asleep || faults.stop || lied_to;
+        self.orphaned = falling && (self.orphaned || helpless);
+        if !(falling && under) {
+            (self.fell_on_car_ms, self.judged) = (0, false);
+            return;
+        }
+        self.fell_on_car_ms += STEP_MS;
+        if self.fell_on_car_ms > TURNED_WITHIN_MS && !self.judged {
+            self.judged = true;
+            if self.orphaned {
+                self.left_to_the_drive += 1;
+            } else {
+                self.found.kept_falling += 1;
+            }
+        }
+    }
+
+    /// The controller has forgotten everything: a restart, or a lost board.
+    pub(super) fn forgotten(&mut self) {
+        (self.ordered, self.hold, self.hold_ordered) = (false, false, false);
+        self.closing_since = None;
+        (self.told_under, self.orphaned, self.stop) = ([None; 2], true, false);
+    }
+
+    /// A command could not be delivered.
+    pub(super) fn not_delivered(&mut self) {
+        self.orphaned = true;
+    }
+
+    /// The controller is told this.
+    pub(super) fn event(&mut self, event: Event) {
+        match event {
+            Event::LoopOccupied => self.told_under[0] = Some(true),
+            Event::LoopClear => self.told_under[0] = Some(false),
+            Event::PhotocellBlocked => self.told_under[1] = Some(true),
+            Event::PhotocellClear => self.told_under[1] = Some(false),
+            Event::Fire(Some(on)) => self.fire = on,
+            Event::StopButton(Some(on)) => self.stop = on,
+            Event::BoardLost => self.lost = true,
+            Event::BoardRestored => self.lost = false,
+            Event::OpenGranted { .. } | Event::Close => self.ordered |= !self.lost,
+            Event::Hold { grant } => {
+                self.ordered |= !self.lost;
+                self.asked_to_hold = Some(grant);
+            }
+            _ => {}
+        }
+        self.hold_ordered &= !matches!(event, Event::Close | Event::Stop | Event::StopButton(Some(true)));
+        // A boom that is down again, by hand or as its switch says, is held no more.
+        let ends =
+            matches!(event, Event::Close | Event::Stop | Event::StopButton(Some(true)) | Event::ClosedLimit(true));
+        self.hold &= !ends;
+        self.ordered |= self.fire;
+    }
+
+    /// It commands this.
+    pub(super) fn command(&mut self, command: Command, event: Event, now: Monotonic, config: &BarrierConfig) {
+        match command {
+            Command::PulseOpen { .. } | Command::Reverse { .. } => {
+                let asked = matches!(event, Event::OpenGranted { .. } | Event::Hold { .. }) || self.fire;
+                let unclear = config.loop_fitted && self.told_under[0] != Some(false)
+                    || config.photocell_fitted && self.told_under[1] != Some(false);
+                let falling = self.closing_since.is_some_and(|since| now.since_ms(since) <= config.travel_ms);
+                let called_back = unclear && (falling || config.self_closing);
+                let kept_up = config.self_closing && self.hold_ordered;
+                self.found.opened_for_nobody += u64::from(!(asked || called_back || kept_up));
+                self.found.against_orders += u64::from(self.stop);
+                self.closing_since = None;
+            }
+            Command::PulseClose { .. } => {
+                self.found.closed_on_a_car += u64::from(self.on_loop_ms >= TOLD_WITHIN_MS || self.lost);
+                self.found.closed_for_nobody += u64::from(!self.ordered && !config.close_standing_open);
+                self.found.against_orders += u64::from(self.fire || self.stop || self.hold);
+                self.closing_since = Some(now);
+            }
+            Command::Stop => self.closing_since = None,
+            Command::Release | Command::Lock | Command::Report(_) => {}
+        }
+    }
+
+    /// It reports this.
+    pub(super) fn report(&mut self, report: Report) {
+        let reported = &mut self.reported;
+        match report {
+            Report::Incident(Incident::Tailgating) => reported.tailgating += 1,
+            Report::Incident(Incident::WrongDirection) => reported.wrong_direction += 1,
+            Report::Incident(Incident::NoEntry) => reported.no_entry += 1,
+            Report::Fault(_) => reported.faults += 1,
+            Report::Confirmed { .. } => reported.confirmed += 1,
+            Report::Accepted { grant } => {
+                let hold = self.asked_to_hold == Some(grant);
+                (self.hold, self.hold_ordered) = (self.hold || hold, self.hold_ordered || hold);
+                *self.unanswered.entry(grant).or_default() += 1;
+            }
+            _ => {}
+        }
+        if let Some(grant) = answers(report) {
+            match self.unanswered.get_mut(&grant) {
+                Some(open) if *open > 0 => *open -= 1,
+                _ => self.found.answered_wrongly += 1,
+            }
+        }
+    }
+
+    /// Forgets the grants that have their answer.
+    pub(super) fn grants_answered(&mut self) {
+        self.unanswered.retain(|_, open| *open > 0);
+    }
+}
