@@ -334,8 +334,10 @@ impl Rtp {
             let pieces: Vec<&[u8]> = nal[1..].chunks(MAX_PAYLOAD).collect();
             for (j, piece) in pieces.iter().enumerate() {
                 let (first, end) = (j == 0, j + 1 == pieces.len());
-                let head =
-                    [nal[0] & 0xE0 | FRAGMENT, nal[0] & 0x1F | if first { 0x80 } else { 0 } | if end { 0x40 } else { 0 }];
+                let head = [
+                    nal[0] & 0xE0 | FRAGMENT,
+                    nal[0] & 0x1F | if first { 0x80 } else { 0 } | if end { 0x40 } else { 0 },
+                ];
                 self.packet(&mut out, last && end, &[&head, piece]);
             }
         }
