@@ -105,7 +105,7 @@ async fn a_plate_told_long_before_a_car_comes_is_over() {
     let site = site("").await;
     tell(&site, SHOWN, "1", true, 0.9);
     // Evidence lasts three seconds.
-    tokio::time::sleep(Duration::from_millis(4_000)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
     site.sim.set_input(INPUT_LOOP, Some(true)).unwrap();
     tell(&site, ANOTHER, "2", true, 0.9);
     site.decision("plate-picture-differs").await;
