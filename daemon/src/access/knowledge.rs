@@ -169,6 +169,16 @@ impl Knowledge {
         Some(PlateMatch { plate: best.plate.clone(), log_likelihood_ratio: best.score, threshold })
     }
 
+    /// The registration of exactly this canonical text.
+    pub(crate) fn plate_of(&self, text: &str) -> Option<PlateId> {
+        self.plates.get(text).cloned()
+    }
+
+    /// The ratio from which a reading counts; without plate models, none does.
+    pub(crate) fn plate_threshold(&self) -> f64 {
+        self.calibration.plate_log_ratio.unwrap_or(f64::INFINITY)
+    }
+
     /// What presentation attack detection has to say at an access point; everything where it is not known.
     pub(crate) fn pad(&self, access_point: &AccessPointId) -> PadPolicy {
         self.rules.access_points.get(access_point).map_or(PadPolicy::Require, |point| point.pad)

@@ -26,6 +26,7 @@ mod memo;
 mod orders;
 mod point;
 mod postures;
+mod pushed;
 mod record;
 mod relays;
 mod signals;
@@ -126,6 +127,7 @@ pub(crate) fn start(
         equipment: links.equipment,
         gallery_at: links.gallery_at,
         under_way: FuturesUnordered::new(),
+        early: BTreeMap::new(),
         points,
         heartbeat,
         postures,

@@ -17,10 +17,10 @@ const WAITING: usize = 64;
 pub(crate) enum Signal {
     /// An input of an access point (by index).
     Input(usize, Role),
-    /// The card reader of an access point (by index).
-    Card(usize),
     /// An input of postures (by index).
     Switch(usize),
+    /// The card reader of an access point (by index).
+    Card(usize),
     /// A board or camera of an access point (by index).
     Equipment(usize),
     /// A board or camera, by its configured name, whether any access point uses it or not.
@@ -57,6 +57,9 @@ impl Signals {
             forwarders.spawn(forward(health.clone(), sender.clone(), Signal::Device(name.clone())));
         }
         for (name, camera) in &hardware.cameras {
+            forwarders.spawn(forward(camera.health(), sender.clone(), Signal::Device(name.clone())));
+        }
+        for (name, camera) in &hardware.anpr {
             forwarders.spawn(forward(camera.health(), sender.clone(), Signal::Device(name.clone())));
         }
         for (name, reader) in &hardware.readers {

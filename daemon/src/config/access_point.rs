@@ -75,6 +75,9 @@ pub struct BarrierConfig {
     /// The output that stops it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<String>,
+    /// The camera that reads plates itself: the id of an `[[anpr]]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anpr: Option<String>,
     /// The input of the loop under the boom: true while a vehicle is there.
     #[serde(default, rename = "loop", skip_serializing_if = "Option::is_none")]
     pub vehicle_loop: Option<String>,
@@ -284,6 +287,14 @@ impl AccessPointConfig {
         match self {
             Self::Barrier(barrier) => &barrier.rules,
             Self::Door(door) => &door.rules,
+        }
+    }
+
+    /// The camera that reads plates for it, if there is one.
+    pub fn anpr(&self) -> Option<&str> {
+        match self {
+            Self::Barrier(barrier) => barrier.anpr.as_deref(),
+            Self::Door(_) => None,
         }
     }
 
