@@ -11,12 +11,12 @@ fn told(bits: Bits, format: BitFormat) -> Result<String, Unreadable> {
 #[test]
 fn a_card_of_each_format_is_read() {
     // Facility 12, number 34567: leading parity over 0000 1100 1000 (three ones), trailing over 0111 0000 0111 (six ones).
-    assert_eq!(told(Bits::new(0b1_00001100_1000011100000111_1, 26), BitFormat::W26).unwrap(), "w26:12:34567");
+    assert_eq!(told(Bits::new(0b10_0001_1001_0000_1110_0000_1111, 26), BitFormat::W26).unwrap(), "w26:12:34567");
     for (format, data, number) in [
-        (BitFormat::W26, (12 << 16) | 34567, "w26:12:34567"),
+        (BitFormat::W26, 0x0C_8707, "w26:12:34567"),
         (BitFormat::W34, 305_419_896, "w34:305419896"),
         (BitFormat::W37, (1 << 35) - 1, "w37:34359738367"),
-        (BitFormat::W37Facility, (4242 << 19) | 123_456, "w37f:4242:123456"),
+        (BitFormat::W37Facility, 4242 * 0x8_0000 + 123_456, "w37f:4242:123456"),
     ] {
         assert_eq!(told(format.frame(data).unwrap(), format).unwrap(), number);
     }

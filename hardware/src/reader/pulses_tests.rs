@@ -21,7 +21,7 @@ fn decoded(timing: PulseTiming, edges: &[Edge]) -> Vec<Outcome> {
 }
 
 fn card() -> Vec<Edge> {
-    edges_of(BitFormat::W26.frame((12 << 16) | 34567).unwrap(), 7 * MS, 50, 1_000)
+    edges_of(BitFormat::W26.frame(0x0C_8707).unwrap(), 7 * MS, 50, 1_000)
 }
 
 fn spoiled(timing: PulseTiming, edges: &[Edge]) -> Spoiled {

@@ -92,7 +92,7 @@ async fn pulses_on_two_wires_are_a_card_and_lost_wires_are_found_again() {
     let (mut wires, _) = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
     until(&mut health, Health::is_up).await;
     let shown = Instant::now();
-    show(&mut wires, (12 << 16) | 34567).await;
+    show(&mut wires, 0x0C_8707).await;
     until(&mut reads, |reads| reads.sequence == 1).await;
     {
         let reads = reads.borrow();

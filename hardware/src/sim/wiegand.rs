@@ -14,7 +14,7 @@ use tokio::{
     io::AsyncWriteExt as _,
     net::{UnixListener, UnixStream},
     sync::broadcast,
-    time::sleep,
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::{
@@ -132,6 +132,7 @@ async fn wires(world: Arc<World>, reader: Arc<Reader>, mut stream: UnixStream) {
             Fault::Garbage => true,
             _ => false,
         };
+        let mut due = Instant::now();
         for pulse in edges_of(bits, monotonic_ns(), PULSE_US, PERIOD_US).chunks(2) {
             let mut text = String::new();
             for edge in pulse {
@@ -143,7 +144,9 @@ async fn wires(world: Arc<World>, reader: Arc<Reader>, mut stream: UnixStream) {
             if stream.write_all(text.as_bytes()).await.is_err() {
                 return;
             }
-            sleep(Duration::from_micros(PERIOD_US)).await;
+            // By the clock, so that what is told and when it is told stay together.
+            due += Duration::from_micros(PERIOD_US);
+            sleep_until(due).await;
         }
     }
 }

@@ -16,7 +16,7 @@ use rand::{TryRngCore as _, rngs::OsRng};
 use zeroize::Zeroizing;
 
 /// How long an install mode lasts.
-pub const INSTALL_MODE: Duration = Duration::from_secs(600);
+pub const INSTALL_MODE: Duration = Duration::from_mins(10);
 
 /// A key; cleared when dropped, and without any way to print it.
 pub(super) type Key = Zeroizing<[u8; 16]>;
@@ -167,7 +167,7 @@ mod tests {
         begin_install_mode(&path).unwrap();
         let asked = fs::metadata(folder.path().join("door.key.install")).unwrap().modified().unwrap();
         assert!(files.install_mode(asked + Duration::from_secs(599)));
-        assert!(!files.install_mode(asked + Duration::from_secs(600)));
+        assert!(!files.install_mode(asked + Duration::from_mins(10)));
         assert!(!files.install_mode(asked - Duration::from_secs(1)));
         files.end_install_mode();
         assert!(!files.install_mode(asked));
