@@ -14,6 +14,7 @@ use super::RulesConfig;
 /// A barrier or a door.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[expect(clippy::large_enum_variant, reason = "a handful of them, read once")]
 pub enum AccessPointConfig {
     /// A boom barrier or gate for vehicles.
     Barrier(BarrierConfig),
