@@ -19,7 +19,8 @@ async fn site() -> (Site, SimHandle, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("wires.sock");
     let reader = Sim::start(SimConfig { wiegand: Some(socket.clone()), ..SimConfig::default() }).await.unwrap();
-    let sections = format!("[[reader]]\nid = \"door-reader\"\ndriver = \"wiegand-sim\"\nsocket = {socket:?}\n");
+    let wires = socket.display();
+    let sections = format!("[[reader]]\nid = \"door-reader\"\ndriver = \"wiegand-sim\"\nsocket = \"{wires}\"\n");
     let wish = Wish { sections, door: "reader = \"door-reader\"".into(), ..Wish::default() };
     (Site::start(wish).await, reader, folder)
 }

@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use cardea_hardware::{Hardware, HardwareConfig, Health, make_safe};
@@ -60,7 +60,7 @@ fn peers() -> bool {
 }
 
 impl Peer {
-    fn start(profile: &str, serial: bool, first: u32, inputs: bool) -> Self {
+    async fn start(profile: &str, serial: bool, first: u32, inputs: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peer/board.py");
         let mut board = Command::new("python3");
@@ -70,11 +70,12 @@ impl Peer {
             board.arg("--serial").arg(&theirs);
             let end = |path: &Path| format!("pty,raw,echo=0,link={}", path.display());
             let wire = Ends(Command::new("socat").arg(end(&ours)).arg(end(&theirs)).spawn().unwrap());
-            let begun = Instant::now();
-            while !(ours.exists() && theirs.exists()) {
-                assert!(begun.elapsed() < PATIENCE, "socat made no pseudo-terminals");
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            let made = async {
+                while !(ours.exists() && theirs.exists()) {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, made).await.expect("socat made no pseudo-terminals");
             (Some(wire), format!("driver = 'modbus-rtu'\npath = '{}'", ours.display()))
         } else {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -131,7 +132,7 @@ async fn works_with(profile: &str, serial: bool, first: u32, inputs: bool) {
     if !peers() {
         return;
     }
-    let mut peer = Peer::start(profile, serial, first, inputs);
+    let mut peer = Peer::start(profile, serial, first, inputs).await;
     let hardware = Hardware::open(&peer.config).unwrap();
     up(&hardware).await;
     let (lock, relay) = (&hardware.outputs["lock"], first + 3);

@@ -14,7 +14,7 @@ use super::RulesConfig;
 /// A barrier or a door.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-#[allow(clippy::large_enum_variant, reason = "a controller has a handful of them, read once")]
+#[expect(clippy::large_enum_variant, reason = "a handful of them, read once")]
 pub enum AccessPointConfig {
     /// A boom barrier or gate for vehicles.
     Barrier(BarrierConfig),
