@@ -72,10 +72,10 @@ impl Peer {
             let wire = Ends(Command::new("socat").arg(end(&ours)).arg(end(&theirs)).spawn().unwrap());
             let made = async {
                 while !(ours.exists() && theirs.exists()) {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    sleep(Duration::from_millis(5)).await;
                 }
             };
-            tokio::time::timeout(PATIENCE, made).await.expect("socat made no pseudo-terminals");
+            timeout(PATIENCE, made).await.expect("socat made no pseudo-terminals");
             (Some(wire), format!("driver = 'modbus-rtu'\npath = '{}'", ours.display()))
         } else {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
