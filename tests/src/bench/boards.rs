@@ -19,6 +19,8 @@ const SWITCHES: usize = 300;
 const EDGES: u32 = 200;
 /// How often each adapter is pulled out.
 const REPLUGS: usize = 1_000;
+/// How soon a board that is plugged in again has to be back, in milliseconds.
+const BACK_WITHIN_MS: f64 = 5_000.0;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Of the boards here, in milliseconds; it is part of the names of the figures.
 const POLL_MS: u64 = 5;
@@ -69,6 +71,7 @@ pub async fn run(summary: &mut Summary) -> anyhow::Result<()> {
         let times = replugs(&sim, &hardware, part, board).await?;
         let longest = times.iter().copied().fold(0.0, f64::max);
         summary.alone(&format!("board, {board}: back after replugging, the longest of {REPLUGS}"), longest, "ms");
+        anyhow::ensure!(longest <= BACK_WITHIN_MS, "board {board} was back only after {longest} ms");
     }
     let after = sim.history(0).iter().filter(|edge| edge.line == Line::Relay && edge.on).count();
     anyhow::ensure!(before == after, "replugging switched a relay on");

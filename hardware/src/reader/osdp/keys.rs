@@ -74,8 +74,14 @@ impl KeyFiles {
     /// Whether the default key may be used at `now`.
     pub(super) fn install_mode(&self, now: SystemTime) -> bool {
         let asked = fs::metadata(with(&self.path, "install")).and_then(|file| file.modified());
+        let Ok(asked) = asked else { return false };
         // A date in the future proves nothing.
-        asked.is_ok_and(|asked| now.duration_since(asked).is_ok_and(|age| age < INSTALL_MODE))
+        let lasts = now.duration_since(asked).is_ok_and(|age| age < INSTALL_MODE);
+        if !lasts {
+            // A clock that is set back must not bring the ten minutes back.
+            self.end_install_mode();
+        }
+        lasts
     }
 
     /// A key has been set: the install mode is over.
@@ -158,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn an_install_mode_lasts_ten_minutes_and_is_not_postdated() {
+    fn an_install_mode_lasts_ten_minutes_and_neither_a_late_nor_an_early_clock_brings_it_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("door.key");
         let files = KeyFiles::new(path.clone());
@@ -168,7 +174,9 @@ mod tests {
         let asked = fs::metadata(folder.path().join("door.key.install")).unwrap().modified().unwrap();
         assert!(files.install_mode(asked + Duration::from_secs(599)));
         assert!(!files.install_mode(asked + Duration::from_mins(10)));
-        assert!(!files.install_mode(asked - Duration::from_secs(1)));
+        assert!(!files.install_mode(asked + Duration::from_secs(1)), "over is over, also when the clock is set back");
+        begin_install_mode(&path).unwrap();
+        assert!(!files.install_mode(asked - Duration::from_secs(60)), "a clock before the marker proves nothing");
         files.end_install_mode();
         assert!(!files.install_mode(asked));
     }
