@@ -49,7 +49,7 @@ mod tests {
             waits
         };
         assert_eq!(waits(1.0), [100, 200, 400, 800, 1600, 2000, 2000, 2000]);
-        assert_eq!(waits(0.0), [50, 100, 200, 400, 800, 1600, 2500, 2500]);
+        assert_eq!(waits(0.0), [50, 100, 200, 400, 800, 1000, 1000, 1000]);
         assert_eq!(waits(f64::INFINITY), waits(1.0), "loaded dice do no harm");
     }
 }
