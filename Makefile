@@ -24,6 +24,7 @@ setup: ## Debian packages, ONNX Runtime, sample pictures: about a minute the fir
 	@setup/packages
 	@python3 setup/onnxruntime.py
 	@python3 setup/samples.py
+	@python3 setup/peers.py
 
 build: setup ## every program, without running it
 	$(say) "Building the programs (about 15 minutes the first time on two cores, then seconds)"

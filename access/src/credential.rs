@@ -11,6 +11,8 @@ use crate::id::{CardId, PlateId, SubjectId, TemplateId};
 pub enum Evidence {
     /// A vehicle's plate, read over the frames of one track.
     Plate(PlateEvidence),
+    /// A vehicle's plate, as a camera says that reads plates itself.
+    PushedPlate(PushedPlate),
     /// A face, compared over the frames of one track.
     Face(FaceEvidence),
     /// A card or fob, as its reader gives it.
@@ -25,7 +27,7 @@ impl Evidence {
     /// What kind this is.
     pub const fn method(&self) -> Method {
         match self {
-            Self::Plate(_) => Method::Plate,
+            Self::Plate(_) | Self::PushedPlate(_) => Method::Plate,
             Self::Face(_) => Method::Face,
             Self::Card(_) => Method::Card,
             Self::ExitButton => Method::ExitButton,
@@ -82,6 +84,28 @@ pub struct PlateEvidence {
     pub in_zone: bool,
     /// The loop in front of the barrier.
     pub vehicle: VehiclePresence,
+}
+
+/// A plate as another machine says it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PushedPlate {
+    /// The registered plate with exactly this text, and how well this machine's own reading of the picture fits it.
+    pub plate: PlateEvidence,
+    /// What the picture has to say of the text.
+    pub picture: PictureCheck,
+}
+
+/// Whether the picture that came with a text shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PictureCheck {
+    /// The text is a plausible reading of it.
+    Agrees,
+    /// It shows another plate, or none.
+    Differs,
+    /// There is none, or nothing to read it with, and the site does not take a text alone.
+    Missing,
+    /// There is none, or nothing to read it with, and the site takes a text alone.
+    Waived,
 }
 
 /// How well the readings fit a registered plate.

@@ -16,7 +16,8 @@
 
 use crate::command;
 use crate::credential::{
-    Evidence, FaceEvidence, Fitness, Liveness, Method, PlateEvidence, RemoteOpen, VehiclePresence,
+    Evidence, FaceEvidence, Fitness, Liveness, Method, PictureCheck, PlateEvidence, PushedPlate, RemoteOpen,
+    VehiclePresence,
 };
 use crate::id::{AccessPointId, CardId, CommandId, PlateId, SubjectId, TemplateId};
 use crate::passback::{Holder, Passage, Passback};
@@ -165,6 +166,11 @@ impl Judge<'_> {
         object(point.hours.get(&method).is_some_and(|hours| !hours.allows(self.wall)), Reason::OutsideHours)?;
         let reason = match &self.request.evidence {
             Evidence::Plate(seen) => self.plate(seen),
+            Evidence::PushedPlate(pushed) => {
+                object(pushed.picture == PictureCheck::Differs, Reason::PlatePictureDiffers)?;
+                object(pushed.picture == PictureCheck::Missing, Reason::PlateTextOnly)?;
+                self.plate(&pushed.plate)
+            }
             Evidence::Face(seen) => self.face(seen, point.pad),
             Evidence::Card(card) => self.card(card),
             Evidence::ExitButton => Ok(Reason::ExitButton),
@@ -214,7 +220,7 @@ impl Judge<'_> {
     /// The registration and the person the evidence points at, whether they will be admitted or not.
     fn identify(&self) -> Identity {
         match &self.request.evidence {
-            Evidence::Plate(seen) => {
+            Evidence::Plate(seen) | Evidence::PushedPlate(PushedPlate { plate: seen, .. }) => {
                 let Some(best) = seen.best.as_ref().filter(|m| m.log_likelihood_ratio > 0.0) else {
                     return Identity::default();
                 };
@@ -254,7 +260,9 @@ impl Judge<'_> {
     /// Whoever is really there may leave.
     fn way_out(&self) -> Verdict {
         match &self.request.evidence {
-            Evidence::Plate(seen) => object(!seen.in_zone, Reason::PlateOutsideZone)?,
+            Evidence::Plate(seen) | Evidence::PushedPlate(PushedPlate { plate: seen, .. }) => {
+                object(!seen.in_zone, Reason::PlateOutsideZone)?;
+            }
             Evidence::Face(seen) => object(!seen.in_zone, Reason::FaceOutsideZone)?,
             Evidence::Card(_) | Evidence::ExitButton | Evidence::RemoteOpen(_) => {}
         }

@@ -180,7 +180,9 @@ mod tests {
 
     fn after(fitted: Fitted, events: &[Event]) -> (Mode, Cause) {
         let mut posture = Posture::new(fitted, false);
-        events.iter().for_each(|event| posture.handle(*event));
+        for event in events {
+            posture.handle(*event);
+        }
         posture.mode()
     }
 

@@ -57,6 +57,8 @@ reasons! {
         PlateUncertain = "plate-uncertain", "The plate looks like a registered one but was not read with certainty.";
         PlateTooFewFrames = "plate-too-few-frames", "The plate was seen in too few pictures to be sure.";
         PlateOutsideZone = "plate-outside-zone", "The plate is outside the area in front of the gate.";
+        PlatePictureDiffers = "plate-picture-differs", "The camera named a plate that its picture does not show.";
+        PlateTextOnly = "plate-text-only", "The camera named a plate without a picture that could be checked.";
         PlateStale = "plate-stale", "The list of plates is older than this site allows while the network is away.";
         PlateBlocked = "plate-blocked", "The plate has been blocked.";
         LoopClear = "loop-clear", "No vehicle stands on the loop in front of the barrier.";

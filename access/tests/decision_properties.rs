@@ -3,8 +3,8 @@
 
 use cardea_access::command::RemoteCommand;
 use cardea_access::credential::{
-    Evidence, FaceEvidence, FaceMatch, Fitness, Liveness, Method, Origin, PlateEvidence, PlateMatch, RemoteOpen,
-    VehiclePresence,
+    Evidence, FaceEvidence, FaceMatch, Fitness, Liveness, Method, Origin, PictureCheck, PlateEvidence, PlateMatch,
+    PushedPlate, RemoteOpen, VehiclePresence,
 };
 use cardea_access::grammar::Grammars;
 use cardea_access::rules::{
@@ -49,7 +49,18 @@ fn evidence() -> impl Strategy<Value = Evidence> {
         .prop_map(|(n, log_likelihood_ratio, frames, in_zone, vehicle)| {
             let best = PlateMatch { plate: format!("p{n}").into(), log_likelihood_ratio, threshold: 4.0 };
             Evidence::Plate(PlateEvidence { best: Some(best), frames, in_zone, vehicle })
-        });
+        })
+        .boxed();
+    let picture = prop_oneof![
+        4 => Just(PictureCheck::Agrees),
+        1 => Just(PictureCheck::Differs),
+        1 => Just(PictureCheck::Missing),
+        1 => Just(PictureCheck::Waived),
+    ];
+    let pushed = (plate.clone(), picture).prop_map(|(seen, picture)| {
+        let Evidence::Plate(plate) = seen else { return seen };
+        Evidence::PushedPlate(PushedPlate { plate, picture })
+    });
     let liveness = prop_oneof![4 => Just(Liveness::Live), 1 => Just(Liveness::Unknown), 1 => Just(Liveness::Spoof)];
     let fitness = prop_oneof![3 => Just(Fitness::Production), 1 => Just(Fitness::Demo)];
     let face =
@@ -67,7 +78,7 @@ fn evidence() -> impl Strategy<Value = Evidence> {
                 Evidence::RemoteOpen(RemoteOpen { command, first_seen, origin: Origin::Customer, subject })
             });
     let card = (0..3u8).prop_map(|n| Evidence::Card(format!("c{n}").into()));
-    prop_oneof![3 => plate, 3 => face, 1 => card, 1 => Just(Evidence::ExitButton), 2 => remote]
+    prop_oneof![3 => plate, 1 => pushed, 3 => face, 1 => card, 1 => Just(Evidence::ExitButton), 2 => remote]
 }
 
 fn request() -> impl Strategy<Value = AccessRequest> {
@@ -183,7 +194,10 @@ proptest! {
             let point = &rules.access_points[&request.access_point];
             prop_assert!(point.mode != Mode::LockedDown && !point.faulted);
             match &request.evidence {
-                Evidence::Plate(seen) => {
+                Evidence::Plate(seen) | Evidence::PushedPlate(PushedPlate { plate: seen, .. }) => {
+                    if let Evidence::PushedPlate(pushed) = &request.evidence {
+                        prop_assert!(matches!(pushed.picture, PictureCheck::Agrees | PictureCheck::Waived));
+                    }
                     let best = seen.best.as_ref().expect("a match");
                     prop_assert!(best.log_likelihood_ratio >= best.threshold && seen.frames >= 2 && seen.in_zone);
                     prop_assert!(matches!(seen.vehicle, VehiclePresence::Present | VehiclePresence::NoLoop));
@@ -212,7 +226,7 @@ proptest! {
         request.access_point = "gate".into();
         request.mono = now.mono;
         let real = match &mut request.evidence {
-            Evidence::Plate(seen) => { seen.in_zone = true; true }
+            Evidence::Plate(seen) | Evidence::PushedPlate(PushedPlate { plate: seen, .. }) => { seen.in_zone = true; true }
             Evidence::Face(seen) => { seen.in_zone = true; true }
             Evidence::Card(_) | Evidence::ExitButton => true,
             Evidence::RemoteOpen(_) => false,
@@ -228,13 +242,18 @@ fn every_reason_to_admit_and_the_refusals_beside_it_occur() {
     let mut runner = TestRunner::new(config);
     let mut seen = BTreeMap::<Reason, u32>::new();
     let cases = (request(), rules(), now());
-    for _ in 0..4_000 {
+    for _ in 0..8_000 {
         let (request, rules, now) = cases.new_tree(&mut runner).expect("a case").current();
         *seen.entry(decide(&request, &rules, now).reason).or_default() += 1;
     }
     let admitting = Reason::ALL.iter().filter(|r| r.admits());
-    for reason in admitting.chain(&[Reason::FaceStale, Reason::PlateStale, Reason::FaceSpoof, Reason::CommandReplayed])
-    {
+    for reason in admitting.chain(&[
+        Reason::FaceStale,
+        Reason::PlateStale,
+        Reason::PlatePictureDiffers,
+        Reason::FaceSpoof,
+        Reason::CommandReplayed,
+    ]) {
         assert!(seen.get(reason).is_some_and(|n| *n >= 20), "{reason:?} hardly occurs: {seen:?}");
     }
 }

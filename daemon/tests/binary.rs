@@ -147,7 +147,7 @@ async fn the_outputs_are_made_safe_by_order_but_never_under_a_living_controller(
     assert!(machine.sim.state().relays[COIL_LOCK], "it kept its hands off");
     assert!(end(child, Signal::TERM).await.success());
     machine.sim.set_fault("io", Fault::Dead).unwrap();
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     let unreachable = safe().await.unwrap();
     assert!(!unreachable.status.success() && begun.elapsed() < PATIENCE, "its tries are bounded");
     assert!(String::from_utf8_lossy(&unreachable.stdout).contains("io1: not reached"), "{unreachable:?}");

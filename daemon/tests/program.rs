@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use cardea_daemon::check::{self, Finding, Verdict};
 use cardea_daemon::config::Config;
-use cardea_daemon::local::{self, CloudStatus, Status};
+use cardea_daemon::local::{self, Answer, CloudStatus, LocalOrder, PostureOrder, Status};
 use cardea_daemon::supervisor::{self, RunError};
 use cardea_hardware::sim::physics::INPUT_EXIT_BUTTON;
 use cardea_hardware::sim::{Fault, SimHandle};
 use cardea_protocol::clock::{SharedClock, SystemClock};
+use cardea_protocol::id::AccessPointId;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use support::pictures::recognition;
@@ -89,6 +90,45 @@ async fn it_says_how_it_is_and_ends_with_its_outputs_safe() {
     running.await.unwrap().unwrap();
     assert_eq!(site.sim.state().relays, [false; 16]);
     assert!(!site.config.local.socket.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lockdown_by_order_stays_across_a_restart_and_a_free_access_does_not() {
+    let site = Installed::new(Wish::default()).await;
+    let socket = site.config.local.orders.clone().unwrap();
+    let order = |at: Option<&str>, posture| {
+        let access_point = at.map(|id| AccessPointId::new(id).unwrap());
+        let (socket, order) = (socket.clone(), LocalOrder::Posture { access_point, posture });
+        async move { local::order(&socket, &order).await.unwrap() }
+    };
+    let posture = |status: &Status, id: &str| status.postures[&AccessPointId::new(id).unwrap()].posture.clone();
+    let (running, cancel) = site.run();
+    site.status(|status| status.access_points.iter().filter(|point| point.reachable).count() == 2).await;
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&socket).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o660, "its group is the people who may order");
+    let Answer::Done { stored: true, postures, .. } = order(Some("barrier-1"), PostureOrder::Lockdown).await else {
+        panic!("not locked down")
+    };
+    assert_eq!(postures[&AccessPointId::new("barrier-1").unwrap()].cause, "local");
+    assert!(matches!(order(Some("door-1"), PostureOrder::FreeAccess).await, Answer::Done { .. }));
+    assert!(matches!(order(Some("door-9"), PostureOrder::Normal).await, Answer::Refused { .. }));
+    let status = site.status(|status| status.access_points.iter().any(|point| point.state == "held")).await;
+    assert_eq!((posture(&status, "barrier-1"), posture(&status, "door-1")), ("locked-down".into(), "held-open".into()));
+    cancel.cancel();
+    running.await.unwrap().unwrap();
+    assert!(!socket.exists());
+
+    let before = site.sim.history(0).len();
+    let (running, cancel) = site.run();
+    let status = site.status(|status| status.access_points.iter().filter(|point| point.reachable).count() == 2).await;
+    assert_eq!((posture(&status, "barrier-1"), posture(&status, "door-1")), ("locked-down".into(), "normal".into()));
+    assert!(
+        !site.sim.history(0)[before..].iter().any(|edge| edge.name == "lock" && edge.on),
+        "nothing opens by itself"
+    );
+    assert!(matches!(order(None, PostureOrder::Normal).await, Answer::Done { stored: true, .. }));
+    cancel.cancel();
+    running.await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

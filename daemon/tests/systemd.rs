@@ -48,6 +48,18 @@ fn value<'a>(unit: &'a Unit, section: &str, key: &str) -> &'a str {
     }
 }
 
+/// What each driver opens must be allowed, or the hardware guide promises what the unit forbids.
+#[test]
+fn the_unit_allows_what_the_drivers_open() {
+    let unit = unit("cardead.service");
+    let allowed = &unit["Service"]["DeviceAllow"];
+    for device in ["char-gpiochip rw", "/dev/gpiomem rw", "char-ttyUSB rw", "char-ttyACM rw", "char-video4linux rw"] {
+        assert!(allowed.iter().any(|entry| entry == device), "{device}");
+    }
+    let groups = value(&unit, "Service", "SupplementaryGroups");
+    assert!(["gpio", "dialout", "video"].iter().all(|group| groups.split_whitespace().any(|g| g == *group)));
+}
+
 #[test]
 fn the_unit_starts_the_program_as_its_command_line_wants_it() {
     let unit = unit("cardead.service");

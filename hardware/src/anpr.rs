@@ -11,8 +11,8 @@
 //! retransmission, or that was seen before, is no event.
 
 mod assembly;
-mod dahua;
-mod hikvision;
+pub(crate) mod dahua;
+pub(crate) mod hikvision;
 mod inbox;
 mod listen;
 mod pull;
@@ -134,11 +134,4 @@ pub(crate) fn part(body: Bytes, read: Reader) -> Result<Part, EventError> {
         return Err(EventError::TooLong);
     }
     Ok(read(&body)?.map_or(Part::Other, Part::Event))
-}
-
-/// The readers of both makes, for the fuzzer.
-#[doc(hidden)]
-pub fn read_anything(bytes: &[u8]) {
-    let _ = hikvision::read(bytes);
-    let _ = dahua::read(bytes);
 }

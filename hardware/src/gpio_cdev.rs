@@ -163,7 +163,7 @@ impl Bus for CdevBus {
 }
 
 #[expect(deprecated, reason = "what replaces it is unsafe; a request keeps its file open for as long as it lives")]
-fn watched(request: Request) -> std::io::Result<AsyncFd<Request>> {
+pub(crate) fn watched(request: Request) -> std::io::Result<AsyncFd<Request>> {
     AsyncFd::new(request)
 }
 

@@ -1,10 +1,10 @@
-//! Relays, locks, inputs and cameras: what a controller can switch, sense and see.
+//! Relays, locks, inputs, cameras and card readers: what a controller can switch, sense and see.
 //!
-//! There is one trait per kind of thing ([`Output`], [`Input`], [`Camera`]) and one file per driver. A daemon never
+//! There is one trait per kind of thing ([`Output`], [`Input`], [`Camera`], [`Reader`]) and one file per driver. A daemon never
 //! meets a driver: it opens a [`Hardware`] from configuration and uses the logical names in it.
 //!
 //! ```text
-//! HardwareConfig --open--> Hardware { outputs, inputs, cameras }          one task per board:
+//! HardwareConfig --open--> Hardware { outputs, inputs, cameras, readers } one task per board:
 //!                                      |                                  connect -> safe state -> poll, pulse, poll …
 //!                                      +-- Output::pulse --command------> |  lost: inputs unknown, outputs unknown,
 //!                                      +-- Input::watch  <--readings----- |  reconnect with backoff, safe state first
@@ -23,7 +23,8 @@
 //! For a board, implement the two small traits in `board/mod.rs` (`Driver` connects, `Bus` writes one output and reads the
 //! inputs) in a file of its own, add its keys to [`config::BoardConfig`] and one arm to `site.rs`. Timeouts, pulses,
 //! debouncing, safe states and health come from the board's task. For a camera, implement
-//! [`Camera`] in a file under `camera/`, over its `Feed`; for one that reads plates itself, a reader under `anpr/`.
+//! [`Camera`] in a file under `camera/`, over its `Feed`; for one that reads plates itself, a reader under `anpr/`. For a card reader, see
+//! [`reader`].
 //!
 //! The simulated site ([`sim`], program `cardea-sim`) speaks the real protocols, so the drivers are tested as they run.
 
@@ -31,9 +32,13 @@ pub mod anpr;
 pub mod camera;
 pub mod config;
 pub mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod health;
 pub mod input;
 pub mod output;
+pub mod reader;
 pub mod sim;
 
 mod board;
@@ -51,5 +56,9 @@ pub use config::HardwareConfig;
 pub use error::{ConfigError, DeviceError};
 pub use health::Health;
 pub use input::{Input, Reading};
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use modbus::fuzzing as fuzzing_boards;
 pub use output::{Actuated, Output};
+pub use reader::{CardNumber, Read, Reader, Reads};
 pub use site::{Hardware, make_safe};

@@ -135,7 +135,7 @@ fn command(number: u8, on: bool) -> [u8; 4] {
 }
 
 /// The state of one relay in the answer so far: `CHn`, an optional colon, blanks, `ON` or `OFF`, end of line.
-fn status_of(answer: &[u8], channel: u32) -> Option<bool> {
+pub(crate) fn status_of(answer: &[u8], channel: u32) -> Option<bool> {
     let text = String::from_utf8_lossy(answer);
     let whole_lines = &text[..text.rfind('\n')?];
     whole_lines.lines().find_map(|line| {

@@ -12,7 +12,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    Camera, DeviceError, Health, Input, Output, PlateCamera, anpr,
+    Camera, DeviceError, Health, Input, Output, PlateCamera, Reader, anpr,
     board::{self, Driver, InputLine, OutputLine, Plan},
     camera::{backoff::Dice, replay::ReplayCamera, rtsp::RtspCamera, v4l2::V4l2Camera},
     config::{AnprConfig, BoardConfig, CameraConfig, HardwareConfig},
@@ -20,6 +20,7 @@ use crate::{
     gpio_rppal::GpioRppal,
     http_camera::{MjpegCamera, SnapshotCamera},
     modbus::{Line, LineSettings, ModbusRtu, ModbusTcp},
+    reader,
     serial::SerialLcus,
 };
 
@@ -37,6 +38,8 @@ pub struct Hardware {
     pub cameras: BTreeMap<String, Arc<dyn Camera>>,
     /// Cameras that read plates, by logical name.
     pub anpr: BTreeMap<String, Arc<dyn PlateCamera>>,
+    /// Card readers by logical name.
+    pub readers: BTreeMap<String, Arc<dyn Reader>>,
     /// The health of each board, by its name.
     pub boards: BTreeMap<String, watch::Receiver<Health>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -57,6 +60,7 @@ impl Hardware {
             inputs: BTreeMap::new(),
             cameras: BTreeMap::new(),
             anpr: BTreeMap::new(),
+            readers: BTreeMap::new(),
             boards: BTreeMap::new(),
             tasks: Mutex::default(),
             shutdown: shutdown.clone(),
@@ -65,6 +69,11 @@ impl Hardware {
         };
         for camera in &config.cameras {
             hardware.open_camera(camera)?;
+        }
+        for reader in &config.readers {
+            let (handle, task) = reader::open(reader, hardware.shutdown.clone());
+            hardware.readers.insert(reader.id().into(), Arc::new(handle));
+            hardware.keep(task);
         }
         for camera in &config.anpr {
             hardware.open_anpr(camera)?;

@@ -118,3 +118,14 @@ async fn a_scene_that_does_not_fit_is_refused_and_the_other_goes_on() {
     }
     assert_eq!(house.scene().unwrap().title, "a visit");
 }
+
+#[tokio::test]
+async fn a_frozen_camera_goes_on_with_its_old_picture_until_it_is_mended() {
+    let (house, _folder) = house().await;
+    house.set_picture("plate-cam", Bytes::from_static(YARD)).unwrap();
+    house.set_fault("plate-cam", Fault::Frozen).unwrap();
+    house.set_picture("plate-cam", Bytes::from_static(CAR)).unwrap();
+    assert_eq!(served(&house).await, YARD);
+    house.set_fault("plate-cam", Fault::None).unwrap();
+    assert_eq!(served(&house).await, CAR);
+}

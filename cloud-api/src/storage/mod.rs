@@ -33,7 +33,9 @@ pub mod templates;
 pub mod tokens;
 
 const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 1;
+/// Each step from one version to the next; a fresh database takes them all.
+const STEPS: [&str; 2] = [SCHEMA, include_str!("schema_2.sql")];
+const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 
 /// Why storage failed. What a *caller* did wrong has its own variants in each area's methods.
 #[derive(Debug, thiserror::Error)]
@@ -162,22 +164,52 @@ fn truncate_log(connection: &Connection) -> Result<(), StorageError> {
 
 fn migrate(connection: &mut Connection) -> Result<(), StorageError> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match found {
-        0 => {
-            let tx = connection.transaction()?;
-            tx.execute_batch(SCHEMA)?;
-            tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-            tx.commit()?;
-            Ok(())
+    let known = usize::try_from(found).ok().and_then(|done| STEPS.get(done..));
+    let Some(steps) = known else { return Err(StorageError::TooNew { found }) };
+    if !steps.is_empty() {
+        let tx = connection.transaction()?;
+        for step in steps {
+            tx.execute_batch(step)?;
         }
-        SCHEMA_VERSION => Ok(()),
-        found => Err(StorageError::TooNew { found }),
+        tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        tx.commit()?;
     }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_database_of_version_1_is_taken_along_and_looks_like_a_fresh_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, fresh) = (folder.path().join("old.db"), folder.path().join("fresh.db"));
+        let first = Connection::open(&old).unwrap();
+        first.execute_batch(SCHEMA).unwrap();
+        first.execute("INSERT INTO sites VALUES ('house-1', 'an address', 1, 0)", []).unwrap();
+        first.execute("INSERT INTO changes VALUES ('house-1', 1, 'plate-removed', 'p-1', 0)", []).unwrap();
+        first.pragma_update(None, "user_version", 1).unwrap();
+        drop(first);
+        let tables = |storage: Storage| async move {
+            storage
+                .read(|connection| {
+                    let sql = "SELECT name || ': ' || coalesce(sql, '') FROM sqlite_schema ORDER BY name";
+                    let rows = connection.prepare(sql)?.query_map([], |row| row.get::<_, String>(0))?.collect();
+                    Ok::<Result<Vec<_>, _>, StorageError>(rows)
+                })
+                .await
+                .unwrap()
+                .unwrap()
+        };
+        let taken = Storage::open(&old).unwrap();
+        let left: i64 = taken
+            .read(|c| Ok::<_, StorageError>(c.query_row("SELECT count(*) FROM changes", [], |row| row.get(0))?))
+            .await
+            .unwrap();
+        assert_eq!(left, 1);
+        assert_eq!(tables(taken).await, tables(Storage::open(&fresh).unwrap()).await);
+    }
 
     #[tokio::test]
     async fn what_a_crash_left_in_the_log_is_gone_after_the_next_start() {

@@ -63,20 +63,6 @@ CREATE TABLE plates (
     UNIQUE (site_id, plate)
 ) STRICT, WITHOUT ROWID;
 
--- Admitted cards, by the hash of their number (cardea_protocol::card): the number itself is never stored. Removing a card
--- removes the row.
-CREATE TABLE cards (
-    card_id     TEXT PRIMARY KEY,
-    site_id     TEXT NOT NULL REFERENCES sites,
-    hash        TEXT NOT NULL,
-    subject     TEXT,                               -- whose, where the customer said so: then a sale of the flat ends it
-    valid_from  INTEGER,
-    valid_until INTEGER,
-    created_at  INTEGER NOT NULL,
-    UNIQUE (site_id, hash)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX cards_subject ON cards (site_id, subject);
-
 -- A resident's consent to the processing of biometrics (152-FZ art. 11): recorded before any photo, kept as evidence
 -- after withdrawal. At most one is active per subject and site.
 CREATE TABLE consents (
@@ -120,9 +106,8 @@ CREATE TABLE changes (
     site_id     TEXT NOT NULL REFERENCES sites,
     revision    INTEGER NOT NULL,
     kind        TEXT NOT NULL CHECK (kind IN
-                    ('plate-admitted', 'plate-removed', 'card-admitted', 'card-removed', 'template-added', 'subject-erased',
-                     'property-sold')),
-    ref_id      TEXT NOT NULL,                      -- plate_id, card_id, template_id, erasure_id or sale_id
+                    ('plate-admitted', 'plate-removed', 'template-added', 'subject-erased', 'property-sold')),
+    ref_id      TEXT NOT NULL,                      -- plate_id, template_id, erasure_id or sale_id
     at          INTEGER NOT NULL,
     PRIMARY KEY (site_id, revision)
 ) STRICT, WITHOUT ROWID;
@@ -164,7 +149,6 @@ CREATE TABLE sales (
     site_id     TEXT NOT NULL REFERENCES sites,
     customer_id TEXT NOT NULL REFERENCES customers,
     plates      INTEGER NOT NULL,                   -- how many plates it removed
-    cards       INTEGER NOT NULL,                   -- how many cards it removed
     subjects    INTEGER NOT NULL,                   -- how many subjects it erases
     revision    INTEGER NOT NULL,
     at          INTEGER NOT NULL
@@ -177,14 +161,7 @@ CREATE TABLE sale_plates (
     PRIMARY KEY (sale_id, plate_id)
 ) STRICT, WITHOUT ROWID;
 
--- The same of cards.
-CREATE TABLE sale_cards (
-    sale_id     TEXT NOT NULL REFERENCES sales,
-    card_id     TEXT NOT NULL,
-    PRIMARY KEY (sale_id, card_id)
-) STRICT, WITHOUT ROWID;
-
--- Tombstones: a plate, card or subject that was sold away is not admitted again by a late or repeated request, until the
+-- Tombstones: a plate or subject that was sold away is not admitted again by a late or repeated request, until the
 -- block is lifted by name of the sale. The value is an HMAC under the cloud's key file, so the plate itself is gone.
 CREATE TABLE sale_blocks (
     site_id     TEXT NOT NULL REFERENCES sites,

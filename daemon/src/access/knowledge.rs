@@ -152,13 +152,11 @@ impl Knowledge {
         }
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the readers, which are not connected"))]
     /// What a card is called in the rules: by the hash of its number, as it is registered.
     pub(crate) fn card(number: &CardNumber) -> CardId {
         CardId::from(CardHash::of(number).as_str())
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the readers, which are not connected"))]
     /// The registration behind a card, for the record of a decision; `None` for one that is not registered.
     pub(crate) fn card_registration(&self, card: &CardId) -> Option<registration::CardId> {
         self.cards.get(card).cloned()
@@ -169,6 +167,16 @@ impl Knowledge {
         let threshold = self.calibration.plate_log_ratio?;
         let best = reading.best_match(|text| self.plates.get(text))?;
         Some(PlateMatch { plate: best.plate.clone(), log_likelihood_ratio: best.score, threshold })
+    }
+
+    /// The registration of exactly this canonical text.
+    pub(crate) fn plate_of(&self, text: &str) -> Option<PlateId> {
+        self.plates.get(text).cloned()
+    }
+
+    /// The ratio from which a reading counts; without plate models, none does.
+    pub(crate) fn plate_threshold(&self) -> f64 {
+        self.calibration.plate_log_ratio.unwrap_or(f64::INFINITY)
     }
 
     /// What presentation attack detection has to say at an access point; everything where it is not known.

@@ -74,6 +74,7 @@ pub(crate) enum Happening {
 
 /// A barrier or a door.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a handful of them, made once")]
 pub(crate) enum Machine {
     /// With a boom.
     Barrier(Barrier),

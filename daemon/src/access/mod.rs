@@ -15,6 +15,7 @@
 //! To add an input: a role in [`machine`], its key in the configuration, its event there. To add a credential: a variant of
 //! [`crate::capture::Seen`], its evidence in [`orders`].
 
+mod cards;
 mod company;
 mod devices;
 mod grants;
@@ -25,6 +26,7 @@ mod memo;
 mod orders;
 mod point;
 mod postures;
+mod pushed;
 mod record;
 mod relays;
 mod signals;
@@ -125,6 +127,7 @@ pub(crate) fn start(
         equipment: links.equipment,
         gallery_at: links.gallery_at,
         under_way: FuturesUnordered::new(),
+        early: BTreeMap::new(),
         points,
         heartbeat,
         postures,
@@ -189,6 +192,7 @@ fn method(credential: Credential) -> Method {
     match credential {
         Credential::Plate => Method::Plate,
         Credential::Face => Method::Face,
+        Credential::Card => Method::Card,
         Credential::Remote => Method::RemoteOpen,
     }
 }

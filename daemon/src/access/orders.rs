@@ -45,9 +45,14 @@ impl AccessTask {
                 let settled = frames >= limits.face_min_frames;
                 (Evidence::Face(FaceEvidence { best, frames, in_zone: true, liveness, fitness }), settled)
             }
+            Seen::Pushed(pushed) => {
+                let (vehicle, frames) = (point.vehicle(), limits.plate_min_frames);
+                (Evidence::PushedPlate(self.knowledge.weigh(pushed, frames, vehicle)), true)
+            }
         };
-        drop(seen);
+        let told = if let Seen::Pushed(pushed) = seen { Some(pushed) } else { None };
         let decision = self.decide(key.point, &evidence, at);
+        self.keep_early(key, told, &decision, frames, at);
         timings.decide_ms = Some(begun.elapsed().as_secs_f32() * 1_000.0);
         let event = record(&decision, &evidence, timings);
         if decision.is_allowed() {
@@ -92,7 +97,7 @@ impl AccessTask {
     }
 
     /// The one way to a decision.
-    fn decide(&mut self, i: usize, evidence: &Evidence, at: Now) -> Decision {
+    pub(super) fn decide(&mut self, i: usize, evidence: &Evidence, at: Now) -> Decision {
         let point = &self.points[i];
         let id = cardea_access::id::AccessPointId::from(point.id.as_str());
         if let Some(rules) = self.knowledge.rules.access_points.get_mut(&id) {
@@ -113,7 +118,7 @@ impl AccessTask {
     }
 
     /// Lets the machine begin an opening that was granted.
-    async fn open(&mut self, grant: Grant) {
+    pub(super) async fn open(&mut self, grant: Grant) {
         let i = grant.point;
         self.admitted(grant.passage.as_ref());
         let id = self.grants.begin(grant);
@@ -138,7 +143,11 @@ impl AccessTask {
             return;
         }
         let level = self.points[i].level(role);
+        let arrived = role == Role::Loop && level == Some(true);
         self.happen(i, Happening::Input(role, level), None).await;
+        if arrived {
+            self.on_arrival(i).await;
+        }
     }
 
     /// The exit button opens, whatever else is the matter.
@@ -158,7 +167,9 @@ impl AccessTask {
         match after {
             Boards::Starting => {}
             Boards::Lost => {
-                self.postures.equipment_lost(i);
+                if self.postures.equipment_lost(i) {
+                    self.passed_unseen(i);
+                }
                 self.happen(i, Happening::BoardLost, None).await;
             }
             Boards::Up => {
@@ -201,6 +212,10 @@ impl AccessTask {
             Report::State(state) => self.tell(i, EventKind::AccessPointState { state: state.code().to_owned() }),
             Report::Incident(incident) => self.alarm(i, incident.code().to_owned()),
             Report::Alarm(alarm) => self.alarm(i, alarm_name(alarm).to_owned()),
+            Report::AlarmCleared(Alarm::Fire) => {
+                self.passed_unseen(i);
+                self.alarm(i, format!("{}-cleared", alarm_name(Alarm::Fire)));
+            }
             Report::AlarmCleared(alarm) => self.alarm(i, format!("{}-cleared", alarm_name(alarm))),
             // The answer is sent when the relay has been acknowledged, which is more than the machine knows; of a lost board
             // its own event and the state `fault` speak.

@@ -15,6 +15,7 @@ use cardea_protocol::id::AccessPointId;
 use cardea_protocol::message::{AccessPoint, AccessPointKind};
 use tokio::sync::watch;
 
+use super::cards::CardReader;
 use super::machine::{Machine, Role};
 use super::relays::Movements;
 use crate::config::AccessPointConfig;
@@ -50,6 +51,8 @@ pub(crate) struct Point {
     /// Health of the boards that the outputs and inputs sit on; a board may be there more than once.
     pub(crate) board_health: Vec<watch::Receiver<Health>>,
     pub(crate) camera_health: Option<watch::Receiver<Health>>,
+    /// The card reader.
+    pub(crate) reader: Option<CardReader>,
     /// As the machine was last told.
     pub(crate) boards: Boards,
     /// Presses of the exit button that were dealt with.
@@ -91,6 +94,7 @@ impl Point {
             inputs.push((role, input.watch()));
         }
         let camera = config.camera().map(|name| hardware.cameras.get(name).ok_or_else(|| unknown(name))).transpose()?;
+        let reader = config.reader().map(|name| hardware.readers.get(name).ok_or_else(|| unknown(name))).transpose()?;
         let exit = inputs.iter().find(|(role, _)| *role == Role::ExitButton);
         let exit_presses = exit.map_or(0, |(_, reading)| reading.borrow().rises);
         let mut credentials: Vec<String> = config.credentials().iter().map(|c| c.name().to_owned()).collect();
@@ -115,6 +119,7 @@ impl Point {
             movements: Movements::default(),
             board_health,
             camera_health: camera.map(|camera| camera.health()),
+            reader: reader.map(|reader| CardReader::new(reader.id().to_owned(), reader.watch())),
             boards: Boards::Starting,
             exit_presses,
         })

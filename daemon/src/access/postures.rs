@@ -94,12 +94,10 @@ impl Postures {
         }
     }
 
-    /// The board of an access point is lost: nothing holds it open any more.
-    pub(super) fn equipment_lost(&mut self, i: usize) {
+    /// The board of an access point is lost: nothing holds it open any more. Whether something did.
+    pub(super) fn equipment_lost(&mut self, i: usize) -> bool {
         self.handle(i, Event::EquipmentLost);
-        if let Some(point) = self.points.get_mut(i) {
-            point.holding = false;
-        }
+        self.points.get_mut(i).is_some_and(|point| std::mem::take(&mut point.holding))
     }
 
     /// The posture of an access point.
@@ -153,6 +151,8 @@ impl AccessTask {
                 // An opening of nobody: there is no record that waits for it, and no one to answer.
                 let grant = self.grants.nobody();
                 self.happen(i, Happening::Hold(grant), None).await;
+                // At once, and again at the end: the program may not live to see that.
+                self.passed_unseen(i);
             } else if mode != Mode::HeldOpen && holding {
                 self.postures.points[i].holding = false;
                 self.happen(i, Happening::Close, None).await;

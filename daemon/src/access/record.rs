@@ -1,6 +1,6 @@
 //! From a decision to what is recorded of it: ids, scores and timings, never a plate's text nor a face.
 
-use cardea_access::credential::{Evidence, Method};
+use cardea_access::credential::{Evidence, Method, PushedPlate};
 use cardea_access::decide::{CredentialRef, Decision};
 use cardea_protocol::event::{AccessDecision, Timings};
 use cardea_protocol::id::{CommandId, PlateId, SubjectToken};
@@ -44,7 +44,7 @@ fn credential_name(method: Method) -> &'static str {
 /// The comparison score and its threshold, where there was something to compare with.
 fn score(evidence: &Evidence) -> (Option<f32>, Option<f32>) {
     match evidence {
-        Evidence::Plate(seen) => {
+        Evidence::Plate(seen) | Evidence::PushedPlate(PushedPlate { plate: seen, .. }) => {
             let best = seen.best.as_ref().filter(|best| best.log_likelihood_ratio.is_finite());
             (best.map(|b| b.log_likelihood_ratio as f32), best.map(|b| b.threshold as f32))
         }

@@ -19,6 +19,8 @@ pub(crate) enum Signal {
     Input(usize, Role),
     /// An input of postures (by index).
     Switch(usize),
+    /// The card reader of an access point (by index).
+    Card(usize),
     /// A board or camera of an access point (by index).
     Equipment(usize),
     /// A board or camera, by its configured name, whether any access point uses it or not.
@@ -41,6 +43,9 @@ impl Signals {
             for (role, reading) in &point.inputs {
                 forwarders.spawn(forward(reading.clone(), sender.clone(), Signal::Input(i, *role)));
             }
+            if let Some(reader) = &point.reader {
+                forwarders.spawn(forward(reader.reads.clone(), sender.clone(), Signal::Card(i)));
+            }
             for health in point.board_health.iter().chain(&point.camera_health) {
                 forwarders.spawn(forward(health.clone(), sender.clone(), Signal::Equipment(i)));
             }
@@ -53,6 +58,12 @@ impl Signals {
         }
         for (name, camera) in &hardware.cameras {
             forwarders.spawn(forward(camera.health(), sender.clone(), Signal::Device(name.clone())));
+        }
+        for (name, camera) in &hardware.anpr {
+            forwarders.spawn(forward(camera.health(), sender.clone(), Signal::Device(name.clone())));
+        }
+        for (name, reader) in &hardware.readers {
+            forwarders.spawn(forward(reader.health(), sender.clone(), Signal::Device(name.clone())));
         }
         Self { receiver, _forwarders: forwarders }
     }

@@ -32,7 +32,7 @@ use super::memo::Memo;
 use super::point::{Actuation, Point};
 use super::postures::Postures;
 use super::signals::{Signal, Signals};
-use crate::capture::Capture;
+use crate::capture::{Capture, Sighting};
 use crate::guardian::{BEAT, Heartbeat};
 use crate::local::StatusBoard;
 use crate::seam::{CommandRequest, FreshnessState, HoldingsVersion, OrderRequest, Outbox};
@@ -56,6 +56,8 @@ pub(crate) struct AccessTask {
     pub(super) equipment: watch::Sender<Vec<AccessPoint>>,
     pub(super) gallery_at: watch::Sender<HoldingsVersion>,
     pub(super) under_way: FuturesUnordered<UnderWay>,
+    /// Plates told before the vehicle was on the loop, by access point.
+    pub(super) early: BTreeMap<usize, Sighting>,
     pub(super) heartbeat: Heartbeat,
     pub(super) postures: Postures,
 }
@@ -111,6 +113,7 @@ impl AccessTask {
                 Some(capture) = inlets.captures.recv() => match capture {
                     Capture::Seen(sighting) => self.on_sighting(sighting).await,
                     Capture::Lost(key) => self.memo.forget(key),
+                    Capture::Unauthorised { point, count } => self.on_unauthorised(point, count),
                 },
             }
             // After everything, also after a beat of the heart alone: hours begin and end by the clock.
@@ -154,6 +157,7 @@ impl AccessTask {
         match signal {
             Signal::Input(i, role) => self.on_input(i, role).await,
             Signal::Switch(n) => self.postures.switched(n),
+            Signal::Card(i) => self.on_card(i).await,
             Signal::Equipment(i) => self.on_boards(i).await,
             Signal::Device(name) => {
                 let changed = self.devices.look(&name);

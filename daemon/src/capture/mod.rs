@@ -10,12 +10,15 @@
 //!   time, at a rate that [`pace`] sets by what [`presence`] sees change.
 //! - **Evidence accumulates.** Readings and probes of one track are fused; a track that is lost takes its evidence with it.
 //!   What is outside the zone does not count at all.
+//! - **Another machine's word is a claim.** A camera that reads plates itself sends text and picture; [`pushed`] reads the
+//!   picture, and the access task gets both.
 //!
 //! To add a recogniser: its pipeline in [`recognisers`], its evidence in [`tracks`], its variant in [`Seen`].
 
 mod look;
 mod pace;
 mod presence;
+mod pushed;
 mod recognisers;
 mod sighting;
 mod track;
@@ -36,7 +39,7 @@ use crate::supervisor::Tasks;
 pub(crate) use look::decode;
 pub use recognisers::RecognitionError;
 pub(crate) use recognisers::{Recognisers, face_fitness};
-pub(crate) use sighting::{Capture, Seen, Sighting, TrackKey};
+pub(crate) use sighting::{Capture, Pushed, Seen, Sighting, TrackKey};
 
 /// Sightings that may wait for the access task; more are dropped, because the next ones say more.
 const WAITING: usize = 8;
@@ -60,6 +63,24 @@ pub(crate) fn start(
 ) {
     for (i, point) in config.access_points.iter().enumerate() {
         let uses = |c: Credential| point.credentials().contains(&c);
+        let anpr = point.anpr().and_then(|name| hardware.anpr.get(name)).filter(|_| uses(Credential::Plate));
+        let told = config.anpr.iter().find(|camera| Some(camera.id()) == point.anpr());
+        if let (Some(camera), Some(told)) = (anpr, told) {
+            let listener = pushed::Listener::new(pushed::Setup {
+                point: i,
+                id: point.id().clone(),
+                camera: Arc::clone(camera),
+                zone: watcher::zone(point),
+                // Without a camera of its own, the access point's zone is one in the pictures of this one.
+                zone_counts: point.camera().is_none(),
+                plates: recognisers.plates.clone(),
+                min_confidence: told.min_confidence(),
+                accept_text_only: told.accept_text_only(),
+                clock: Arc::clone(clock),
+                out: out.clone(),
+            });
+            tasks.spawn_infallible(format!("plates told at {}", point.id()), listener.run(cancel.clone()));
+        }
         let camera = point.camera().and_then(|name| hardware.cameras.get(name));
         let Some(camera) = camera.filter(|_| uses(Credential::Plate) || uses(Credential::Face)) else { continue };
         let vehicle_loop = match point {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cardea_hardware::config::HardwareConfig;
 use cardea_hardware::{Hardware, Health};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -21,8 +22,8 @@ pub(super) async fn check(context: &Context) -> Vec<Finding> {
         let answers = |name: &str| status.devices.get(name).copied().flatten();
         return context.config.boards.iter().map(|board| told(board.id(), answers(board.id()))).collect();
     }
-    let mut only_boards = context.config.hardware();
-    only_boards.cameras.clear();
+    let HardwareConfig { boards, outputs, inputs, .. } = context.config.hardware();
+    let only_boards = HardwareConfig { boards, outputs, inputs, ..HardwareConfig::default() };
     match Hardware::open(&only_boards) {
         Ok(hardware) => {
             let mut findings = Vec::new();

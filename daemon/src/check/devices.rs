@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use cardea_hardware::config::BoardConfig;
+use cardea_hardware::config::{BoardConfig, ReaderConfig};
 use rustix::fs::Access;
 
 use super::{Context, Finding};
@@ -11,7 +11,9 @@ use super::{Context, Finding};
 const NAME: &str = "device file";
 
 pub(super) fn check(context: &Context) -> Vec<Finding> {
-    context.config.boards.iter().filter_map(|board| device(board).map(|(path, group)| judge(path, group))).collect()
+    let boards = context.config.boards.iter().filter_map(device);
+    let readers = context.config.readers.iter().filter_map(reader_device);
+    boards.chain(readers).map(|(path, group)| judge(path, group)).collect()
 }
 
 /// The registers of a Raspberry Pi's GPIO: up to the Pi 4, and of the Pi 5.
@@ -27,6 +29,16 @@ fn device(board: &BoardConfig) -> Option<(&Path, &'static str)> {
         BoardConfig::SerialLcus(board) => Some((&board.path, "dialout")),
         BoardConfig::ModbusRtu(board) => Some((&board.path, "dialout")),
         BoardConfig::ModbusTcp(_) => None,
+    }
+}
+
+/// The same of a card reader.
+fn reader_device(reader: &ReaderConfig) -> Option<(&Path, &'static str)> {
+    match reader {
+        ReaderConfig::Wiegand(reader) => Some((&reader.chip, "gpio")),
+        ReaderConfig::Osdp(reader) => Some((&reader.path, "dialout")),
+        ReaderConfig::SerialLine(reader) => Some((&reader.path, "dialout")),
+        ReaderConfig::WiegandSim(_) => None,
     }
 }
 

@@ -17,6 +17,7 @@ mod identity;
 mod local;
 mod machine;
 mod pack;
+mod readers;
 mod runtime;
 mod state_dir;
 mod tls;
@@ -110,6 +111,7 @@ pub async fn run(path: &Path, clock: &SharedClock) -> Vec<Finding> {
     findings.extend(devices::check(&context));
     findings.extend(boards::check(&context).await);
     findings.extend(cameras::check(&context).await);
+    findings.extend(readers::check(&context).await);
     findings
 }
 

@@ -6,6 +6,7 @@ mod config;
 mod guard;
 mod passback;
 mod posture;
+mod reader_install;
 mod run;
 mod safe;
 mod status;
@@ -61,6 +62,8 @@ enum Command {
     Posture(posture::PostureArgs),
     /// Who counts as inside which area
     Passback(passback::PassbackArgs),
+    /// Let an OSDP reader be given a key of its own, for ten minutes
+    ReaderInstall(reader_install::ReaderInstallArgs),
     /// Ask the running controller how it is
     Status(status::StatusArgs),
 }
@@ -115,6 +118,7 @@ pub async fn execute(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Config(args) => config::run(&args),
         Command::Posture(args) => posture::run(args).await,
         Command::Passback(args) => passback::run(args).await,
+        Command::ReaderInstall(args) => reader_install::run(&args),
         Command::Status(args) => status::run(args).await,
     }
 }

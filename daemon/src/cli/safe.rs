@@ -26,9 +26,10 @@ pub(super) async fn run(args: SafeArgs) -> Result<ExitCode, CliError> {
     let config = Config::load(&args.file.config)?;
     let path = OutputsLock::path(&config.state_dir);
     // Without a state folder no controller has ever run here.
-    let _lock = match config.state_dir.exists() {
-        true => Some(OutputsLock::take(&path, PATIENCE).await.map_err(RunError::from)?),
-        false => None,
+    let _lock = if config.state_dir.exists() {
+        Some(OutputsLock::take(&path, PATIENCE).await.map_err(RunError::from)?)
+    } else {
+        None
     };
     let failed = make_safe(&config.hardware(), SAFE_WITHIN).await.map_err(RunError::from)?;
     for (board, error) in &failed {

@@ -14,6 +14,7 @@ use super::RulesConfig;
 /// A barrier or a door.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[expect(clippy::large_enum_variant, reason = "a handful of them, read once")]
 pub enum AccessPointConfig {
     /// A boom barrier or gate for vehicles.
     Barrier(BarrierConfig),
@@ -29,6 +30,8 @@ pub enum Credential {
     Plate,
     /// An enrolled face, seen by the camera.
     Face,
+    /// A registered card, read by the reader.
+    Card,
     /// An order from the cloud.
     Remote,
 }
@@ -39,6 +42,7 @@ impl Credential {
         match self {
             Self::Plate => "plate",
             Self::Face => "face",
+            Self::Card => "card",
             Self::Remote => "remote",
         }
     }
@@ -55,6 +59,9 @@ pub struct BarrierConfig {
     /// The camera that looks at the cars.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub camera: Option<String>,
+    /// The card reader, by its name in `[[reader]]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reader: Option<String>,
     /// Where in the picture a plate counts: corners `[x, y]` of a polygon, 0 to 1 from the top left. Empty: everywhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub zone: Vec<[f32; 2]>,
@@ -69,6 +76,9 @@ pub struct BarrierConfig {
     /// The output that stops it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<String>,
+    /// The camera that reads plates itself: the id of an `[[anpr]]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anpr: Option<String>,
     /// The input of the loop under the boom: true while a vehicle is there.
     #[serde(default, rename = "loop", skip_serializing_if = "Option::is_none")]
     pub vehicle_loop: Option<String>,
@@ -130,6 +140,9 @@ pub struct DoorConfig {
     /// The camera that looks at the people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub camera: Option<String>,
+    /// The card reader, by its name in `[[reader]]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reader: Option<String>,
     /// Where in the picture a face counts; see the barrier's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub zone: Vec<[f32; 2]>,
@@ -253,6 +266,14 @@ impl AccessPointConfig {
         }
     }
 
+    /// Its card reader's logical name.
+    pub fn reader(&self) -> Option<&str> {
+        match self {
+            Self::Barrier(barrier) => barrier.reader.as_deref(),
+            Self::Door(door) => door.reader.as_deref(),
+        }
+    }
+
     /// What presentation attack detection has to say of a face; nothing where faces open nothing.
     pub fn pad(&self) -> Pad {
         match self {
@@ -267,6 +288,14 @@ impl AccessPointConfig {
         match self {
             Self::Barrier(barrier) => &barrier.rules,
             Self::Door(door) => &door.rules,
+        }
+    }
+
+    /// The camera that reads plates for it, if there is one.
+    pub fn anpr(&self) -> Option<&str> {
+        match self {
+            Self::Barrier(barrier) => barrier.anpr.as_deref(),
+            Self::Door(_) => None,
         }
     }
 

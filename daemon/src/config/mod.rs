@@ -11,7 +11,7 @@
 //! [local]                                # status socket for people at the controller
 //! [posture]                              # inputs that lock down or hold open everything
 //! [[schedule]] [[holidays]] [[area]]     # who may pass when; used by `[access_point.rules]`
-//! [[board]] [[output]] [[input]] [[camera]]   # see `cardea_hardware::config`
+//! [[board]] [[output]] [[input]] [[camera]] [[anpr]] [[reader]]   # see `cardea_hardware::config`
 //! [[access_point]]                       # barriers and doors, by the names above
 //! ```
 //!
@@ -29,7 +29,9 @@ mod validate;
 
 use std::path::{Path, PathBuf};
 
-use cardea_hardware::config::{AnprConfig, BoardConfig, CameraConfig, HardwareConfig, InputConfig, OutputConfig};
+use cardea_hardware::config::{
+    AnprConfig, BoardConfig, CameraConfig, HardwareConfig, InputConfig, OutputConfig, ReaderConfig,
+};
 use serde::{Deserialize, Serialize};
 
 pub use access_point::{AccessPointConfig, BarrierConfig, Credential, DoorConfig, Lane, LockMode, Pad};
@@ -95,6 +97,9 @@ pub struct Config {
     /// Cameras that read plates themselves.
     #[serde(default, rename = "anpr", skip_serializing_if = "Vec::is_empty")]
     pub anpr: Vec<AnprConfig>,
+    /// Card readers.
+    #[serde(default, rename = "reader", skip_serializing_if = "Vec::is_empty")]
+    pub readers: Vec<ReaderConfig>,
     /// Barriers and doors.
     #[serde(default, rename = "access_point")]
     pub access_points: Vec<AccessPointConfig>,
@@ -154,6 +159,7 @@ impl Config {
             inputs: self.inputs.clone(),
             cameras: self.cameras.clone(),
             anpr: self.anpr.clone(),
+            readers: self.readers.clone(),
         }
     }
 
@@ -177,6 +183,12 @@ impl Config {
         }
         for path in paths {
             *path = folder.join(&*path);
+        }
+        for reader in &mut self.readers {
+            let ReaderConfig::Osdp(osdp) = reader else { continue };
+            let kept =
+                osdp.key_file.get_or_insert_with(|| self.state_dir.join("readers").join(format!("{}.key", osdp.id)));
+            *kept = folder.join(&*kept);
         }
     }
 }

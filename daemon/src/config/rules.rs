@@ -230,7 +230,7 @@ fn area_problems(config: &Config, area: &AreaConfig, found: &mut Vec<String>) {
     match (area.anti_passback, area.within_min) {
         (AntiPassback::Timed, Some(1..=1440)) | (AntiPassback::Soft | AntiPassback::Hard, None) => {}
         (AntiPassback::Timed, _) => {
-            found.push(format!("{entry}: anti_passback = \"timed\" needs within_min, 1 to 1440"))
+            found.push(format!("{entry}: anti_passback = \"timed\" needs within_min, 1 to 1440"));
         }
         (_, Some(_)) => found.push(format!("{entry}: within_min goes with anti_passback = \"timed\" only: remove it")),
     }

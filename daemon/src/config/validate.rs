@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use cardea_access::zone::{Point, Zone};
-use cardea_hardware::config::CameraConfig;
+use cardea_hardware::config::{AnprConfig, CameraConfig};
 
 use super::{AccessPointConfig, Config, Credential, LockMode};
 
@@ -115,6 +115,10 @@ impl Found {
         {
             self.add(format!("{entry}: camera = {camera:?} is no [[camera]]: add one with this id"));
         }
+        if let Some(anpr) = point.anpr().filter(|name| !config.anpr.iter().any(|camera| camera.id() == *name)) {
+            self.add(format!("{entry}: anpr = {anpr:?} is no [[anpr]]: add one with this id"));
+        }
+        self.reader(config, point, &entry);
         self.recognition(config, point, &entry);
         match point {
             AccessPointConfig::Barrier(barrier) => {
@@ -160,14 +164,42 @@ impl Found {
         }
     }
 
+    fn reader(&mut self, config: &Config, point: &AccessPointConfig, entry: &str) {
+        let cards = point.credentials().contains(&Credential::Card);
+        match point.reader() {
+            None if cards => {
+                self.add(format!("{entry}: \"card\" needs a reader: name one, or remove \"card\" from credentials"));
+            }
+            Some(_) if !cards => {
+                self.add(format!("{entry}: a reader opens only to \"card\": add it to credentials, or remove reader"));
+            }
+            Some(name) if !config.readers.iter().any(|reader| reader.id() == name) => {
+                self.add(format!("{entry}: reader = {name:?} is no [[reader]]: add one with this id"));
+            }
+            _ => {}
+        }
+        let others = config.access_points.iter().take_while(|other| other.id() != point.id());
+        if let Some(other) =
+            others.into_iter().find(|other| point.reader().is_some() && other.reader() == point.reader())
+        {
+            self.add(format!(
+                "{entry}: its reader is that of access_point {:?}, too: one card would open both",
+                other.id().as_str()
+            ));
+        }
+    }
+
     fn recognition(&mut self, config: &Config, point: &AccessPointConfig, entry: &str) {
         let sees = |c: &Credential| matches!(c, Credential::Plate | Credential::Face);
         if let Some(credential) = point.credentials().iter().copied().find(sees) {
             let name = credential.name();
-            if point.camera().is_none() {
+            let told = credential == Credential::Plate && point.anpr().is_some();
+            if point.camera().is_none() && !told {
                 self.add(format!("{entry}: {name:?} needs a camera: name one, or remove {name:?} from credentials"));
             }
-            if config.recognition.is_none() {
+            let anpr = config.anpr.iter().find(|camera| Some(camera.id()) == point.anpr());
+            let taken = told && point.camera().is_none() && anpr.is_some_and(AnprConfig::accept_text_only);
+            if config.recognition.is_none() && !taken {
                 self.add(format!("{entry}: {name:?} needs models: add a [recognition] section"));
             }
         }

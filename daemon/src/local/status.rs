@@ -202,6 +202,11 @@ impl StatusBoard {
         });
     }
 
+    /// Whether each board and camera answers.
+    pub fn devices(&self) -> BTreeMap<String, Option<bool>> {
+        self.posted().devices.clone()
+    }
+
     /// What the cameras' tasks have done.
     pub fn captures(&self) -> BTreeMap<AccessPointId, CaptureStatus> {
         self.posted().captures.clone()

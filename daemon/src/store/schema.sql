@@ -10,15 +10,6 @@ CREATE TABLE plates (
     valid_until INTEGER                             -- first instant no more; NULL: no end
 ) STRICT, WITHOUT ROWID;
 
--- Admitted cards, by the hash of their number (cardea_protocol::card). Removing a card removes the row.
-CREATE TABLE cards (
-    card_id     TEXT PRIMARY KEY,
-    hash        TEXT NOT NULL,
-    subject     TEXT,                               -- whose, where the customer said so
-    valid_from  INTEGER,
-    valid_until INTEGER
-) STRICT, WITHOUT ROWID;
-
 -- The key each subject's templates are encrypted under, itself encrypted under the file `device.key`. Erasure deletes
 -- this row first: whatever a flash page or a stray copy still holds is then noise.
 CREATE TABLE subject_keys (

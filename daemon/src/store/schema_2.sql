@@ -16,3 +16,12 @@ CREATE TABLE lockdowns (
     access_point TEXT PRIMARY KEY,
     since        INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Admitted cards, by the hash of their number (cardea_protocol::card). Removing a card removes the row.
+CREATE TABLE cards (
+    card_id     TEXT PRIMARY KEY,
+    hash        TEXT NOT NULL,
+    subject     TEXT,                               -- whose, where the customer said so
+    valid_from  INTEGER,
+    valid_until INTEGER
+) STRICT, WITHOUT ROWID;

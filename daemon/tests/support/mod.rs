@@ -52,10 +52,14 @@ pub(crate) struct Wish {
     /// Keys added to the barrier, and to the door.
     pub(crate) barrier: String,
     pub(crate) door: String,
+    /// Credentials of the barrier besides plates and orders, each with a comma after it.
+    pub(crate) barrier_also: &'static str,
     /// The door's `pad`; off unless given.
     pub(crate) pad: Option<&'static str>,
     /// Whether demonstration models may not open.
     pub(crate) demo_refused: bool,
+    /// Whether the barrier's camera is seen over RTSP.
+    pub(crate) rtsp: bool,
     /// Whether a person at the door walks in once it is released.
     pub(crate) auto_push: bool,
 }
@@ -248,6 +252,7 @@ state_dir = "state"
 {recognition}
 [local]
 socket = "local.sock"
+orders = "orders.sock"
 
 [[board]]
 id = "io1"
@@ -259,7 +264,7 @@ timing = {{ poll_ms = 10, request_timeout_ms = 300, deliver_within_ms = 700, rec
 {lines}
 [[camera]]
 id = "plate-cam"
-driver = "http-snapshot"
+driver = "{plate_driver}"
 url = "{plate_cam}"
 
 [[camera]]
@@ -270,7 +275,7 @@ url = "{face_cam}"
 [[access_point]]
 kind = "barrier"
 id = "barrier-1"
-credentials = [{plate}"remote"]
+credentials = [{plate}{barrier_also}"remote"]
 camera = "plate-cam"
 open = "barrier-open"
 close = "barrier-close"
@@ -287,7 +292,7 @@ open_timeout_s = 3
 kind = "door"
 pad = "{pad}"
 id = "door-1"
-credentials = [{face}"remote"]
+credentials = [{face}{card}"remote"]
 camera = "face-cam"
 lock = "door-lock"
 contact = "door-contact"
@@ -295,13 +300,16 @@ exit_button = "exit-button"
 release_ms = 1000
 {door}
 "#,
-        sections = wish.sections,
+        sections = wish.sections.replace("ANPR_URL", &sim.anpr_url()),
+        plate_driver = if wish.rtsp { "rtsp" } else { "http-snapshot" },
+        card = if wish.door.contains("reader =") { "\"card\", " } else { "" },
         barrier = wish.barrier,
+        barrier_also = wish.barrier_also,
         pad = wish.pad.unwrap_or("off"),
         door = wish.door,
         modbus = sim.modbus_addr(),
         lines = lines(),
-        plate_cam = sim.snapshot_url("plate-cam"),
+        plate_cam = if wish.rtsp { sim.rtsp_url("plate-cam") } else { sim.snapshot_url("plate-cam") },
         face_cam = sim.snapshot_url("face-cam"),
     )
 }
@@ -320,6 +328,8 @@ fn lines() -> String {
         line("input", "closed-limit", 2),
         line("input", "door-contact", 4),
         line("input", "exit-button", 5),
+        line("input", "key-open", 9),
+        line("input", "key-lock", 10),
     ]
     .concat()
 }

@@ -7,7 +7,7 @@ use super::{EventError, Told, hikvision::share, plate};
 const CONFIDENCE: f32 = 255.0;
 
 /// An event about a vehicle; `None` for any other, and for the heartbeat.
-pub(super) fn read(body: &[u8]) -> Result<Option<Told>, EventError> {
+pub(crate) fn read(body: &[u8]) -> Result<Option<Told>, EventError> {
     let text = std::str::from_utf8(body).map_err(|_| EventError::Text)?;
     let mut told = Told::default();
     let (mut code, mut number, mut object, mut object_type) = ("", "", "", "");

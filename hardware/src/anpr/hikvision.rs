@@ -11,7 +11,7 @@ use super::{EventError, Told, plate};
 const MAX_DEPTH: usize = 16;
 
 /// An event about a vehicle; `None` for any other event, such as the heartbeat (`videoloss`, inactive).
-pub(super) fn read(body: &[u8]) -> Result<Option<Told>, EventError> {
+pub(crate) fn read(body: &[u8]) -> Result<Option<Told>, EventError> {
     let text = std::str::from_utf8(body).map_err(|_| EventError::Text)?;
     let mut xml = Reader::from_str(text.trim_start_matches('\u{feff}').trim());
     let mut path: Vec<String> = Vec::new();

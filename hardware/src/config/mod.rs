@@ -27,6 +27,13 @@
 //! driver = "http-mjpeg"          # http-mjpeg | http-snapshot | rtsp | v4l2 | replay
 //! url = "http://192.0.2.8/stream.mjpeg"
 //!
+//! [[reader]]
+//! id = "gate-reader"
+//! driver = "wiegand"             # wiegand | osdp | serial-line | wiegand-sim
+//! chip = "/dev/gpiochip0"
+//! d0 = 17
+//! d1 = 27
+//!
 //! [[anpr]]
 //! id = "lane-1"
 //! driver = "hikvision"           # hikvision | dahua | hikvision-push
@@ -36,6 +43,7 @@
 mod anpr;
 mod camera;
 mod modbus;
+mod reader;
 mod validate;
 mod validate_modbus;
 
@@ -52,7 +60,11 @@ pub use modbus::{
     RegisterMap,
 };
 
-/// Everything a controller drives. Embedded in the daemon's configuration; all four lists may be empty.
+pub use reader::{
+    Edges, OsdpConfig, PulsesConfig, ReaderConfig, SecureChannel, SerialLineConfig, WiegandConfig, WiegandSimConfig,
+};
+
+/// Everything a controller drives. Embedded in the daemon's configuration; all lists may be empty.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct HardwareConfig {
@@ -71,6 +83,9 @@ pub struct HardwareConfig {
     /// Cameras that read plates themselves.
     #[serde(default, rename = "anpr")]
     pub anpr: Vec<AnprConfig>,
+    /// Card readers.
+    #[serde(default, rename = "reader")]
+    pub readers: Vec<ReaderConfig>,
 }
 
 /// A board, by driver.

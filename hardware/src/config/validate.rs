@@ -2,6 +2,7 @@
 
 mod anpr;
 mod camera;
+mod reader;
 
 use std::{collections::HashMap, fmt::Display, ops::RangeInclusive};
 
@@ -24,6 +25,7 @@ impl HardwareConfig {
         }
         found.unique("anpr", self.anpr.iter().map(AnprConfig::id));
         found.unique("camera", self.cameras.iter().map(CameraConfig::id));
+        found.readers(self);
         if found.problems.is_empty() { Ok(()) } else { Err(ConfigError { problems: found.problems }) }
     }
 }

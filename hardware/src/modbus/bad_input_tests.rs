@@ -88,11 +88,11 @@ async fn against<T>(
             heard(&mut board, 8).await;
             board.write_all(&answer).await.unwrap();
         }
-        std::future::pending().await
+        std::future::pending::<T>().await
     };
     tokio::select! {
         told = story => told,
-        () = answering => unreachable!("it is silent for ever"),
+        told = answering => told,
     }
 }
 
@@ -249,10 +249,13 @@ fn tcp_answer(request: &[u8], transaction: u16, pdu: &[u8]) -> Vec<u8> {
     [&number.to_be_bytes()[..], &[0, 0], &length, &[UNIT], pdu].concat()
 }
 
+/// Makes an answer of a request.
+type Shape = fn(&[u8]) -> Vec<u8>;
+
 #[tokio::test]
 async fn over_tcp_each_wrong_frame_is_an_error() {
     let pdu = [2, 1, 1];
-    let shapes: [(&str, fn(&[u8]) -> Vec<u8>); 6] = [
+    let shapes: [(&str, Shape); 6] = [
         ("another transaction", |request| tcp_answer(request, 1, &[2, 1, 1])),
         ("another protocol", |request| {
             let mut answer = tcp_answer(request, 0, &[2, 1, 1]);

@@ -288,6 +288,8 @@ fn device_error(device: &str, action: &str, error: CallError) -> DeviceError {
 
 #[cfg(test)]
 mod bad_input_tests;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 #[cfg(test)]
 mod profile_tests;
 #[cfg(test)]

@@ -46,7 +46,7 @@ fn plan(outputs: &[u32], inputs: &[u32]) -> Plan {
         channel: *channel,
         active_low: false,
         safe: false,
-        max_pulse: Duration::from_secs(60),
+        max_pulse: Duration::from_mins(1),
     };
     let input = |channel: &u32| InputLine {
         id: format!("i{channel}"),

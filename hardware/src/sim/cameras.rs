@@ -1,6 +1,11 @@
 //! The cameras: single pictures and MJPEG streams over HTTP, with their faults.
 
-use std::{io, io::Cursor, sync::Arc, time::Duration};
+use std::{
+    io,
+    io::Cursor,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -45,6 +50,8 @@ pub(super) struct SimCamera {
     picture: watch::Sender<(Bytes, ImageKind)>,
     /// What it shows while nobody says otherwise.
     rest: (Bytes, ImageKind),
+    /// What stands before it while its picture is frozen.
+    unseen: Mutex<Option<(Bytes, ImageKind)>>,
     pub(super) fault: FaultSwitch,
 }
 
@@ -55,6 +62,7 @@ impl SimCamera {
             interval: Duration::from_secs_f64(1.0 / config.fps.clamp(0.1, 1000.0)),
             picture: watch::Sender::new((Bytes::new(), ImageKind::Png)),
             rest: (empty_scene(), ImageKind::Png),
+            unseen: Mutex::new(None),
             fault: FaultSwitch::default(),
         };
         if let Some(path) = &config.picture {
@@ -70,18 +78,39 @@ impl SimCamera {
     }
 
     pub(super) fn picture(&self) -> Bytes {
-        self.picture.borrow().0.clone()
+        self.served().0
     }
 
     pub(super) fn set_picture(&self, picture: Bytes) -> Result<(), SimError> {
-        self.picture.send_replace(self.understood(picture)?);
+        self.put(self.understood(picture)?);
         Ok(())
     }
 
     /// Shows a picture, or, without one or with one that is none, what it shows by itself.
     pub(super) fn show(&self, picture: Option<Bytes>) {
         let picture = picture.and_then(|picture| self.understood(picture).ok());
-        self.picture.send_replace(picture.unwrap_or_else(|| self.rest.clone()));
+        self.put(picture.unwrap_or_else(|| self.rest.clone()));
+    }
+
+    fn put(&self, picture: (Bytes, ImageKind)) {
+        let mut unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.fault.get() == Fault::Frozen {
+            *unseen = Some(picture);
+        } else {
+            *unseen = None;
+            self.picture.send_replace(picture);
+        }
+    }
+
+    /// What it sends to whoever asks: what stands before it, or what did when its picture froze.
+    fn served(&self) -> (Bytes, ImageKind) {
+        let mut unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.fault.get() != Fault::Frozen
+            && let Some(picture) = unseen.take()
+        {
+            self.picture.send_replace(picture);
+        }
+        self.picture.borrow().clone()
     }
 
     fn understood(&self, picture: Bytes) -> Result<(Bytes, ImageKind), SimError> {
@@ -100,7 +129,7 @@ impl Part for SimCamera {
     }
 
     fn faults(&self) -> &'static [&'static str] {
-        &["slow", "dead", "silent", "garbage"]
+        &["slow", "dead", "silent", "garbage", "frozen"]
     }
 }
 
@@ -126,7 +155,7 @@ async fn snapshot(State(world): State<Arc<World>>, Path(id): Path<String>) -> Re
         Fault::Garbage => return ([(header::CONTENT_TYPE, "image/jpeg")], noise()).into_response(),
         _ => {}
     }
-    let (picture, kind) = camera.picture.borrow().clone();
+    let (picture, kind) = camera.served();
     ([(header::CONTENT_TYPE, kind.content_type()), (header::CACHE_CONTROL, "no-store")], picture).into_response()
 }
 
@@ -174,7 +203,11 @@ async fn next_part(
     }
     let (bytes, kind) = match camera.fault.get() {
         Fault::Garbage => (noise(), ImageKind::Jpeg),
-        _ => picture.borrow_and_update().clone(),
+        _ => {
+            let served = camera.served();
+            picture.mark_unchanged();
+            served
+        }
     };
     let head =
         format!("--{BOUNDARY}\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n", kind.content_type(), bytes.len());

@@ -169,6 +169,7 @@ impl IntoResponse for SimError {
             | Self::SceneFile { .. }
             | Self::Bind { .. }
             | Self::Adapter { .. }
+            | Self::Socket { .. }
             | Self::PictureFile { .. } => StatusCode::BAD_REQUEST,
         };
         (status, Json(serde_json::json!({ "error": self.to_string() }))).into_response()

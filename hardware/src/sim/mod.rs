@@ -31,6 +31,7 @@ mod rtsp;
 mod rtu;
 pub mod scene;
 mod stage;
+mod wiegand;
 
 use std::{
     collections::BTreeMap,
@@ -61,6 +62,7 @@ use physics::{Edge, House, HouseState, millis};
 pub use rtu::RTU_PART;
 use stage::Stage;
 pub use stage::{SceneState, Sight};
+pub use wiegand::WIEGAND_PART;
 
 /// What cannot be done with a simulated house.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +79,14 @@ pub enum SimError {
     #[error("the adapter {path} could not be plugged in: {source}; choose a path in a folder of your own")]
     Adapter {
         /// Its path.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A socket could not be made.
+    #[error("the simulated house could not make the socket {path}: {source}; choose a path in a folder that exists")]
+    Socket {
+        /// Where.
         path: String,
         /// Why not.
         source: io::Error,

@@ -34,6 +34,9 @@ pub(super) const KEY: &str = "rtsp";
 /// Frames per second, and frames between two IDR pictures.
 const FPS: u64 = 25;
 const INTRA_PERIOD: u32 = 25;
+/// The type of a fragment (FU-A; RFC 6184, section 5.8), and of the payload as the session description calls it.
+const FRAGMENT: u8 = 0x1C;
+const PAYLOAD_TYPE: u8 = 0x60;
 /// The longest RTP payload.
 const MAX_PAYLOAD: usize = 1400;
 /// The side of the block that changes.
@@ -331,8 +334,10 @@ impl Rtp {
             let pieces: Vec<&[u8]> = nal[1..].chunks(MAX_PAYLOAD).collect();
             for (j, piece) in pieces.iter().enumerate() {
                 let (first, end) = (j == 0, j + 1 == pieces.len());
-                let head =
-                    [nal[0] & 0xE0 | 28, nal[0] & 0x1F | if first { 0x80 } else { 0 } | if end { 0x40 } else { 0 }];
+                let head = [
+                    nal[0] & 0xE0 | FRAGMENT,
+                    nal[0] & 0x1F | if first { 0x80 } else { 0 } | if end { 0x40 } else { 0 },
+                ];
                 self.packet(&mut out, last && end, &[&head, piece]);
             }
         }
@@ -345,7 +350,7 @@ impl Rtp {
         let length: usize = payload.iter().map(|part| part.len()).sum();
         out.put_slice(&[b'$', 0]);
         out.put_u16((12 + length) as u16);
-        out.put_slice(&[0x80, if mark { 0x80 | 96 } else { 96 }]);
+        out.put_slice(&[0x80, if mark { 0x80 | PAYLOAD_TYPE } else { PAYLOAD_TYPE }]);
         out.put_u16(self.sequence);
         out.put_u32(self.timestamp);
         out.put_u32(0x000C_A4DE);

@@ -5,6 +5,7 @@
 //! that does nothing for a revocation. The ratio is figure over peer. Computations and their peers run in turn on one
 //! thread and are timed by its processor clock, so that other work on the machine costs them caches but no turns.
 
+pub mod boards;
 pub mod cycles;
 pub mod peer;
 pub mod plates;
@@ -84,6 +85,13 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
+/// The value that this share of the values does not exceed; zero for none.
+pub fn percentile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let index = (values.len() as f64 * share).ceil() as usize;
+    values.get(index.saturating_sub(1)).copied().unwrap_or_default()
+}
+
 /// Milliseconds of processor time that this thread has used.
 pub fn cpu_ms() -> f64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
@@ -107,5 +115,8 @@ mod tests {
     fn the_median_is_the_middle_whatever_the_order() {
         assert_eq!(median(vec![9.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(Vec::new()), 0.0);
+        let mut hundred: Vec<f64> = (1..=100).rev().map(f64::from).collect();
+        assert_eq!((percentile(&mut hundred, 0.99), percentile(&mut hundred, 1.0)), (99.0, 100.0));
+        assert_eq!(percentile(&mut [], 0.5), 0.0);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cardea_tests::bench::{Summary, cycles, plates, relay, search, site as system, stages};
+use cardea_tests::bench::{Summary, boards, cycles, plates, relay, search, site as system, stages};
 use cardea_tests::site;
 use cardea_tests::story::telling::line;
 use clap::Parser;
@@ -17,6 +17,9 @@ struct Arguments {
     /// Recognition and search only, without the whole system
     #[arg(long)]
     recognition: bool,
+    /// Relay and input boards only
+    #[arg(long)]
+    boards: bool,
 }
 
 #[tokio::main]
@@ -33,6 +36,10 @@ async fn measure() -> anyhow::Result<()> {
     site::prepare()?;
     std::fs::create_dir_all(&arguments.out)?;
     let mut summary = Summary::default();
+    if arguments.boards {
+        boards::run(&mut summary).await?;
+        return report(&summary, &arguments);
+    }
     if let Ok(load) = std::fs::read_to_string("/proc/loadavg") {
         line(format_args!("load averages of this machine: {}", load.trim()));
     }
@@ -51,12 +58,17 @@ async fn measure() -> anyhow::Result<()> {
         }
         line(format_args!("relay ..."));
         relay::run(&mut summary).await?;
+        boards::run(&mut summary).await?;
         line(format_args!("the whole system ..."));
         system::run(&scratch, &mut summary).await?;
     }
+    report(&summary, &arguments)
+}
+
+fn report(summary: &Summary, arguments: &Arguments) -> anyhow::Result<()> {
     summary.table();
     let file = arguments.out.join("summary.json");
-    std::fs::write(&file, serde_json::to_vec_pretty(&summary)?)?;
+    std::fs::write(&file, serde_json::to_vec_pretty(summary)?)?;
     line(format_args!("\n{}", file.display()));
     Ok(())
 }

@@ -7,7 +7,7 @@
 //! [`checker`] the judge. A [`Controller`] that is not the real machine shows that the judge can condemn: see the tests.
 //!
 //! What the model leaves to the drive's own safety edge, and counts apart: a boom that falls while the board is lost, the
-//! program gone or a limit switch lies.
+//! program gone, a limit switch lies, or a drive that closes by itself does so with a boom that the controller did not open.
 
 pub mod cabinet;
 pub mod checker;
@@ -223,7 +223,8 @@ impl<'a> Site<'a> {
 
     /// Those who have waited for half a second are recognised; and again later, if nothing came of it.
     fn admissions(&self) -> Vec<Order> {
-        let due = |car: &&Car| car.admitted && car.waits() && (car.waited_ms == 500 || car.waited_ms % 15_000 == 0);
+        let due =
+            |car: &&Car| car.admitted && car.waits() && (car.waited_ms == 500 || car.waited_ms.is_multiple_of(15_000));
         self.world.cars.iter().filter(due).map(|_| Order::Admit).collect()
     }
 

@@ -221,5 +221,5 @@ pub fn shipped_scenes() -> PathBuf {
 
 /// What happened in a scene, a line each.
 pub fn told(scene: &SceneState) -> String {
-    scene.happenings.iter().map(|happening| format!("{happening}\n")).collect()
+    scene.happenings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

@@ -12,7 +12,7 @@ use crate::site::SITE;
 use crate::site::house::{shipped_scene, told};
 
 /// How long a car may take to come, pass and be gone.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The scenes that `make setup` rendered with this plate.
 pub(super) const SCENES: [&str; 3] = ["car-day.jpg", "car-night.jpg", "car-dirt.jpg"];

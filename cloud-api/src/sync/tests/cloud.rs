@@ -202,7 +202,7 @@ impl Cloud {
             .write(move |tx| {
                 tx.execute("DELETE FROM plates WHERE plate_id = ?1", [plate.as_str()])?;
                 tx.execute(
-                    "INSERT INTO sales VALUES (?1, ?2, 'customer-1', 1, 0, 1, 0, ?3)",
+                    "INSERT INTO sales VALUES (?1, ?2, 'customer-1', 1, 1, 0, ?3, 0)",
                     params![sale.as_str(), site.as_str(), at.0],
                 )?;
                 tx.execute("INSERT INTO sale_plates VALUES (?1, ?2)", [sale.as_str(), plate.as_str()])?;

@@ -1,6 +1,7 @@
 //! The store against a reference model, against torn files, and against a search of its raw bytes.
 
 mod changes;
+mod company;
 mod erasing;
 mod ledgers;
 mod outbox;

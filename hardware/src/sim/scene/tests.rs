@@ -203,6 +203,7 @@ const SHIPPED: &[(&str, &[(What, usize)])] = &[
     ("bumper-to-bumper.toml", &[(What::CarPasses, 2), (What::BoomLowering, 1)]),
     ("camera-trouble.toml", &[(What::CarPasses, 2)]),
     ("evening-rush.toml", &[(What::CarPasses, 7), (What::PersonPasses, 4)]),
+    ("frozen-camera.toml", &[(What::CarPasses, 1)]),
     ("one-car.toml", &[(What::CarPasses, 1), (What::CarStands, 1)]),
     ("resident.toml", &[(What::PersonPasses, 1)]),
     ("stalled.toml", &[(What::CarPasses, 2), (What::CarStands, 1)]),

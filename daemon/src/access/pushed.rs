@@ -1,0 +1,71 @@
+//! Plates that another machine read: what its word weighs, and what becomes of a word that came before its vehicle.
+
+use cardea_access::credential::{PictureCheck, PlateEvidence, PlateMatch, PushedPlate, VehiclePresence};
+use cardea_access::decide::Decision;
+use cardea_access::reason::Reason;
+use cardea_access::time::Now;
+use cardea_protocol::event::{EventKind, Timings};
+
+use super::knowledge::Knowledge;
+use super::task::AccessTask;
+use crate::capture::{Pushed, Seen, Sighting, TrackKey};
+
+/// Refused posts that make an alarm, each time.
+const REFUSED_ALARM: u64 = 5;
+
+impl Knowledge {
+    /// A told plate as evidence. Its text must be a registered plate's to the letter; what it weighs is what this machine's
+    /// own reading of the picture gives that text. The other machine has followed the vehicle over `frames`.
+    pub(super) fn weigh(&self, pushed: &Pushed, frames: u32, vehicle: VehiclePresence) -> PushedPlate {
+        let (ratio, threshold) = match (pushed.picture, pushed.score) {
+            // Nothing to weigh: the site takes the word for it.
+            (PictureCheck::Waived, _) => (f64::INFINITY, 0.0),
+            (_, Some(score)) => (score, self.plate_threshold()),
+            (_, None) => (f64::NEG_INFINITY, self.plate_threshold()),
+        };
+        let plate = self.plate_of(&pushed.text);
+        let best = plate.map(|plate| PlateMatch { plate, log_likelihood_ratio: ratio, threshold });
+        let plate = PlateEvidence { best, frames, in_zone: pushed.in_zone, vehicle };
+        PushedPlate { plate, picture: pushed.picture }
+    }
+}
+
+impl AccessTask {
+    /// Keeps a told plate whose vehicle is not on the loop yet: such cameras look further than the loop is. It is judged anew
+    /// when the vehicle comes, by the same rules, and is then as old as it is.
+    pub(super) fn keep_early(
+        &mut self,
+        key: TrackKey,
+        told: Option<Pushed>,
+        decision: &Decision,
+        frames: u32,
+        at: Now,
+    ) {
+        let Some(pushed) = told else { return };
+        if decision.reason == Reason::LoopClear {
+            let sighting = Sighting { key, seen: Seen::Pushed(pushed), frames, at, timings: Timings::default() };
+            self.early.insert(key.point, sighting);
+        } else {
+            self.early.remove(&key.point);
+        }
+    }
+
+    /// A vehicle has come onto the loop of an access point.
+    pub(super) async fn on_arrival(&mut self, i: usize) {
+        let Some(sighting) = self.early.remove(&i) else { return };
+        let age_ms = self.clock.monotonic().since_ms(sighting.at.mono);
+        if age_ms <= self.knowledge.rules.limits.evidence_max_age_ms {
+            self.on_sighting(sighting).await;
+        }
+    }
+
+    /// Somebody posts events and is not the camera.
+    pub(super) fn on_unauthorised(&self, point: usize, count: u64) {
+        let Some(point) = self.points.get(point) else { return };
+        tracing::warn!(access_point = %point.id, count, "events were refused: whoever sent them is not the camera");
+        if count.is_multiple_of(REFUSED_ALARM) {
+            let alarm = EventKind::Alarm { alarm: "anpr-unauthorised".to_owned() };
+            self.outbox.push(Some(point.id.clone()), alarm);
+        }
+    }
+}

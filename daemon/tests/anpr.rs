@@ -1,0 +1,127 @@
+//! Plates that another camera reads: its word, its picture, and what this controller makes of both. And a camera over RTSP.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use std::time::Duration;
+
+use cardea_hardware::sim::physics::INPUT_LOOP;
+use serde_json::json;
+use support::pictures::{recognition, sample};
+use support::{Site, Wish};
+
+/// The plate of `car-day.jpg`, and one that no picture here shows.
+const SHOWN: &str = "A123BC77";
+const ANOTHER: &str = "B456CE99";
+
+async fn site(keys: &str) -> Site {
+    let anpr = format!("[[anpr]]\nid = \"lane\"\ndriver = \"hikvision\"\nurl = \"ANPR_URL\"\n{keys}\n");
+    let wish =
+        Wish { recognition: Some(recognition()), barrier: "anpr = \"lane\"".into(), sections: anpr, ..Wish::default() };
+    let mut site = Site::start(wish).await;
+    site.admit_plate("plate-1", SHOWN).await;
+    site.admit_plate("plate-2", ANOTHER).await;
+    // What the plate camera sends stands before the other camera: the barrier's own sees nothing.
+    site.sim.set_picture("plate-cam", sample("yard.jpg")).unwrap();
+    site.sim.set_picture("face-cam", sample("car-day.jpg")).unwrap();
+    site.until("the plate camera answers", |site| site.gate.status.devices().get("lane") == Some(&Some(true))).await;
+    site
+}
+
+fn tell(site: &Site, plate: &str, id: &str, picture: bool, confidence: f32) {
+    let camera = picture.then_some("face-cam");
+    let passage = json!({"plate": plate, "id": id, "confidence": confidence, "camera": camera});
+    site.sim.act("anpr", "pass", passage).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_told_plate_that_its_picture_shows_opens_once() {
+    let site = site("").await;
+    site.sim.set_input(INPUT_LOOP, Some(true)).unwrap();
+    tell(&site, "unknown", "0", true, 0.9);
+    tell(&site, SHOWN, "1", true, 0.5);
+    tell(&site, SHOWN, "2", true, 0.9);
+    let decision = site.decision("plate-admitted").await;
+    assert_eq!(decision.plate_id.unwrap().as_str(), "plate-1");
+    assert!(decision.score > decision.threshold);
+    site.until("the boom is up", |site| site.state_of("barrier-1") == "open").await;
+    // The same event again, and the same car that is told again.
+    tell(&site, SHOWN, "2", true, 0.9);
+    tell(&site, SHOWN, "3", true, 0.9);
+    tell(&site, ANOTHER, "4", true, 0.9);
+    site.decision("plate-picture-differs").await;
+    assert_eq!((site.pulses("open"), site.decisions().await.len()), (1, 2));
+    site.sim.set_input(INPUT_LOOP, Some(false)).unwrap();
+    site.until("the boom is down", |site| site.state_of("barrier-1") == "closed").await;
+    site.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn someone_elses_plate_in_the_text_does_not_open() {
+    let site = site("accept_text_only = true").await;
+    site.sim.set_input(INPUT_LOOP, Some(true)).unwrap();
+    tell(&site, ANOTHER, "1", true, 1.0);
+    let refusal = site.decision("plate-picture-differs").await;
+    assert!(!refusal.granted && refusal.plate_id.is_none());
+    // A picture that shows no plate shows not this one.
+    site.sim.set_picture("face-cam", sample("yard.jpg")).unwrap();
+    tell(&site, SHOWN, "2", true, 1.0);
+    site.decision_after(1, "plate-picture-differs").await;
+    assert_eq!(site.pulses("open"), 0);
+    site.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_alone_opens_only_where_the_site_says_so() {
+    for (keys, reason, pulses) in [("", "plate-text-only", 0), ("accept_text_only = true", "plate-admitted", 1)] {
+        let site = site(keys).await;
+        site.sim.set_input(INPUT_LOOP, Some(true)).unwrap();
+        tell(&site, SHOWN, "1", false, 1.0);
+        let decision = site.decision(reason).await;
+        assert_eq!(decision.score, None);
+        if pulses > 0 {
+            site.until("the boom is up", |site| site.state_of("barrier-1") == "open").await;
+        }
+        assert_eq!(site.pulses("open"), pulses);
+        site.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plate_told_before_its_car_is_on_the_loop_opens_when_it_comes() {
+    let site = site("").await;
+    tell(&site, SHOWN, "1", true, 0.9);
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!((site.pulses("open"), site.decisions().await.len()), (0, 0));
+    site.sim.set_input(INPUT_LOOP, Some(true)).unwrap();
+    site.decision("plate-admitted").await;
+    site.until("the boom is up", |site| site.state_of("barrier-1") == "open").await;
+    site.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plate_told_long_before_a_car_comes_is_over() {
+    let site = site("").await;
+    tell(&site, SHOWN, "1", true, 0.9);
+    // Evidence lasts three seconds.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    site.sim.set_input(INPUT_LOOP, Some(true)).unwrap();
+    tell(&site, ANOTHER, "2", true, 0.9);
+    site.decision("plate-picture-differs").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!((site.pulses("open"), site.decisions().await.len()), (0, 1));
+    site.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registered_plate_over_rtsp_raises_the_boom() {
+    let mut site = Site::start(Wish { recognition: Some(recognition()), rtsp: true, ..Wish::default() }).await;
+    site.admit_plate("plate-1", SHOWN).await;
+    site.sim.set_picture("plate-cam", sample("car-day.jpg")).unwrap();
+    site.sim.set_input(INPUT_LOOP, Some(true)).unwrap();
+    let decision = site.decision("plate-admitted").await;
+    assert!(decision.timings.capture_ms.is_some_and(|ms| ms < 1_000.0), "{:?}", decision.timings);
+    site.until("the boom is up", |site| site.state_of("barrier-1") == "open").await;
+    site.finish().await;
+}
