@@ -75,6 +75,9 @@ impl Barrier {
 
     pub(super) fn arrive_down(&mut self, out: &mut Vec<Command>) {
         self.leave_fault(out);
+        if self.config.limits_fitted {
+            self.relays.came_down();
+        }
         if self.granted && self.was_up && self.lane.someone_missing() {
             out.push(Command::Report(Report::Incident(Incident::NoEntry)));
         }

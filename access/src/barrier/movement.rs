@@ -14,20 +14,28 @@ const RELAY_SLACK_MS: u64 = 1_500;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Relays {
     open_until: Option<Monotonic>,
+    /// Kept beyond that time until the boom is seen to be down: clocks jump, and pulses do not end because of it.
     close_until: Option<Monotonic>,
+    came_down: bool,
 }
 
 impl Relays {
     /// Closes the *open* relay's contact, and ends before what the other one may still be doing.
     pub(super) fn open(&mut self, ms: u64, now: Monotonic) -> Command {
-        let falling = self.close_until.take().is_some_and(|until| now < until);
+        let falling = self.close_until.take().is_some_and(|until| now < until || !self.came_down);
         self.open_until = Some(now.plus_ms(ms).plus_ms(RELAY_SLACK_MS));
         if falling { Command::Reverse { ms } } else { Command::PulseOpen { ms } }
     }
 
     fn close(&mut self, ms: u64, now: Monotonic) -> Command {
         self.close_until = Some(now.plus_ms(ms).plus_ms(RELAY_SLACK_MS));
+        self.came_down = false;
         Command::PulseClose { ms }
+    }
+
+    /// The lower limit switch says that the boom is down, which took it longer than a pulse.
+    pub(super) fn came_down(&mut self) {
+        self.came_down = true;
     }
 
     pub(super) fn stop(&mut self) {

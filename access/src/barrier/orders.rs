@@ -58,9 +58,9 @@ impl Barrier {
         out.push(Command::Stop);
         self.relays.stop();
         self.pending.fail(NotDone::Stopped, out);
+        (self.granted, self.hold, self.ordered_close) = (false, false, false);
         if self.blocking_fault().is_none() && self.phase != Phase::Closed {
             self.leave_fault(out);
-            (self.granted, self.hold, self.ordered_close) = (false, false, false);
             self.phase = Phase::Stopped;
         }
     }

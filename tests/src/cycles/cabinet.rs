@@ -173,10 +173,15 @@ impl Cabinet {
                     checker.command(command, event, self.clock, &self.config);
                     let refused = self.lost || faults.relays_fail;
                     failed |= refused && matches!(command, Command::PulseOpen { .. } | Command::Reverse { .. });
-                    match (refused, faults.slow_ms) {
-                        (true, _) => checker.not_delivered(),
-                        (false, 0) => self.carry_out(command),
-                        (false, ms) => self.waiting.push_back((self.world_ms + ms, command)),
+                    // A board is one line: nothing overtakes what waits there.
+                    let before = self.waiting.back().map_or(0, |(at, _)| *at);
+                    let at = before.max(self.world_ms + faults.slow_ms);
+                    if refused {
+                        checker.not_delivered();
+                    } else if at > self.world_ms {
+                        self.waiting.push_back((at, command));
+                    } else {
+                        self.carry_out(command);
                     }
                 }
             }

@@ -69,8 +69,8 @@ pub struct Checker {
     pub found: Unsafe,
     /// What the machine said.
     pub reported: Reported,
-    /// Falls towards a vehicle that nobody but the drive's own safety edge could stop: the board or the program was gone, or a
-    /// limit switch lied.
+    /// Falls towards a vehicle that nobody but the drive's own safety edge could stop: the board or the program was gone, a limit
+    /// switch lied, or a drive that closes by itself closed what the controller had not opened.
     pub left_to_the_drive: u64,
     on_loop_ms: u64,
     fell_on_car_ms: u64,
@@ -99,7 +99,9 @@ impl Checker {
         let falling = world.boom.motion < 0 && !world.boom.jammed;
         let lied_to = faults.open_limit.is_some() || faults.closed_limit.is_some();
         let helpless = faults.board_lost || faults.relays_fail || faults.asleep || faults.stop || lied_to;
-        self.orphaned = falling && (self.orphaned || helpless);
+        // A drive that closes by itself looks after itself, unless the controller has opened the boom.
+        let its_own = world.boom.closes_itself && !self.ordered;
+        self.orphaned = falling && (self.orphaned || helpless || its_own);
         if !(falling && under) {
             (self.fell_on_car_ms, self.judged) = (0, false);
             return;
@@ -150,6 +152,7 @@ impl Checker {
         let ends =
             matches!(event, Event::Close | Event::Stop | Event::StopButton(Some(true)) | Event::ClosedLimit(true));
         self.hold &= !ends;
+        self.ordered &= !matches!(event, Event::Stop | Event::StopButton(Some(true)));
         self.ordered |= self.fire;
     }
 

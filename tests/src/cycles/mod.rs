@@ -7,7 +7,7 @@
 //! [`checker`] the judge. A [`Controller`] that is not the real machine shows that the judge can condemn: see the tests.
 //!
 //! What the model leaves to the drive's own safety edge, and counts apart: a boom that falls while the board is lost, the
-//! program gone or a limit switch lies.
+//! program gone, a limit switch lies, or a drive that closes by itself does so with a boom that the controller did not open.
 
 pub mod cabinet;
 pub mod checker;

@@ -144,9 +144,28 @@ fn a_close_pulse_waits_for_the_end_of_the_open_pulse() {
 }
 
 #[test]
-fn calling_the_boom_back_after_the_close_pulse_is_a_plain_opening() {
+fn a_boom_that_was_told_to_close_is_reversed_until_it_was_seen_down_whatever_the_clock_says() {
     let mut site = Site::closing();
     site.on(Event::OpenLimit(false));
-    site.wait(2_000);
-    assert!(site.on(Event::LoopOccupied).contains(&pulse_open()));
+    site.wait(3_600_000);
+    site.on(Event::Tick);
+    assert_eq!(site.barrier.state(), State::Fault);
+    assert!(site.on(Event::OpenGranted { grant: GrantId(2) }).contains(&reverse()), "a clock that jumps ends no pulse");
+
+    let mut site = Site::closing();
+    site.on(Event::OpenLimit(false));
+    site.wait(3_000);
+    site.on(Event::ClosedLimit(true));
+    assert!(site.on(Event::OpenGranted { grant: GrantId(2) }).contains(&pulse_open()));
+}
+
+#[test]
+fn a_stop_during_a_fault_outlasts_it() {
+    let mut site = Site::open();
+    site.on(Event::ClosedLimit(true));
+    site.until(State::Fault);
+    assert_eq!(site.on(Event::Stop), [Command::Stop]);
+    site.on(Event::ClosedLimit(false));
+    site.wait(60_000);
+    assert_eq!((site.on(Event::Tick), site.barrier.next_deadline()), (vec![], None), "nobody has told it to go on");
 }
