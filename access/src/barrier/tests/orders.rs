@@ -158,3 +158,14 @@ fn a_boom_that_was_told_to_close_is_reversed_until_it_was_seen_down_whatever_the
     site.on(Event::ClosedLimit(true));
     assert!(site.on(Event::OpenGranted { grant: GrantId(2) }).contains(&pulse_open()));
 }
+
+#[test]
+fn a_stop_during_a_fault_outlasts_it() {
+    let mut site = Site::open();
+    site.on(Event::ClosedLimit(true));
+    site.until(State::Fault);
+    assert_eq!(site.on(Event::Stop), [Command::Stop]);
+    site.on(Event::ClosedLimit(false));
+    site.wait(60_000);
+    assert_eq!((site.on(Event::Tick), site.barrier.next_deadline()), (vec![], None), "nobody has told it to go on");
+}
