@@ -16,6 +16,8 @@ use crate::{DeviceError, Health};
 const WAITING: usize = 4;
 /// Events that are remembered, to know them when they come again.
 const REMEMBERED: usize = 256;
+/// Characters of a mark that are compared: two events alike in so many are taken for one.
+const MARK: usize = 128;
 
 /// One camera's events.
 pub(crate) struct Inbox {
@@ -60,13 +62,14 @@ impl Inbox {
         if mark.is_empty() {
             return true;
         }
-        if seen.iter().any(|known| known == mark) {
+        let mark: String = mark.chars().take(MARK).collect();
+        if seen.contains(&mark) {
             return false;
         }
         if seen.len() >= REMEMBERED {
             seen.pop_front();
         }
-        seen.push_back(mark.chars().take(128).collect());
+        seen.push_back(mark);
         true
     }
 
@@ -150,5 +153,15 @@ mod tests {
         assert_eq!(inbox.receiver.lock().await.len(), WAITING);
         assert!(inbox.seen.lock().unwrap().len() <= REMEMBERED);
         assert!(!format!("{:?}", event("A123BC77")).contains("A123"));
+    }
+
+    #[tokio::test]
+    async fn a_mark_of_any_length_is_known_when_it_comes_again() {
+        let inbox = Inbox::new("lane", "camera".into());
+        let mark = "é".repeat(MARK * 3);
+        inbox.deliver(&told("A1", &mark), event("A1"));
+        inbox.deliver(&told("A1", &mark), event("A1"));
+        assert_eq!(inbox.receiver.lock().await.len(), 1);
+        assert!(inbox.seen.lock().unwrap().iter().all(|mark| mark.chars().count() <= MARK));
     }
 }
