@@ -123,6 +123,8 @@ impl Posture {
 
     fn apply(&mut self, event: Event) {
         match event {
+            // A lockdown is ended by an order to end it, never by one to hold open.
+            Event::Ordered(Order::FreeAccess) if self.mode().0 == Mode::LockedDown => {}
             Event::Ordered(order) => self.order = order,
             Event::LockdownInput(n, level) => {
                 if let Some(last) = self.lockdown.get_mut(n) {
@@ -197,6 +199,17 @@ mod tests {
         let switch = FreeAccessInput(0, Some(true));
         assert_eq!(after(ALL, &[panic, switch, Ordered(Order::FreeAccess)]), (Mode::LockedDown, Cause::Input));
         assert_eq!(after(ALL, &[panic, switch, calm]), (Mode::HeldOpen, Cause::Input));
+    }
+
+    #[test]
+    fn an_ordered_lockdown_outlasts_an_order_to_hold_open() {
+        use Event::*;
+        let calm = LockdownInput(0, Some(false));
+        let (locked, free) = (Ordered(Order::Lockdown), Ordered(Order::FreeAccess));
+        assert_eq!(after(ALL, &[calm, locked, free]), (Mode::LockedDown, Cause::Order));
+        let panic = LockdownInput(0, Some(true));
+        assert_eq!(after(ALL, &[calm, locked, panic, free, calm]), (Mode::LockedDown, Cause::Order));
+        assert_eq!(after(ALL, &[calm, locked, Ordered(Order::Normal), free]), (Mode::HeldOpen, Cause::Order));
     }
 
     #[test]

@@ -227,11 +227,13 @@ proptest! {
         let mut posture = Posture::new(Fitted { lockdown_inputs, free_access_inputs, after_first }, locked_down);
         let (mut ordered, mut switches, mut hours) = (false, [None; 3], false);
         let mut panic = [None; 3];
+        let mut locked = locked_down;
         prop_assert!(posture.mode().0 != Mode::HeldOpen, "after a start");
         for event in events {
             posture.handle(event);
             match event {
-                posture::Event::Ordered(order) => ordered = order == Order::FreeAccess,
+                posture::Event::Ordered(Order::FreeAccess) => ordered = !locked,
+                posture::Event::Ordered(order) => (ordered, locked) = (false, order == Order::Lockdown),
                 posture::Event::EquipmentLost => ordered = false,
                 posture::Event::FreeAccessInput(n, level) => switches[n] = level,
                 posture::Event::LockdownInput(n, level) => panic[n] = level.or(panic[n]),
@@ -241,6 +243,7 @@ proptest! {
             let (mode, _) = posture.mode();
             let says_so = ordered || hours || switches[..free_access_inputs].contains(&Some(true));
             prop_assert!(mode != Mode::HeldOpen || says_so);
+            prop_assert!(!locked || mode == Mode::LockedDown, "only an order to end it ends an ordered lockdown");
             let alarm = panic[..lockdown_inputs].iter().any(|level| *level != Some(false));
             ordered &= !alarm;
             prop_assert!(!alarm || mode == Mode::LockedDown);

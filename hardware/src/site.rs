@@ -44,6 +44,8 @@ pub struct Hardware {
     pub boards: BTreeMap<String, watch::Receiver<Health>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     shutdown: CancellationToken,
+    /// Cancelled when a board's task has ended before its time.
+    broken: CancellationToken,
     /// Spreads the attempts to reach lost cameras.
     dice: Dice,
     _ends_with_this: DropGuard,
@@ -64,6 +66,7 @@ impl Hardware {
             boards: BTreeMap::new(),
             tasks: Mutex::default(),
             shutdown: shutdown.clone(),
+            broken: CancellationToken::new(),
             dice: Arc::new(rand::random::<f64>),
             _ends_with_this: shutdown.drop_guard(),
         };
@@ -84,7 +87,7 @@ impl Hardware {
         }
         // After the boards' tasks, whose end is the lines' end.
         for task in std::mem::take(&mut lines.tasks) {
-            hardware.keep(task);
+            hardware.keep_vital(task);
         }
         Ok(hardware)
     }
@@ -105,6 +108,24 @@ impl Hardware {
         self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner).push(task);
     }
 
+    /// Keeps a task that drives outputs. If it ends, by a panic, its outputs are left as they are: nobody may overlook that.
+    fn keep_vital(&mut self, task: JoinHandle<()>) {
+        let (shutdown, broken) = (self.shutdown.clone(), self.broken.clone());
+        self.keep(tokio::spawn(async move {
+            let ended = task.await;
+            if !shutdown.is_cancelled() {
+                tracing::error!(?ended, "the task of a board ended before its time");
+                broken.cancel();
+            }
+        }));
+    }
+
+    /// Waits until a task that drives outputs has ended before its time, which none should: the program is to end then, in
+    /// order, so that the outputs are made safe.
+    pub async fn broken(&self) {
+        self.broken.cancelled().await;
+    }
+
     fn open_board(&mut self, board: &BoardConfig, config: &HardwareConfig, lines: &Lines) {
         let Some(driver) = lines.driver(board) else { return };
         let started = board::start(plan(board, config), driver, self.shutdown.clone());
@@ -115,7 +136,7 @@ impl Hardware {
             self.inputs.insert(input.id().into(), Arc::new(input));
         }
         self.boards.insert(board.id().into(), started.health);
-        self.keep(started.task);
+        self.keep_vital(started.task);
     }
 
     fn open_camera(&mut self, config: &CameraConfig) -> Result<(), DeviceError> {
@@ -246,5 +267,23 @@ fn plan(board: &BoardConfig, config: &HardwareConfig) -> Plan {
             .collect(),
         timing: board.timing(),
         waits: waits(board, config),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_board_whose_task_ends_before_its_time_is_told_of_and_an_orderly_end_is_not() {
+        let mut hardware = Hardware::open(&HardwareConfig::default()).unwrap();
+        let shutdown = hardware.shutdown.clone();
+        hardware.keep_vital(tokio::spawn(async move { shutdown.cancelled().await }));
+        hardware.shutdown().await;
+        assert!(!hardware.broken.is_cancelled());
+
+        let mut hardware = Hardware::open(&HardwareConfig::default()).unwrap();
+        hardware.keep_vital(tokio::spawn(async { panic!("on purpose") }));
+        hardware.broken().await;
     }
 }

@@ -128,6 +128,7 @@ pub(crate) fn start(
         gallery_at: links.gallery_at,
         under_way: FuturesUnordered::new(),
         early: BTreeMap::new(),
+        strangers: BTreeMap::new(),
         points,
         heartbeat,
         postures,

@@ -143,7 +143,7 @@ impl AccessTask {
             return;
         }
         let level = self.points[i].level(role);
-        let arrived = role == Role::Loop && level == Some(true);
+        let arrived = self.points[i].waits_at(role) && level == Some(true);
         self.happen(i, Happening::Input(role, level), None).await;
         if arrived {
             self.on_arrival(i).await;

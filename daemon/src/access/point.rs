@@ -166,6 +166,11 @@ impl Point {
         }
     }
 
+    /// Whether a vehicle that waits to be let in stands on the input with this role.
+    pub(crate) fn waits_at(&self, role: Role) -> bool {
+        self.waiting == Some(role)
+    }
+
     /// What carries out `command`; `None` if there is nothing to switch. The output's board refuses it when it cannot be
     /// delivered in time: nothing is queued.
     pub(crate) fn actuation(&self, command: Command) -> Option<Actuation> {

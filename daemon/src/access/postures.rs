@@ -184,6 +184,12 @@ impl AccessTask {
                 {
                     Err(OrderRefusal::Equipment)
                 }
+                Some(points)
+                    if posture == PostureOrder::FreeAccess
+                        && points.iter().any(|i| self.postures.mode(*i).0 == Mode::LockedDown) =>
+                {
+                    Err(OrderRefusal::LockedDown)
+                }
                 Some(points) => Ok(self.order_posture(&points, posture).await),
                 None => Err(OrderRefusal::NoSuchAccessPoint),
             },

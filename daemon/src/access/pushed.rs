@@ -3,7 +3,7 @@
 use cardea_access::credential::{PictureCheck, PlateEvidence, PlateMatch, PushedPlate, VehiclePresence};
 use cardea_access::decide::Decision;
 use cardea_access::reason::Reason;
-use cardea_access::time::Now;
+use cardea_access::time::{Monotonic, Now};
 use cardea_protocol::event::{EventKind, Timings};
 
 use super::knowledge::Knowledge;
@@ -12,6 +12,35 @@ use crate::capture::{Pushed, Seen, Sighting, TrackKey};
 
 /// Refused posts that make an alarm, each time.
 const REFUSED_ALARM: u64 = 5;
+/// The least time between two alarms of one access point, and between two warnings, in milliseconds.
+const ALARM_EVERY_MS: u64 = 60_000;
+
+/// What was said of refused posts at one access point.
+#[derive(Debug, Default)]
+pub(super) struct Strangers {
+    /// The count at the last alarm, in steps of [`REFUSED_ALARM`].
+    alarmed: u64,
+    alarm_at: Option<Monotonic>,
+    warned_at: Option<Monotonic>,
+}
+
+impl Strangers {
+    /// So many posts were refused since the start: whether to warn in the log, and whether to raise the alarm. Counts may be
+    /// left out in between.
+    fn on_count(&mut self, count: u64, now: Monotonic) -> (bool, bool) {
+        let over = |at: Option<Monotonic>| at.is_none_or(|at| now.since_ms(at) >= ALARM_EVERY_MS);
+        let warn = over(self.warned_at);
+        let alarm = count / REFUSED_ALARM > self.alarmed && over(self.alarm_at);
+        if warn {
+            self.warned_at = Some(now);
+        }
+        if alarm {
+            self.alarmed = count / REFUSED_ALARM;
+            self.alarm_at = Some(now);
+        }
+        (warn, alarm)
+    }
+}
 
 impl Knowledge {
     /// A told plate as evidence. Its text must be a registered plate's to the letter; what it weighs is what this machine's
@@ -60,12 +89,35 @@ impl AccessTask {
     }
 
     /// Somebody posts events and is not the camera.
-    pub(super) fn on_unauthorised(&self, point: usize, count: u64) {
-        let Some(point) = self.points.get(point) else { return };
-        tracing::warn!(access_point = %point.id, count, "events were refused: whoever sent them is not the camera");
-        if count.is_multiple_of(REFUSED_ALARM) {
+    pub(super) fn on_unauthorised(&mut self, i: usize, count: u64) {
+        let Some(point) = self.points.get(i) else { return };
+        let (warn, alarm) = self.strangers.entry(i).or_default().on_count(count, self.clock.monotonic());
+        if warn {
+            tracing::warn!(access_point = %point.id, count, "events were refused: whoever sent them is not the camera");
+        }
+        if alarm {
             let alarm = EventKind::Alarm { alarm: "anpr-unauthorised".to_owned() };
             self.outbox.push(Some(point.id.clone()), alarm);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_posts_alarm_by_fives_whatever_counts_are_left_out_and_at_most_once_a_minute() {
+        let mut strangers = Strangers::default();
+        let mut at = |count, ms| strangers.on_count(count, Monotonic(ms));
+        assert_eq!(at(1, 1_000), (true, false));
+        assert_eq!(at(4, 2_000), (false, false));
+        assert_eq!(at(7, 3_000), (false, true), "the fifth was left out");
+        for count in 8..1_000 {
+            assert_eq!(at(count, 4_000), (false, false));
+        }
+        assert_eq!(at(1_000, 61_000), (true, false));
+        assert_eq!(at(1_001, 63_000), (false, true));
+        assert_eq!(at(1_002, 200_000), (true, false), "the next step is not reached");
     }
 }

@@ -31,6 +31,7 @@ use super::machine::Happening;
 use super::memo::Memo;
 use super::point::{Actuation, Point};
 use super::postures::Postures;
+use super::pushed::Strangers;
 use super::signals::{Signal, Signals};
 use crate::capture::{Capture, Sighting};
 use crate::guardian::{BEAT, Heartbeat};
@@ -58,6 +59,7 @@ pub(crate) struct AccessTask {
     pub(super) under_way: FuturesUnordered<UnderWay>,
     /// Plates told before the vehicle was on the loop, by access point.
     pub(super) early: BTreeMap<usize, Sighting>,
+    pub(super) strangers: BTreeMap<usize, Strangers>,
     pub(super) heartbeat: Heartbeat,
     pub(super) postures: Postures,
 }

@@ -112,6 +112,41 @@ fn all_mistakes_are_named_together() {
 }
 
 #[test]
+fn a_camera_that_posts_its_events_needs_a_loop() {
+    let text = r#"
+        state_dir = "/var/lib/cardea"
+        [[anpr]]
+        id = "lane-1"
+        driver = "hikvision-push"
+        listen = "192.0.2.1:8090"
+        allow_from = ["192.0.2.20"]
+        token = "0123456789abcdefghijklmnop"
+        accept_text_only = true
+        [[board]]
+        id = "io1"
+        driver = "modbus-tcp"
+        address = "192.0.2.7:502"
+        [[output]]
+        id = "up"
+        board = "io1"
+        channel = 0
+        [[input]]
+        id = "car"
+        board = "io1"
+        channel = 0
+        [[access_point]]
+        kind = "barrier"
+        id = "gate"
+        credentials = ["plate"]
+        anpr = "lane-1"
+        open = "up"
+        loop = "car"
+    "#;
+    parse(text).unwrap();
+    assert!(problems(&text.replace("loop = \"car\"", "")).contains("wire a loop"));
+}
+
+#[test]
 fn a_lock_must_rest_as_its_mode_says() {
     let text = EXAMPLE.replacen("mode = \"fail-secure\"", "mode = \"fail-safe\"", 1);
     assert!(problems(&text).contains("safe = true"));

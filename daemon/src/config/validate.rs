@@ -198,6 +198,14 @@ impl Found {
                 self.add(format!("{entry}: {name:?} needs a camera: name one, or remove {name:?} from credentials"));
             }
             let anpr = config.anpr.iter().find(|camera| Some(camera.id()) == point.anpr());
+            let pushed = matches!(anpr, Some(AnprConfig::HikvisionPush(_)));
+            let has_loop = point.inputs().iter().any(|(key, _)| *key == "loop");
+            if pushed && !has_loop {
+                self.add(format!(
+                    "{entry}: a camera that posts its events is only as trustworthy as its network, so a vehicle has to be there as well: \
+                     wire a loop, or let this machine read the camera's stream (driver = \"hikvision\")"
+                ));
+            }
             let taken = told && point.camera().is_none() && anpr.is_some_and(AnprConfig::accept_text_only);
             if config.recognition.is_none() && !taken {
                 self.add(format!("{entry}: {name:?} needs models: add a [recognition] section"));

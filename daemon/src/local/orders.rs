@@ -83,6 +83,11 @@ pub enum OrderRefusal {
     /// The equipment cannot open, and would open late.
     #[error("the equipment does not answer, so nothing was done: order it again when it does")]
     Equipment,
+    /// A lockdown beats everything.
+    #[error(
+        "it is locked down, so nothing was done: end the lockdown first, by cardead posture normal or at its button"
+    )]
+    LockedDown,
 }
 
 /// The answer to an order.

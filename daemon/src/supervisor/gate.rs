@@ -101,6 +101,13 @@ impl Gate {
             }
         };
         tasks.spawn("heartbeat", heartbeat.clone().watch());
+        let (driven, ended) = (Arc::clone(&hardware), cancel.clone());
+        tasks.spawn_infallible("hardware", async move {
+            tokio::select! {
+                () = ended.cancelled() => {}
+                () = driven.broken() => {}
+            }
+        });
         let recognisers = load_recognisers(config, &outbox).await;
         blind.see(recognisers.calibration.clone(), &mut tasks, &cancel).await;
         capture::start(config, &hardware, &recognisers, clock, &status, &sightings, &mut tasks, &cancel);

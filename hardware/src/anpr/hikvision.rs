@@ -28,7 +28,14 @@ pub(crate) fn read(body: &[u8]) -> Result<Option<Told>, EventError> {
                 listed += usize::from(path.last().is_some_and(|name| name == "pictureInfo"));
             }
             Event::End(_) => drop(path.pop()),
-            Event::DocType(_) | Event::GeneralRef(_) | Event::PI(_) => return Err(EventError::Xml),
+            // A camera may be called "Entry &amp; Exit"; a plate may not, and nobody may define references.
+            Event::GeneralRef(name) => {
+                let predefined = ["amp", "lt", "gt", "quot", "apos"].iter().any(|known| *name == **known);
+                if !predefined || path.last().is_some_and(|field| field == "licensePlate") {
+                    return Err(EventError::Xml);
+                }
+            }
+            Event::DocType(_) | Event::PI(_) => return Err(EventError::Xml),
             Event::Text(content) => {
                 let content = content.trim();
                 let place: Vec<&str> = path.iter().map(String::as_str).collect();
@@ -99,6 +106,12 @@ pub(crate) mod tests {
         }
         let elsewhere = event("A123BC77", "u").replace("licensePlate>", "originalLicensePlate>");
         assert_eq!(read(elsewhere.as_bytes()).unwrap().unwrap().text, "");
+    }
+
+    #[test]
+    fn a_name_with_an_ampersand_does_no_harm() {
+        let named = event("A123BC77", "u-1").replace("<UUID>", "<channelName>Entry &amp; Exit</channelName><UUID>");
+        assert_eq!(read(named.as_bytes()).unwrap().unwrap().text, "A123BC77");
     }
 
     #[test]

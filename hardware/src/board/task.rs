@@ -28,7 +28,8 @@ use crate::{Actuated, DeviceError, Health, Reading};
 
 /// The first wait after a lost connection; doubled up to `reconnect_max_ms` while it stays lost.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-/// Requests that may wait for the exchange in progress. Each has its own deadline, so this only bounds memory.
+/// Requests that may wait for the exchange in progress besides one on and one off for each output: all doors of a board may be
+/// locked, or released in a fire, at once. Each has its own deadline, so this only bounds memory.
 const WAITING_COMMANDS: usize = 8;
 
 struct OutputState {
@@ -57,7 +58,7 @@ struct ShuttingDown;
 
 pub(super) fn start(plan: Arc<Plan>, driver: Arc<dyn Driver>, shutdown: CancellationToken) -> Started {
     let (health_tx, health) = watch::channel(Health::Starting);
-    let (commands_tx, commands) = mpsc::channel(WAITING_COMMANDS);
+    let (commands_tx, commands) = mpsc::channel(2 * plan.outputs.len() + WAITING_COMMANDS);
     let (mut output_states, mut outputs) = (Vec::new(), Vec::new());
     for index in 0..plan.outputs.len() {
         let (level, observed) = watch::channel(None);
@@ -221,11 +222,13 @@ impl Task {
 
     /// Does what was asked, or answers why not. The error is for a connection that is of no further use.
     async fn execute(&mut self, bus: &mut dyn Bus, command: Command) -> Result<(), DeviceError> {
-        if command.reply.is_closed() {
+        // Late is worse than never for whatever acts, but never for the end of it: a lock that falls late still falls.
+        let ends = matches!(command.action, Action::Set(false));
+        if command.reply.is_closed() && !ends {
             return Ok(()); // the caller gave up before anything was sent
         }
         let left = command.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        if left.is_zero() && !ends {
             let late = DeviceError::Timeout {
                 device: self.plan.device.clone(),
                 action: self.describe(&command),
@@ -240,7 +243,8 @@ impl Task {
             Action::Set(on) => (on, None),
             Action::Pulse(on_for) => (true, Some(on_for)),
         };
-        let limit = left.min(self.plan.timing.request_timeout());
+        let patience = self.plan.timing.request_timeout();
+        let limit = if ends { patience } else { left.min(patience) };
         let (channel, high) = (line.channel, line.electrical(on));
         let write = async {
             match pulse {

@@ -228,6 +228,30 @@ async fn a_pulse_that_comes_too_late_is_not_done() {
 }
 
 #[tokio::test]
+async fn an_end_is_never_too_late_and_all_outputs_may_be_ended_at_once() {
+    let mut plan = plan();
+    plan.timing.deliver_within_ms = 20;
+    let line = plan.outputs[0].clone();
+    plan.outputs = (0..16).map(|n| OutputLine { id: format!("lock-{n}"), channel: n, ..line.clone() }).collect();
+    let fixture = Fixture::up(plan).await;
+    let board = &fixture.board;
+    for output in &fixture.started.outputs {
+        output.set(true).await.unwrap();
+    }
+    board.gated.store(true, Ordering::SeqCst);
+    sleep(Duration::from_millis(20)).await; // the task is held in its next poll
+    let opener = async {
+        sleep(Duration::from_millis(60)).await;
+        board.gated.store(false, Ordering::SeqCst);
+        board.gate.add_permits(1);
+    };
+    let locked = futures_util::future::join_all(fixture.started.outputs.iter().map(|output| output.set(false)));
+    let (locked, ()) = tokio::join!(locked, opener);
+    assert!(locked.iter().all(Result::is_ok), "{locked:?}");
+    assert!(fixture.started.outputs.iter().all(|output| output.state() == Some(false)));
+}
+
+#[tokio::test]
 async fn a_caller_that_gives_up_before_anything_was_sent_gets_nothing_done() {
     let fixture = Fixture::up(plan()).await;
     let board = &fixture.board;
