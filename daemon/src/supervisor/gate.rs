@@ -100,7 +100,14 @@ impl Gate {
                 return Err(error.into());
             }
         };
-        tasks.spawn("heartbeat", heartbeat.clone().watch());
+        // Ends with the others: the outputs are made safe only when all have.
+        let (watching, over) = (heartbeat.clone().watch(), cancel.clone());
+        tasks.spawn("heartbeat", async move {
+            tokio::select! {
+                () = over.cancelled() => Ok(()),
+                dead = watching => dead,
+            }
+        });
         let recognisers = load_recognisers(config, &outbox).await;
         blind.see(recognisers.calibration.clone(), &mut tasks, &cancel).await;
         capture::start(config, &hardware, &recognisers, clock, &status, &sightings, &mut tasks, &cancel);
