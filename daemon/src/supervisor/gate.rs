@@ -100,11 +100,18 @@ impl Gate {
                 return Err(error.into());
             }
         };
-        tasks.spawn("heartbeat", heartbeat.clone().watch());
-        let (driven, ended) = (Arc::clone(&hardware), cancel.clone());
+        // Both end with the others: the outputs are made safe only when all have.
+        let (watching, over) = (heartbeat.clone().watch(), cancel.clone());
+        tasks.spawn("heartbeat", async move {
+            tokio::select! {
+                () = over.cancelled() => Ok(()),
+                dead = watching => dead,
+            }
+        });
+        let (driven, over) = (Arc::clone(&hardware), cancel.clone());
         tasks.spawn_infallible("hardware", async move {
             tokio::select! {
-                () = ended.cancelled() => {}
+                () = over.cancelled() => {}
                 () = driven.broken() => {}
             }
         });

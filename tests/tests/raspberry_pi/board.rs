@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::card::needed;
 
 /// How long anything may take before the test gives up. The processor is emulated, and maybe not alone on its host.
-const PATIENCE: Duration = Duration::from_mins(4);
+const PATIENCE: Duration = Duration::from_mins(8);
 /// Between two looks at something that will come: while the board is idle, its time is the host's.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
