@@ -5,7 +5,7 @@ use crate::machine::{Command, Fault, NotDone};
 use crate::time::Monotonic;
 
 /// How late a close pulse may come, in milliseconds. Later, the machine slept, and what it knew of the sensors with it.
-const LATE_MS: u64 = 1_000;
+pub(super) const LATE_MS: u64 = 1_000;
 
 /// How much later than commanded a pulse may end, in milliseconds: a board has a second to begin it and half of one to end it.
 const RELAY_SLACK_MS: u64 = 1_500;

@@ -1,5 +1,6 @@
 //! The sensors under the boom: what is there, and who passed.
 
+use super::movement::LATE_MS;
 use super::{Barrier, Phase, lane::Passage};
 use crate::machine::{Alarm, Command, Incident, Report};
 use crate::time::Monotonic;
@@ -24,7 +25,9 @@ impl Barrier {
         self.clear_since = clear.then(|| self.clear_since.unwrap_or(now));
         let under = if self.occupied() { Some(true) } else { clear.then_some(false) };
         self.lane.sense_under(under, self.held(), now);
-        if matches!(self.phase, Phase::Closing { .. }) && !clear && self.may_call_back() {
+        // Long after its deadline the boom is down, or stands: what comes then is the next one, whom nobody admitted.
+        let falls = matches!(self.phase, Phase::Closing { deadline } if now <= deadline.plus_ms(LATE_MS));
+        if falls && !clear && self.may_call_back() {
             self.alarms.raise(Alarm::Obstructed, out);
             self.pulse_open(now, out);
         }

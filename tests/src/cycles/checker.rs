@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cardea_access::barrier::{BarrierConfig, Event};
-use cardea_access::machine::{Command, GrantId, Incident, Report};
+use cardea_access::machine::{Command, Fault, GrantId, Incident, Report, State};
 use cardea_access::time::Monotonic;
 use serde::Serialize;
 
@@ -14,6 +14,9 @@ use super::world::{Contacts, STEP_MS, UNDER, World};
 const TOLD_WITHIN_MS: u64 = 3 * STEP_MS;
 /// How long a boom may go on falling towards a vehicle: until it is told, and a slow board has acted.
 const TURNED_WITHIN_MS: u64 = TOLD_WITHIN_MS + 900 + 2 * STEP_MS;
+
+/// How much longer than it may travel a boom counts as falling, in milliseconds: a tick may be late.
+const ONE_MORE_SECOND_MS: u64 = 1_000;
 
 /// Unsafe states, by kind. Each must be zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -69,8 +72,8 @@ pub struct Checker {
     pub found: Unsafe,
     /// What the machine said.
     pub reported: Reported,
-    /// Falls towards a vehicle that nobody but the drive's own safety edge could stop: the board or the program was gone, a limit
-    /// switch lied, or a drive that closes by itself closed what the controller had not opened.
+    /// Falls towards a vehicle that nobody but the drive's own safety edge could stop: the board or the program was gone, the
+    /// clock jumped, a limit switch lied, or a drive that closes by itself closed what the controller had not opened.
     pub left_to_the_drive: u64,
     on_loop_ms: u64,
     fell_on_car_ms: u64,
@@ -87,6 +90,10 @@ pub struct Checker {
     fire: bool,
     stop: bool,
     lost: bool,
+    /// The machine says that the limit switches contradict each other.
+    contradicts: bool,
+    /// It says that the boom was moved by hand.
+    forced: bool,
     unanswered: BTreeMap<GrantId, u32>,
 }
 
@@ -99,8 +106,9 @@ impl Checker {
         let falling = world.boom.motion < 0 && !world.boom.jammed;
         let lied_to = faults.open_limit.is_some() || faults.closed_limit.is_some();
         let helpless = faults.board_lost || faults.relays_fail || faults.asleep || faults.stop || lied_to;
-        // A drive that closes by itself looks after itself, unless the controller has opened the boom.
-        let its_own = world.boom.closes_itself && !self.ordered;
+        // A drive that closes by itself looks after itself, unless the controller has opened the boom and has not reported since
+        // that it was moved without it, which a limit switch that lied earlier may make it believe.
+        let its_own = world.boom.closes_itself && (!self.ordered || self.forced);
         self.orphaned = falling && (self.orphaned || helpless || its_own);
         if !(falling && under) {
             (self.fell_on_car_ms, self.judged) = (0, false);
@@ -122,6 +130,12 @@ impl Checker {
         (self.ordered, self.hold, self.hold_ordered) = (false, false, false);
         self.closing_since = None;
         (self.told_under, self.orphaned, self.stop) = ([None; 2], true, false);
+        self.contradicts = false;
+    }
+
+    /// The controller's clock jumped, and no time passed: it takes a boom that falls for one that is down or stuck.
+    pub(super) fn clock_jumped(&mut self) {
+        self.orphaned = true;
     }
 
     /// A command could not be delivered.
@@ -140,20 +154,15 @@ impl Checker {
             Event::StopButton(Some(on)) => self.stop = on,
             Event::BoardLost => self.lost = true,
             Event::BoardRestored => self.lost = false,
-            Event::OpenGranted { .. } | Event::Close => self.ordered |= !self.lost,
-            Event::Hold { grant } => {
-                self.ordered |= !self.lost;
-                self.asked_to_hold = Some(grant);
-            }
+            // What is ordered of a barrier that cannot move is not done, now or later.
+            Event::Close => self.ordered |= !(self.lost || self.stop || self.contradicts),
+            Event::Hold { grant } => self.asked_to_hold = Some(grant),
             _ => {}
         }
         self.hold_ordered &= !matches!(event, Event::Close | Event::Stop | Event::StopButton(Some(true)));
-        // A boom that is down again, by hand or as its switch says, is held no more.
-        let ends =
-            matches!(event, Event::Close | Event::Stop | Event::StopButton(Some(true)) | Event::ClosedLimit(true));
-        self.hold &= !ends;
+        self.hold &= self.hold_ordered;
         self.ordered &= !matches!(event, Event::Stop | Event::StopButton(Some(true)));
-        self.ordered |= self.fire;
+        self.ordered |= event == Event::Fire(Some(true));
     }
 
     /// It commands this.
@@ -163,7 +172,8 @@ impl Checker {
                 let asked = matches!(event, Event::OpenGranted { .. } | Event::Hold { .. }) || self.fire;
                 let unclear = config.loop_fitted && self.told_under[0] != Some(false)
                     || config.photocell_fitted && self.told_under[1] != Some(false);
-                let falling = self.closing_since.is_some_and(|since| now.since_ms(since) <= config.travel_ms);
+                let falls_until = |since: Monotonic| since.plus_ms(config.travel_ms + ONE_MORE_SECOND_MS);
+                let falling = self.closing_since.is_some_and(|since| now <= falls_until(since));
                 let called_back = unclear && (falling || config.self_closing);
                 let kept_up = config.self_closing && self.hold_ordered;
                 self.found.opened_for_nobody += u64::from(!(asked || called_back || kept_up));
@@ -188,9 +198,17 @@ impl Checker {
             Report::Incident(Incident::Tailgating) => reported.tailgating += 1,
             Report::Incident(Incident::WrongDirection) => reported.wrong_direction += 1,
             Report::Incident(Incident::NoEntry) => reported.no_entry += 1,
-            Report::Fault(_) => reported.faults += 1,
+            Report::Fault(fault) => {
+                reported.faults += 1;
+                self.contradicts |= fault == Fault::LimitsContradict;
+            }
+            Report::FaultCleared(Fault::LimitsContradict) => self.contradicts = false,
+            // A boom that is down again, by hand or because it never rose, is held no more.
+            Report::State(State::Closed) => (self.hold, self.forced) = (false, false),
+            Report::State(state) => self.forced = state == State::Forced,
             Report::Confirmed { .. } => reported.confirmed += 1,
             Report::Accepted { grant } => {
+                self.ordered = true;
                 let hold = self.asked_to_hold == Some(grant);
                 (self.hold, self.hold_ordered) = (self.hold || hold, self.hold_ordered || hold);
                 *self.unanswered.entry(grant).or_default() += 1;

@@ -7,7 +7,8 @@
 //! [`checker`] the judge. A [`Controller`] that is not the real machine shows that the judge can condemn: see the tests.
 //!
 //! What the model leaves to the drive's own safety edge, and counts apart: a boom that falls while the board is lost, the
-//! program gone, a limit switch lies, or a drive that closes by itself does so with a boom that the controller did not open.
+//! program gone or a limit switch lies, or as the clock jumps without time passing; and a drive that closes by itself what the
+//! controller did not open, or has reported to be moved by hand.
 
 pub mod cabinet;
 pub mod checker;
@@ -244,7 +245,10 @@ impl<'a> Site<'a> {
             9 => f.stop = true,
             10 => self.world.boom.jammed = true,
             _ if rng.random() => self.cabinet.restart((self.make)(self.config), &mut self.checker),
-            _ => self.cabinet.clock = self.cabinet.clock.plus_ms(rng.random_range(100..4_000_000)),
+            _ => {
+                self.cabinet.clock = self.cabinet.clock.plus_ms(rng.random_range(100..4_000_000));
+                self.checker.clock_jumped();
+            }
         }
     }
 

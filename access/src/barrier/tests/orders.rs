@@ -169,3 +169,19 @@ fn a_stop_during_a_fault_outlasts_it() {
     site.wait(60_000);
     assert_eq!((site.on(Event::Tick), site.barrier.next_deadline()), (vec![], None), "nobody has told it to go on");
 }
+
+#[test]
+fn a_car_that_comes_long_after_a_close_pulse_does_not_open_the_boom() {
+    for limits_fitted in [true, false] {
+        let mut site = Site::new(BarrierConfig { limits_fitted, ..BarrierConfig::default() });
+        site.all([Event::LoopClear, Event::OpenLimit(false), Event::ClosedLimit(true)]);
+        site.on(Event::OpenGranted { grant: GRANT });
+        site.wait(3_000);
+        site.all([Event::ClosedLimit(false), Event::OpenLimit(true)]);
+        site.until(State::Closing);
+        // The machine sleeps, and the first thing it hears of is the next car.
+        site.wait(3_600_000);
+        let said = site.on(Event::LoopOccupied);
+        assert!(!said.iter().any(|c| matches!(c, Command::PulseOpen { .. } | Command::Reverse { .. })), "{said:?}");
+    }
+}
