@@ -21,7 +21,7 @@ use crate::{
     Camera, ConfigError, DeviceError, Frame, Health,
     camera::{
         backoff::Dice,
-        feed::{Feed, keep_open},
+        feed::Feed,
         login::{self, Login, LoginError},
     },
     config::{CameraConfig, HttpCameraConfig},
@@ -165,42 +165,15 @@ impl Camera for SnapshotCamera {
     }
 }
 
-/// A camera whose stream is read all the time.
-pub(crate) struct MjpegCamera {
-    feed: Arc<Feed>,
-}
-
-impl MjpegCamera {
-    pub(crate) fn start(
-        config: &CameraConfig,
-        http: &HttpCameraConfig,
-        dice: Dice,
-        shutdown: CancellationToken,
-    ) -> Result<(Self, JoinHandle<()>), DeviceError> {
-        let source = Arc::new(Source::new(config, http)?);
-        let feed = source.feed.clone();
-        let reading = feed.clone();
-        let task = tokio::spawn(async move {
-            let open = move |_| read_stream(source.clone());
-            shutdown.run_until_cancelled_owned(keep_open(reading, dice, open)).await;
-        });
-        Ok((Self { feed }, task))
-    }
-}
-
-#[async_trait]
-impl Camera for MjpegCamera {
-    fn id(&self) -> &str {
-        &self.feed.id
-    }
-
-    async fn frame(&self) -> Result<Frame, DeviceError> {
-        self.feed.frame().await
-    }
-
-    fn health(&self) -> watch::Receiver<Health> {
-        self.feed.health()
-    }
+/// Starts a camera whose stream is read all the time.
+pub(crate) fn start_mjpeg(
+    config: &CameraConfig,
+    http: &HttpCameraConfig,
+    dice: Dice,
+    shutdown: CancellationToken,
+) -> Result<(Arc<dyn Camera>, JoinHandle<()>), DeviceError> {
+    let source = Arc::new(Source::new(config, http)?);
+    Ok(source.feed.clone().start(dice, shutdown, move |_| read_stream(source.clone())))
 }
 
 /// Reads one stream until it ends, breaks, falls silent or turns into nonsense; answers which.

@@ -14,11 +14,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     Camera, DeviceError, Health, Input, Output, PlateCamera, Reader, anpr,
     board::{self, Driver, InputLine, OutputLine, Plan},
-    camera::{backoff::Dice, replay::ReplayCamera, rtsp::RtspCamera, v4l2::V4l2Camera},
+    camera::{backoff::Dice, replay, rtsp, v4l2},
     config::{AnprConfig, BoardConfig, CameraConfig, HardwareConfig},
     gpio_cdev::GpioCdev,
     gpio_rppal::GpioRppal,
-    http_camera::{MjpegCamera, SnapshotCamera},
+    http_camera::{self, SnapshotCamera},
     modbus::{Line, LineSettings, ModbusRtu, ModbusTcp},
     reader,
     serial::SerialLcus,
@@ -141,29 +141,17 @@ impl Hardware {
 
     fn open_camera(&mut self, config: &CameraConfig) -> Result<(), DeviceError> {
         let (dice, shutdown) = (self.dice.clone(), self.shutdown.clone());
-        let camera: Arc<dyn Camera> = match config {
-            CameraConfig::HttpSnapshot(http) => Arc::new(SnapshotCamera::new(config, http)?),
-            CameraConfig::HttpMjpeg(http) => {
-                let (camera, task) = MjpegCamera::start(config, http, dice, shutdown)?;
-                self.keep(task);
-                Arc::new(camera)
+        let (camera, task) = match config {
+            CameraConfig::HttpSnapshot(http) => {
+                self.cameras.insert(config.id().into(), Arc::new(SnapshotCamera::new(config, http)?));
+                return Ok(());
             }
-            CameraConfig::Rtsp(rtsp) => {
-                let (camera, task) = RtspCamera::start(config, rtsp, dice, shutdown);
-                self.keep(task);
-                Arc::new(camera)
-            }
-            CameraConfig::V4l2(v4l2) => {
-                let (camera, task) = V4l2Camera::start(config, v4l2, dice, shutdown);
-                self.keep(task);
-                Arc::new(camera)
-            }
-            CameraConfig::Replay(replay) => {
-                let (camera, task) = ReplayCamera::start(config, replay, dice, shutdown);
-                self.keep(task);
-                Arc::new(camera)
-            }
+            CameraConfig::HttpMjpeg(http) => http_camera::start_mjpeg(config, http, dice, shutdown)?,
+            CameraConfig::Rtsp(stream) => rtsp::start(config, stream, dice, shutdown),
+            CameraConfig::V4l2(device) => v4l2::start(config, device, dice, shutdown),
+            CameraConfig::Replay(recording) => replay::start(config, recording, dice, shutdown),
         };
+        self.keep(task);
         self.cameras.insert(config.id().into(), camera);
         Ok(())
     }

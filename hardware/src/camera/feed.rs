@@ -17,16 +17,18 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::{
     sync::{Notify, watch},
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
     time::{Instant, sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    Frame, ImageKind,
+    Camera, Frame, ImageKind,
     backoff::{Backoff, Dice},
     frozen::Frozen,
 };
@@ -77,6 +79,24 @@ impl Feed {
             wanted: AtomicBool::new(false),
             asked: Notify::new(),
         })
+    }
+
+    /// Starts reading, as [`keep_open`] does, until `shutdown`. The camera is this feed.
+    pub(crate) fn start<F, Reading>(
+        self: Arc<Self>,
+        dice: Dice,
+        shutdown: CancellationToken,
+        open: F,
+    ) -> (Arc<dyn Camera>, JoinHandle<()>)
+    where
+        F: Fn(Arc<Self>) -> Reading + Send + 'static,
+        Reading: Future<Output = DeviceError> + Send + 'static,
+    {
+        let keeping = keep_open(self.clone(), dice, open);
+        let task = tokio::spawn(async move {
+            shutdown.run_until_cancelled_owned(keeping).await;
+        });
+        (self, task)
     }
 
     pub(crate) fn health(&self) -> watch::Receiver<Health> {
@@ -200,9 +220,25 @@ impl Feed {
     }
 }
 
+/// A camera that is nothing but its stream.
+#[async_trait]
+impl Camera for Feed {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    async fn frame(&self) -> Result<Frame, DeviceError> {
+        self.frame().await
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.health()
+    }
+}
+
 /// Opens a stream again and again; `open` reads one until it ends, and answers why it did. Each runs in a task of its own, so
 /// that whatever a library makes of a camera's nonsense ends that stream and no more.
-pub(crate) async fn keep_open<F, Reading>(feed: Arc<Feed>, dice: Dice, open: F)
+async fn keep_open<F, Reading>(feed: Arc<Feed>, dice: Dice, open: F)
 where
     F: Fn(Arc<Feed>) -> Reading,
     Reading: Future<Output = DeviceError> + Send + 'static,

@@ -11,23 +11,21 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::{
-    sync::watch,
     task::{JoinHandle, spawn_blocking},
     time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Camera, Frame, ImageKind,
+    Camera, ImageKind,
     backoff::Dice,
-    feed::{Feed, keep_open},
+    feed::Feed,
     h264::{Pictures, Unit, access_units},
 };
 use crate::{
-    DeviceError, Health,
+    DeviceError,
     config::{CameraConfig, ReplayCameraConfig},
 };
 
@@ -37,41 +35,15 @@ const MAX_RECORDING: u64 = 512 * 1024 * 1024;
 const MAX_PIXELS: u32 = 33_554_432;
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
-/// A camera made of a recording.
-pub(crate) struct ReplayCamera {
-    feed: Arc<Feed>,
-}
-
-impl ReplayCamera {
-    pub(crate) fn start(
-        config: &CameraConfig,
-        replay: &ReplayCameraConfig,
-        dice: Dice,
-        shutdown: CancellationToken,
-    ) -> (Self, JoinHandle<()>) {
-        let feed = Feed::new(config);
-        let (reading, replay) = (feed.clone(), Arc::new(replay.clone()));
-        let task = tokio::spawn(async move {
-            let open = move |feed| play(feed, replay.clone());
-            shutdown.run_until_cancelled_owned(keep_open(reading, dice, open)).await;
-        });
-        (Self { feed }, task)
-    }
-}
-
-#[async_trait]
-impl Camera for ReplayCamera {
-    fn id(&self) -> &str {
-        &self.feed.id
-    }
-
-    async fn frame(&self) -> Result<Frame, DeviceError> {
-        self.feed.frame().await
-    }
-
-    fn health(&self) -> watch::Receiver<Health> {
-        self.feed.health()
-    }
+/// Starts a camera made of a recording.
+pub(crate) fn start(
+    config: &CameraConfig,
+    replay: &ReplayCameraConfig,
+    dice: Dice,
+    shutdown: CancellationToken,
+) -> (Arc<dyn Camera>, JoinHandle<()>) {
+    let replay = Arc::new(replay.clone());
+    Feed::new(config).start(dice, shutdown, move |feed| play(feed, replay.clone()))
 }
 
 /// What is to be shown.
@@ -188,14 +160,14 @@ mod tests {
     const ONE: &[u8] = &[0xFF, 0xD8, 0xFF, 0xE0, 1, 0xFF, 0xD9];
     const TWO: &[u8] = &[0xFF, 0xD8, 0xFF, 0xE0, 2, 0xFF, 0xD9];
 
-    async fn shown(path: &Path, repeat: bool, count: usize) -> Vec<Frame> {
+    async fn shown(path: &Path, repeat: bool, count: usize) -> Vec<crate::Frame> {
         let keys = format!(
             "driver = \"replay\"\nid = \"tape\"\npath = \"{}\"\nfps = 100.0\nrepeat = {repeat}\nmin_interval_ms = 0",
             path.display()
         );
         let config: CameraConfig = toml::from_str(&keys).unwrap();
         let CameraConfig::Replay(replay) = &config else { panic!() };
-        let (camera, _task) = ReplayCamera::start(&config, replay, Arc::new(|| 1.0), CancellationToken::new());
+        let (camera, _task) = start(&config, replay, Arc::new(|| 1.0), CancellationToken::new());
         let mut frames = Vec::new();
         while frames.len() < count {
             frames.push(camera.frame().await.unwrap());

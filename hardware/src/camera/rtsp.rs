@@ -5,69 +5,41 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use retina::{
     client::{Credentials, Demuxed, PlayOptions, Session, SessionOptions, SetupOptions},
     codec::{CodecItem, FrameFormat, VideoFrame},
 };
 use tokio::{
-    sync::watch,
     task::{JoinHandle, spawn_blocking},
     time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Camera, Frame,
+    Camera,
     backoff::Dice,
-    feed::{Feed, keep_open},
+    feed::Feed,
     h264::{Pictures, Unit},
     rtp_clock::RtpClock,
 };
 use crate::{
-    DeviceError, Health,
+    DeviceError,
     config::{CameraConfig, RtspCameraConfig},
 };
 
 /// The longest part of a library's message that is repeated: it may quote what the camera sent.
 const MAX_REASON: usize = 160;
 
-/// A camera with an RTSP stream.
-pub(crate) struct RtspCamera {
-    feed: Arc<Feed>,
-}
-
-impl RtspCamera {
-    pub(crate) fn start(
-        config: &CameraConfig,
-        rtsp: &RtspCameraConfig,
-        dice: Dice,
-        shutdown: CancellationToken,
-    ) -> (Self, JoinHandle<()>) {
-        let feed = Feed::new(config);
-        let (reading, rtsp) = (feed.clone(), Arc::new(rtsp.clone()));
-        let task = tokio::spawn(async move {
-            let open = move |feed| read(feed, rtsp.clone());
-            shutdown.run_until_cancelled_owned(keep_open(reading, dice, open)).await;
-        });
-        (Self { feed }, task)
-    }
-}
-
-#[async_trait]
-impl Camera for RtspCamera {
-    fn id(&self) -> &str {
-        &self.feed.id
-    }
-
-    async fn frame(&self) -> Result<Frame, DeviceError> {
-        self.feed.frame().await
-    }
-
-    fn health(&self) -> watch::Receiver<Health> {
-        self.feed.health()
-    }
+/// Starts a camera with an RTSP stream.
+pub(crate) fn start(
+    config: &CameraConfig,
+    rtsp: &RtspCameraConfig,
+    dice: Dice,
+    shutdown: CancellationToken,
+) -> (Arc<dyn Camera>, JoinHandle<()>) {
+    let rtsp = Arc::new(rtsp.clone());
+    Feed::new(config).start(dice, shutdown, move |feed| read(feed, rtsp.clone()))
 }
 
 /// What the stream carries.

@@ -5,7 +5,6 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use linuxvideo::{
     Device, Fract,
@@ -13,61 +12,30 @@ use linuxvideo::{
     stream::ReadStream,
 };
 use tokio::{
-    sync::watch,
     task::{JoinHandle, spawn_blocking},
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use super::{
-    Camera, Frame, ImageKind,
-    backoff::Dice,
-    feed::{Feed, keep_open},
-};
+use super::{Camera, ImageKind, backoff::Dice, feed::Feed};
 use crate::{
-    DeviceError, Health,
+    DeviceError,
     config::{CameraConfig, V4l2CameraConfig, V4l2Format},
 };
 
 /// How often it is asked whether there is a frame.
 const POLL: Duration = Duration::from_millis(5);
 
-/// A camera of this machine.
-pub(crate) struct V4l2Camera {
-    feed: Arc<Feed>,
-}
-
-impl V4l2Camera {
-    pub(crate) fn start(
-        config: &CameraConfig,
-        v4l2: &V4l2CameraConfig,
-        dice: Dice,
-        shutdown: CancellationToken,
-    ) -> (Self, JoinHandle<()>) {
-        let feed = Feed::new(config);
-        let (reading, v4l2) = (feed.clone(), Arc::new(v4l2.clone()));
-        let task = tokio::spawn(async move {
-            let open = move |feed| read(feed, v4l2.clone());
-            shutdown.run_until_cancelled_owned(keep_open(reading, dice, open)).await;
-        });
-        (Self { feed }, task)
-    }
-}
-
-#[async_trait]
-impl Camera for V4l2Camera {
-    fn id(&self) -> &str {
-        &self.feed.id
-    }
-
-    async fn frame(&self) -> Result<Frame, DeviceError> {
-        self.feed.frame().await
-    }
-
-    fn health(&self) -> watch::Receiver<Health> {
-        self.feed.health()
-    }
+/// Starts a camera of this machine.
+pub(crate) fn start(
+    config: &CameraConfig,
+    v4l2: &V4l2CameraConfig,
+    dice: Dice,
+    shutdown: CancellationToken,
+) -> (Arc<dyn Camera>, JoinHandle<()>) {
+    let v4l2 = Arc::new(v4l2.clone());
+    Feed::new(config).start(dice, shutdown, move |feed| read(feed, v4l2.clone()))
 }
 
 /// An open camera and what it agreed to.
