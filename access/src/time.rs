@@ -42,3 +42,12 @@ pub struct Now {
     /// Monotonic time, which cannot go back within a boot.
     pub mono: Monotonic,
 }
+
+impl Now {
+    /// The moment `age_ms` milliseconds before this one, on both clocks, saturating.
+    #[must_use]
+    pub fn ago(self, age_ms: u64) -> Self {
+        let wall = self.wall.plus_ms(-i64::try_from(age_ms).unwrap_or(i64::MAX));
+        Self { wall, mono: Monotonic(self.mono.0.saturating_sub(age_ms)) }
+    }
+}

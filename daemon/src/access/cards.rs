@@ -7,7 +7,7 @@
 use cardea_access::card::CardNumber;
 use cardea_access::credential::Evidence;
 use cardea_access::reason::Reason;
-use cardea_access::time::{Monotonic, Now};
+use cardea_access::time::Monotonic;
 use cardea_hardware::{Read, Reads};
 use cardea_protocol::event::{EventKind, Timings};
 use tokio::sync::watch;
@@ -106,8 +106,7 @@ impl AccessTask {
             return;
         }
         let begun = Instant::now();
-        let age_ms = read.at.elapsed().as_millis() as u64;
-        let at = Now { wall: self.now().wall.plus_ms(-(age_ms as i64)), mono: Monotonic(now.0.saturating_sub(age_ms)) };
+        let at = self.now().ago(read.at.elapsed().as_millis() as u64);
         let evidence = Evidence::Card(card.clone());
         let decision = self.decide(i, &evidence, at);
         let decide_ms = Some(begun.elapsed().as_secs_f32() * 1_000.0);
@@ -121,8 +120,7 @@ impl AccessTask {
         let Some(reader) = self.points[i].reader.as_mut() else { return };
         if decision.reason == Reason::CardUnknown && reader.patience.tried(now) {
             tracing::warn!(reader = %reader.name, "many unknown cards; the reader is not listened to for a while");
-            let alarm = EventKind::Alarm { alarm: "cards-tried".to_owned() };
-            self.outbox.push(Some(self.points[i].id.clone()), alarm);
+            self.tell(i, EventKind::Alarm { alarm: "cards-tried".to_owned() });
         }
     }
 }

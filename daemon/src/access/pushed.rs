@@ -96,8 +96,7 @@ impl AccessTask {
             tracing::warn!(access_point = %point.id, count, "events were refused: whoever sent them is not the camera");
         }
         if alarm {
-            let alarm = EventKind::Alarm { alarm: "anpr-unauthorised".to_owned() };
-            self.outbox.push(Some(point.id.clone()), alarm);
+            self.tell(i, EventKind::Alarm { alarm: "anpr-unauthorised".to_owned() });
         }
     }
 }

@@ -127,9 +127,8 @@ impl Listener {
 
     /// When it arrived, on both clocks.
     fn arrived(&self, event: &PlateEvent) -> Now {
-        let age_ms = event.arrived_at.elapsed().as_millis() as u64;
-        let mono = self.setup.clock.monotonic();
-        Now { wall: self.setup.clock.now().plus_ms(-(age_ms as i64)), mono: Monotonic(mono.0.saturating_sub(age_ms)) }
+        let now = Now { wall: self.setup.clock.now(), mono: self.setup.clock.monotonic() };
+        now.ago(event.arrived_at.elapsed().as_millis() as u64)
     }
 
     /// Reads the pictures on a thread for such work, and says what they have to say of `text`.

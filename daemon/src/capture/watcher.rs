@@ -276,9 +276,8 @@ impl Watcher {
 
     /// When the frame was captured, on both clocks.
     fn captured(&self, frame: &Encoded) -> Now {
-        let age_ms = frame.captured_at.elapsed().as_millis() as u64;
-        let mono = self.setup.clock.monotonic();
-        Now { wall: self.setup.clock.now().plus_ms(-(age_ms as i64)), mono: Monotonic(mono.0.saturating_sub(age_ms)) }
+        let now = Now { wall: self.setup.clock.now(), mono: self.setup.clock.monotonic() };
+        now.ago(frame.captured_at.elapsed().as_millis() as u64)
     }
 
     fn failed(&mut self, error: &dyn std::error::Error) {
