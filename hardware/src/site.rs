@@ -92,6 +92,15 @@ impl Hardware {
         Ok(hardware)
     }
 
+    /// The health of every board, camera and reader, by its name.
+    pub fn health(&self) -> impl Iterator<Item = (&str, watch::Receiver<Health>)> {
+        let boards = self.boards.iter().map(|(name, health)| (name.as_str(), health.clone()));
+        let cameras = self.cameras.iter().map(|(name, camera)| (name.as_str(), camera.health()));
+        let anpr = self.anpr.iter().map(|(name, camera)| (name.as_str(), camera.health()));
+        let readers = self.readers.iter().map(|(name, reader)| (name.as_str(), reader.health()));
+        boards.chain(cameras).chain(anpr).chain(readers)
+    }
+
     /// Puts every output into its safe state and ends all tasks. A board that does not answer is given its request timeout
     /// for each output, no more.
     pub async fn shutdown(&self) {

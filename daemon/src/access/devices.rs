@@ -16,11 +16,8 @@ pub(crate) struct Devices {
 impl Devices {
     /// Those of `hardware`.
     pub(crate) fn new(hardware: &Hardware) -> Self {
-        let boards = hardware.boards.iter().map(|(name, health)| (name.clone(), health.clone()));
-        let cameras = hardware.cameras.iter().map(|(name, camera)| (name.clone(), camera.health()));
-        let anpr = hardware.anpr.iter().map(|(name, camera)| (name.clone(), camera.health()));
-        let readers = hardware.readers.iter().map(|(name, reader)| (name.clone(), reader.health()));
-        Self { health: boards.chain(cameras).chain(anpr).chain(readers).collect(), known: BTreeMap::new() }
+        let health = hardware.health().map(|(name, health)| (name.to_owned(), health)).collect();
+        Self { health, known: BTreeMap::new() }
     }
 
     /// Whether it answered when it was last looked at.

@@ -53,17 +53,8 @@ impl Signals {
         for (n, reading) in postures.readings().enumerate() {
             forwarders.spawn(forward(reading, sender.clone(), Signal::Switch(n)));
         }
-        for (name, health) in &hardware.boards {
-            forwarders.spawn(forward(health.clone(), sender.clone(), Signal::Device(name.clone())));
-        }
-        for (name, camera) in &hardware.cameras {
-            forwarders.spawn(forward(camera.health(), sender.clone(), Signal::Device(name.clone())));
-        }
-        for (name, camera) in &hardware.anpr {
-            forwarders.spawn(forward(camera.health(), sender.clone(), Signal::Device(name.clone())));
-        }
-        for (name, reader) in &hardware.readers {
-            forwarders.spawn(forward(reader.health(), sender.clone(), Signal::Device(name.clone())));
+        for (name, health) in hardware.health() {
+            forwarders.spawn(forward(health, sender.clone(), Signal::Device(name.to_owned())));
         }
         Self { receiver, _forwarders: forwarders }
     }

@@ -6,6 +6,7 @@
 //!
 //! To add a check: a file like its siblings, and its line in [`run`].
 
+mod answers;
 mod boards;
 mod broker;
 mod cameras;

@@ -102,18 +102,10 @@ impl Gate {
         };
         // Both end with the others: the outputs are made safe only when all have.
         let (watching, over) = (heartbeat.clone().watch(), cancel.clone());
-        tasks.spawn("heartbeat", async move {
-            tokio::select! {
-                () = over.cancelled() => Ok(()),
-                dead = watching => dead,
-            }
-        });
+        tasks.spawn("heartbeat", async move { over.run_until_cancelled(watching).await.unwrap_or(Ok(())) });
         let (driven, over) = (Arc::clone(&hardware), cancel.clone());
         tasks.spawn_infallible("hardware", async move {
-            tokio::select! {
-                () = over.cancelled() => {}
-                () = driven.broken() => {}
-            }
+            over.run_until_cancelled(driven.broken()).await;
         });
         let recognisers = load_recognisers(config, &outbox).await;
         blind.see(recognisers.calibration.clone(), &mut tasks, &cancel).await;
