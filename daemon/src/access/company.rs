@@ -32,6 +32,7 @@ impl AccessTask {
         let now = self.now();
         if let Some(passage) = passage {
             self.knowledge.rules.ledger.admitted(passage, now);
+            self.tell_inside();
         }
     }
 
@@ -40,6 +41,7 @@ impl AccessTask {
         let now = self.now();
         if let Some(change) = passage.and_then(|passage| self.knowledge.rules.ledger.passed(passage, now)) {
             self.store.keep_passage(change);
+            self.tell_inside();
         }
     }
 
@@ -50,6 +52,7 @@ impl AccessTask {
         }
         if let Some(passage) = passage {
             self.knowledge.rules.ledger.not_passed(passage);
+            self.tell_inside();
         }
     }
 
@@ -57,6 +60,7 @@ impl AccessTask {
     /// where it will be said that this is on the disk.
     pub(super) fn forget_inside(&mut self, area: Option<&AreaId>) -> (usize, oneshot::Receiver<bool>) {
         let forgotten = self.knowledge.rules.ledger.forget(area);
+        self.tell_inside();
         tracing::info!(?area, forgotten, "nobody counts as inside any more");
         (forgotten, self.store.forget_inside(area))
     }
@@ -71,17 +75,22 @@ impl AccessTask {
         }
     }
 
-    /// How many are inside each area, and what waits for a second factor where.
-    pub(super) fn company(&self) -> (BTreeMap<String, usize>, BTreeMap<AccessPointId, &'static str>) {
+    /// Tells the status how many are inside each area. The ledger is long: this is for when it has changed.
+    pub(super) fn tell_inside(&self) {
+        let inside = self.knowledge.rules.ledger.inside();
+        self.status.inside(inside.into_iter().map(|(area, count)| (area.as_str().to_owned(), count)).collect());
+    }
+
+    /// What waits for a second factor where.
+    pub(super) fn awaited(&self) -> BTreeMap<AccessPointId, &'static str> {
         let (rules, now) = (&self.knowledge.rules, self.clock.monotonic());
-        let inside = rules.ledger.inside().into_iter().map(|(area, count)| (area.as_str().to_owned(), count)).collect();
         let awaited = rules.access_points.iter().filter_map(|(id, point)| {
             let asked = point.two_factor?;
             let first = rules.factors.presented(id, asked.within_ms, now)?;
             let awaited = if first == asked.first { asked.second } else { asked.first };
             Some((id.clone(), awaited.name()))
         });
-        (inside, awaited.collect())
+        awaited.collect()
     }
 }
 

@@ -236,7 +236,7 @@ impl AccessTask {
     pub(super) fn posture_status(
         &self,
     ) -> std::collections::BTreeMap<cardea_protocol::id::AccessPointId, PostureStatus> {
-        let (_, awaited) = self.company();
+        let awaited = self.awaited();
         let of = |(i, point): (usize, &super::point::Point)| {
             let (mode, cause) = self.postures.mode(i);
             let awaited = awaited.get(&AccessPointId::from(point.id.as_str())).map(|method| (*method).to_owned());

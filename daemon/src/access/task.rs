@@ -91,6 +91,7 @@ impl AccessTask {
     /// Runs until `cancel`; what is under way at the boards then ends there, and the supervisor makes the outputs safe.
     pub(crate) async fn run(mut self, mut inlets: Inlets, cancel: CancellationToken) {
         inlets.freshness.mark_changed();
+        self.tell_inside();
         self.follow_postures().await;
         self.publish();
         loop {
@@ -148,6 +149,7 @@ impl AccessTask {
     fn on_loaded(&mut self, loaded: Held) {
         self.knowledge.replace(&loaded);
         company::forget_gone(&mut self.knowledge.rules);
+        self.tell_inside();
         self.status.held(self.knowledge.rules.plates.len(), self.knowledge.templates());
         let version = loaded.version;
         // The copies that came from the store are overwritten before anyone is told that the old ones are gone.
@@ -259,7 +261,7 @@ impl AccessTask {
 
     /// Tells sync and the status socket about the access points, if anything about them changed.
     fn publish(&self) {
-        self.status.company(self.posture_status(), self.company().0);
+        self.status.postures(self.posture_status());
         let equipment: Vec<_> = self.points.iter().map(Point::equipment).collect();
         let changed = self.equipment.send_if_modified(|known| {
             let changed = *known != equipment;

@@ -164,10 +164,14 @@ impl StatusBoard {
         self.posted().access_points = access_points;
     }
 
-    /// Postures, and how many are inside.
-    pub(crate) fn company(&self, postures: BTreeMap<AccessPointId, PostureStatus>, inside: BTreeMap<String, usize>) {
-        let mut posted = self.posted();
-        (posted.postures, posted.inside) = (postures, inside);
+    /// Postures.
+    pub(crate) fn postures(&self, postures: BTreeMap<AccessPointId, PostureStatus>) {
+        self.posted().postures = postures;
+    }
+
+    /// How many are inside each area.
+    pub(crate) fn inside(&self, inside: BTreeMap<String, usize>) {
+        self.posted().inside = inside;
     }
 
     /// Whether a board or camera answers.
