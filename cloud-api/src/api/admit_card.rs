@@ -6,12 +6,11 @@ use cardea_access::card::CardNumber;
 use cardea_access::time::Timestamp;
 use cardea_protocol::card::CardHash;
 use cardea_protocol::id::{CardId, SaleId, SiteId, SubjectToken};
-use cardea_protocol::message::Validity;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::extract::{Json, Params};
-use super::{created, fingerprint};
+use super::{created, fingerprint, validity};
 use crate::auth::Caller;
 use crate::problem::{Problem, ProblemDetails};
 use crate::state::Shared;
@@ -80,10 +79,7 @@ pub(crate) async fn handle(
     Json(request): Json<AdmitCard>,
 ) -> Result<Response, Problem> {
     let hash = CardHash::of(&CardNumber::parse(&request.number).map_err(Problem::CardMalformed)?);
-    let validity = Validity { from: request.valid_from, until: request.valid_until };
-    if validity.from.zip(validity.until).is_some_and(|(from, until)| from >= until) {
-        return Err(Problem::InvalidField("valid_until must be after valid_from".to_owned()));
-    }
+    let validity = validity(request.valid_from, request.valid_until)?;
     let card = NewCard {
         card_id: CardId::random(),
         site: site.clone(),

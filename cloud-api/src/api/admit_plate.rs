@@ -5,12 +5,11 @@ use axum::response::Response;
 use cardea_access::plate::Plate;
 use cardea_access::time::Timestamp;
 use cardea_protocol::id::{PlateId, SaleId, SiteId};
-use cardea_protocol::message::Validity;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::extract::{Json, Params};
-use super::{created, fingerprint};
+use super::{created, fingerprint, validity};
 use crate::auth::Caller;
 use crate::problem::{Problem, ProblemDetails};
 use crate::state::Shared;
@@ -75,10 +74,7 @@ pub(crate) async fn handle(
     Json(request): Json<AdmitPlate>,
 ) -> Result<Response, Problem> {
     let plate = Plate::parse(&request.plate, &app.grammars).map_err(Problem::PlateMalformed)?;
-    let validity = Validity { from: request.valid_from, until: request.valid_until };
-    if validity.from.zip(validity.until).is_some_and(|(from, until)| from >= until) {
-        return Err(Problem::InvalidField("valid_until must be after valid_from".to_owned()));
-    }
+    let validity = validity(request.valid_from, request.valid_until)?;
     let plate = NewPlate {
         plate_id: PlateId::random(),
         site: site.clone(),

@@ -47,6 +47,8 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
+use cardea_protocol::Timestamp;
+use cardea_protocol::message::Validity;
 use serde::Serialize;
 
 use crate::auth::roles::Operation;
@@ -169,6 +171,14 @@ fn at(location: String, mut response: Response) -> Response {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response
+}
+
+/// The period of an admission.
+fn validity(from: Option<Timestamp>, until: Option<Timestamp>) -> Result<Validity, Problem> {
+    if from.zip(until).is_some_and(|(from, until)| from >= until) {
+        return Err(Problem::InvalidField("valid_until must be after valid_from".to_owned()));
+    }
+    Ok(Validity { from, until })
 }
 
 /// A text for people: something, on one line, not a book.
