@@ -9,11 +9,12 @@ Needs Python 3.10 to 3.12 with pip; nothing is installed into that Python.
 import hashlib
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
+
+import python_packages
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -75,16 +76,12 @@ def recipe():
 
 
 def renderer():
-    done = PYTHON / ".installed"
-    wanted = hashlib.sha256((HERE / "renderer.txt").read_bytes()).hexdigest() + sys.version
-    if done.is_file() and done.read_text() == wanted:
-        return
-    print("samples: installing the renderer's needs (numpy, OpenCV: about 70 MB) into .tools/python ...", flush=True)
-    shutil.rmtree(PYTHON, ignore_errors=True)
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
-    command += ["--no-warn-script-location", "--root-user-action=ignore", "--require-hashes", "-r", str(HERE / "renderer.txt")]
-    run(command + ["--target", str(PYTHON)], "pip could not install the renderer's needs (its message is above); Python 3.10 to 3.12 is needed")
-    done.write_text(wanted)
+    python_packages.install(
+        "renderer.txt",
+        "python",
+        "samples: installing the renderer's needs (numpy, OpenCV: about 70 MB) into .tools/python ...",
+        "setup/samples: pip could not install the renderer's needs (its message is above); Python 3.10 to 3.12 is needed",
+    )
 
 
 def scenes():
