@@ -11,6 +11,8 @@
 //! - **It never drives both ways at once.** A close pulse waits until the open pulse is over; the other way round, where
 //!   waiting could cost a car, [`Command::Reverse`] ends the one before it begins the other.
 //! - **It never acts late.** A deadline that was slept through is not made up for: the wait begins again.
+//! - **A stop and a fire last.** What the boards did not take of them is commanded again each second, while the button is
+//!   pressed and while the fire is known.
 //! - **Accepted is not confirmed.** `Confirmed` means that the upper limit switch closed.
 //!
 //! The shell feeds every input's present value after the start and after `BoardRestored`, and each change from then on.
@@ -96,6 +98,8 @@ pub struct Barrier {
     stop_pressed: bool,
     /// An order to close was given: no need to wait any longer than for a clear way.
     ordered_close: bool,
+    /// When a stop, or an opening in a fire, that was not delivered is commanded again.
+    repeat_at: Option<Monotonic>,
 }
 
 impl Barrier {
@@ -120,6 +124,7 @@ impl Barrier {
             fire: false,
             stop_pressed: false,
             ordered_close: false,
+            repeat_at: None,
         }
     }
 
@@ -151,7 +156,8 @@ impl Barrier {
             _ => None,
         };
         let settle = self.contradict_since.filter(|_| self.blocking_fault().is_none());
-        earlier(earlier(phase, self.lane.next_deadline()), settle.map(|t| t.plus_ms(LIMIT_SETTLE_MS)))
+        let settled = settle.map(|t| t.plus_ms(LIMIT_SETTLE_MS));
+        earlier(earlier(phase, self.lane.next_deadline()), earlier(settled, self.repeat_at))
     }
 
     /// Takes an event at `now` and says what to do.
@@ -170,6 +176,7 @@ impl Barrier {
         match event {
             Event::OpenGranted { grant } => self.open(grant, false, now, out),
             Event::Hold { grant } => self.open(grant, true, now, out),
+            Event::EndHold if self.hold => self.order_close(now, out),
             Event::Close => self.order_close(now, out),
             Event::Stop => self.stop(out),
             Event::StopButton(pressed) => self.stop_button(pressed, now, out),
@@ -190,13 +197,18 @@ impl Barrier {
                 self.closed_limit = Some(on);
                 self.limits_changed(false, now, out);
             }
-            Event::ActuationFailed => {
-                self.pending.fail(NotDone::ActuationFailed, out);
-                self.lane.doubt();
+            Event::ActuationFailed { command, may_have_acted } => self.not_delivered(command, may_have_acted, now, out),
+            Event::BoardLost => self.board_lost(now, out),
+            Event::RelaysRestored if self.fire && self.phase == Phase::Fault(Fault::BoardLost) => {
+                self.open_for_fire(now, out);
             }
-            Event::BoardLost => self.board_lost(out),
             Event::BoardRestored if self.phase == Phase::Fault(Fault::BoardLost) => self.leave_fault(out),
-            Event::OpenLimit(_) | Event::ClosedLimit(_) | Event::BoardRestored | Event::Tick => {}
+            Event::EndHold
+            | Event::OpenLimit(_)
+            | Event::ClosedLimit(_)
+            | Event::RelaysRestored
+            | Event::BoardRestored
+            | Event::Tick => {}
         }
     }
 
@@ -207,12 +219,15 @@ impl Barrier {
 
     // === faults ===
 
-    fn board_lost(&mut self, out: &mut Vec<Command>) {
+    fn board_lost(&mut self, now: Monotonic, out: &mut Vec<Command>) {
         self.pending.fail(NotDone::BoardLost, out);
+        if self.is_falling(now) && self.may_call_back() {
+            // Nobody sees any more what is under it. The relay may hang on another board than the one that is lost.
+            self.tell_open(now, out);
+        }
         (self.loop_occupied, self.photocell_blocked, self.clear_since) = (None, None, None);
         (self.open_limit, self.closed_limit, self.contradict_since) = (None, None, None);
         (self.granted, self.was_up, self.hold, self.ordered_close) = (false, false, false, false);
-        self.stop_pressed = false;
         self.lane.lose();
         if self.phase != Phase::Fault(Fault::BoardLost) {
             self.enter_fault(Fault::BoardLost, out);

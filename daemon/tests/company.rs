@@ -13,7 +13,7 @@ use cardea_protocol::event::EventKind;
 use cardea_protocol::id::{AccessPointId, PlateId, SubjectToken};
 use cardea_protocol::message::{Change, CommandOutcome};
 use support::pictures::{at_the_door, empty_scene, enrol, recognition, sample};
-use support::{Site, Wish};
+use support::{Site, Wish, house};
 use tokio::sync::oneshot;
 
 const DONE: [CommandOutcome; 2] = [CommandOutcome::Accepted, CommandOutcome::Confirmed];
@@ -129,6 +129,30 @@ async fn an_order_to_hold_open_ends_with_the_board_and_is_refused_without_it() {
     site.until("it is back and shut", |site| site.state_of("door-1") == "closed").await;
     site.until("it is locked", |site| !site.sim.state().relays[4]).await;
     assert_eq!(site.pulses("lock"), 1, "nothing opens later");
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn in_a_fire_a_lock_whose_board_comes_back_is_released_again_while_the_panel_s_is_lost() {
+    let panel = house(false).await;
+    let sections = format!(
+        "[[board]]\nid = \"io2\"\ndriver = \"modbus-tcp\"\naddress = \"{}\"\nunit = 1\n\
+         timing = {{ poll_ms = 10, request_timeout_ms = 300, deliver_within_ms = 700, reconnect_max_ms = 200 }}\n\
+         [[input]]\nid = \"panel\"\nboard = \"io2\"\nchannel = {INPUT_KEY_OPEN}\n",
+        panel.modbus_addr()
+    );
+    let site = Site::start(Wish { sections, door: "fire = \"panel\"\n".into(), ..Wish::default() }).await;
+    panel.set_input(INPUT_KEY_OPEN, Some(true)).unwrap();
+    site.until("the fire releases the lock", |site| site.sim.state().relays[4]).await;
+    panel.set_fault(IO_PART, Fault::Dead).unwrap();
+    site.until("the panel's board is lost", |site| site.state_of("door-1") == "fault").await;
+    site.sim.set_fault(IO_PART, Fault::Dead).unwrap();
+    site.until("the lock's too", |site| site.state_of("barrier-1") == "fault").await;
+    site.sim.set_fault(IO_PART, Fault::None).unwrap();
+    site.until("it is locked as it comes back, and released again", |site| {
+        site.pulses("lock") == 2 && site.sim.state().relays[4]
+    })
+    .await;
     site.finish().await;
 }
 

@@ -159,7 +159,7 @@ impl Evening {
                 _ => continue,
             };
             if self.board_lost {
-                self.handle(Event::ActuationFailed, now);
+                self.handle(Event::ActuationFailed { command, may_have_acted: false }, now);
                 continue;
             }
             let at = Duration::from_millis(now);

@@ -46,7 +46,7 @@ impl Barrier {
         } else if self.is_watched() && !self.is_clear() && self.may_call_back() {
             self.alarms.raise(Alarm::Obstructed, out);
             self.pulse_open(now, out);
-        } else if self.held() {
+        } else if self.held() && !self.stop_pressed {
             self.pulse_open(now, out);
         } else {
             self.phase = Phase::Closing { deadline: now.plus_ms(self.config.travel_ms) };

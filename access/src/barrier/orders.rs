@@ -56,7 +56,6 @@ impl Barrier {
 
     pub(super) fn stop(&mut self, out: &mut Vec<Command>) {
         out.push(Command::Stop);
-        self.relays.stop();
         self.pending.fail(NotDone::Stopped, out);
         (self.granted, self.hold, self.ordered_close) = (false, false, false);
         if self.blocking_fault().is_none() && self.phase != Phase::Closed {
@@ -104,13 +103,13 @@ impl Barrier {
         }
     }
 
-    fn open_for_fire(&mut self, now: Monotonic, out: &mut Vec<Command>) {
+    pub(super) fn open_for_fire(&mut self, now: Monotonic, out: &mut Vec<Command>) {
         if self.stop_pressed {
             return;
         }
         if self.phase == Phase::Fault(Fault::BoardLost) {
             // The board that is lost may be another than the relay's; the attempt costs nothing.
-            out.push(self.relays.open(self.config.pulse_ms, now));
+            self.tell_open(now, out);
             return;
         }
         self.begin_opening();

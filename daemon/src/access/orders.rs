@@ -160,9 +160,16 @@ impl AccessTask {
     /// A board or camera of an access point has news.
     pub(super) async fn on_boards(&mut self, i: usize) {
         let (before, after) = (self.points[i].boards, self.points[i].boards_now());
-        if before == after {
-            return;
+        let outputs_restored = self.points[i].outputs_restored();
+        if before != after {
+            self.on_boards_changed(i, before, after).await;
         }
+        if outputs_restored && after != Boards::Up {
+            self.happen(i, Happening::RelaysRestored, None).await;
+        }
+    }
+
+    async fn on_boards_changed(&mut self, i: usize, before: Boards, after: Boards) {
         self.points[i].boards = after;
         match after {
             Boards::Starting => {}

@@ -155,7 +155,7 @@ impl AccessTask {
                 self.passed_unseen(i);
             } else if mode != Mode::HeldOpen && holding {
                 self.postures.points[i].holding = false;
-                self.happen(i, Happening::Close, None).await;
+                self.happen(i, Happening::EndHold, None).await;
                 self.passed_unseen(i);
             }
         }

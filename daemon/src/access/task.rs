@@ -72,8 +72,16 @@ pub(super) struct Done {
     point: usize,
     command: Command,
     grant: Option<GrantId>,
-    result: Result<Actuated, DeviceError>,
+    result: Result<Actuated, NotDone>,
     took_ms: f32,
+}
+
+/// Why nothing was switched.
+enum NotDone {
+    /// At the last moment it was not to be any more.
+    Withheld,
+    /// The board did not.
+    Device(DeviceError),
 }
 
 /// What comes to the task from outside.
@@ -196,8 +204,13 @@ impl AccessTask {
         grant: Option<GrantId>,
         decided: Monotonic,
     ) -> bool {
-        let Some(actuation) = self.points[i].actuation(command) else { return false };
-        if self.clock.monotonic().since_ms(decided) > LATE_MS {
+        let Some(actuation) = self.points[i].actuation(command) else {
+            self.withhold(i, command);
+            return false;
+        };
+        // What ends something is done late rather than never.
+        let ends = matches!(command, Command::Lock | Command::Stop);
+        if !ends && self.clock.monotonic().since_ms(decided) > LATE_MS {
             tracing::warn!(access_point = %self.points[i].id, ?command, "not done: too late after its decision");
             self.fail_late(i, command, grant);
             return true;
@@ -218,25 +231,41 @@ impl AccessTask {
             after_ms: LATE_MS,
             sent: false,
         });
-        self.under_way.push(Box::pin(std::future::ready(Done { point: i, command, grant, result, took_ms: 0.0 })));
+        self.over(Done { point: i, command, grant, result: result.map_err(NotDone::Device), took_ms: 0.0 });
+    }
+
+    /// A boom that is not sent down, because a sensor or the other relay says so at the last moment, stands up.
+    fn withhold(&mut self, i: usize, command: Command) {
+        if matches!(command, Command::PulseClose { .. }) {
+            self.over(Done { point: i, command, grant: None, result: Err(NotDone::Withheld), took_ms: 0.0 });
+        }
+    }
+
+    fn over(&mut self, done: Done) {
+        self.under_way.push(Box::pin(std::future::ready(done)));
     }
 
     async fn on_done(&mut self, done: Done) {
         let Done { point, command, grant, result, took_ms } = done;
         match result {
             Ok(_) => {
+                self.points[point].failing = false;
                 let record = grant.and_then(|grant| self.grants.accepted(grant, Some(took_ms)));
                 self.hand_over(record);
             }
-            Err(error) => {
+            Err(NotDone::Withheld) => {
+                self.happen(point, Happening::ActuationFailed { command, may_have_acted: false }, None).await;
+            }
+            Err(NotDone::Device(error)) => {
                 tracing::warn!(access_point = %self.points[point].id, ?command, %error, "a relay was not switched");
-                let record = grant.and_then(|grant| self.grants.relay_failed(grant, error.may_have_acted()));
+                let may_have_acted = error.may_have_acted();
+                let record = grant.and_then(|grant| self.grants.relay_failed(grant, may_have_acted));
                 self.hand_over(record);
-                if matches!(command, Command::PulseOpen { .. } | Command::Reverse { .. } | Command::Release) {
-                    self.happen(point, Happening::ActuationFailed, None).await;
+                self.happen(point, Happening::ActuationFailed { command, may_have_acted }, None).await;
+                // What is tried again each second is told once.
+                if !std::mem::replace(&mut self.points[point].failing, true) || grant.is_some() {
+                    self.alarm(point, "actuation-failed".to_owned());
                 }
-                let alarm = EventKind::Alarm { alarm: "actuation-failed".to_owned() };
-                self.outbox.push(Some(self.points[point].id.clone()), alarm);
             }
         }
     }
@@ -281,7 +310,7 @@ async fn carry_out(point: usize, command: Command, grant: Option<GrantId>, actua
     let result = actuation.await;
     let acknowledged = result.as_ref().map_or_else(|_| Instant::now(), |actuated| actuated.at);
     let took_ms = acknowledged.saturating_duration_since(begun).as_secs_f32() * 1_000.0;
-    Done { point, command, grant, result, took_ms }
+    Done { point, command, grant, result: result.map_err(NotDone::Device), took_ms }
 }
 
 async fn sleep_for(duration: Option<Duration>) {

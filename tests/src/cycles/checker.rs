@@ -105,7 +105,8 @@ impl Checker {
         self.found.both_ways += u64::from(contacts.open && contacts.close);
         let falling = world.boom.motion < 0 && !world.boom.jammed;
         let lied_to = faults.open_limit.is_some() || faults.closed_limit.is_some();
-        let helpless = faults.board_lost || faults.relays_fail || faults.asleep || faults.stop || lied_to;
+        let relays_lost = faults.board_lost && !faults.relays_live;
+        let helpless = relays_lost || faults.relays_fail || faults.asleep || faults.stop || lied_to;
         // A drive that closes by itself looks after itself, unless the controller has opened the boom and has not reported since
         // that it was moved without it, which a limit switch that lied earlier may make it believe.
         let its_own = world.boom.closes_itself && (!self.ordered || self.forced);
@@ -125,11 +126,14 @@ impl Checker {
         }
     }
 
-    /// The controller has forgotten everything: a restart, or a lost board.
-    pub(super) fn forgotten(&mut self) {
+    /// The controller has forgotten everything: a restart, or a lost board. Whether the stop button is pressed it is told again
+    /// after a restart, and knows after a lost board.
+    pub(super) fn forgotten(&mut self, faults: Faults) {
         (self.ordered, self.hold, self.hold_ordered) = (false, false, false);
         self.closing_since = None;
-        (self.told_under, self.orphaned, self.stop) = ([None; 2], true, false);
+        self.told_under = [None; 2];
+        self.orphaned |= !(faults.board_lost && faults.relays_live);
+        self.stop &= faults.board_lost;
         self.contradicts = false;
     }
 
@@ -152,14 +156,16 @@ impl Checker {
             Event::PhotocellClear => self.told_under[1] = Some(false),
             Event::Fire(Some(on)) => self.fire = on,
             Event::StopButton(Some(on)) => self.stop = on,
-            Event::BoardLost => self.lost = true,
+            Event::BoardLost => (self.lost, self.told_under) = (true, [None; 2]),
             Event::BoardRestored => self.lost = false,
             // What is ordered of a barrier that cannot move is not done, now or later.
             Event::Close => self.ordered |= !(self.lost || self.stop || self.contradicts),
+            Event::EndHold => self.ordered |= self.hold && !(self.lost || self.stop || self.contradicts),
             Event::Hold { grant } => self.asked_to_hold = Some(grant),
             _ => {}
         }
-        self.hold_ordered &= !matches!(event, Event::Close | Event::Stop | Event::StopButton(Some(true)));
+        self.hold_ordered &=
+            !matches!(event, Event::Close | Event::EndHold | Event::Stop | Event::StopButton(Some(true)));
         self.hold &= self.hold_ordered;
         self.ordered &= !matches!(event, Event::Stop | Event::StopButton(Some(true)));
         self.ordered |= event == Event::Fire(Some(true));

@@ -202,7 +202,7 @@ impl<'a> Site<'a> {
             let mut orders = self.admissions();
             if faulty && rng.random_bool(0.001) {
                 self.ordered = true;
-                orders.push([Order::Hold, Order::Close, Order::Close, Order::Stop][rng.random_range(0..4)]);
+                orders.push([Order::Hold, Order::Close, Order::EndHold, Order::Stop][rng.random_range(0..4)]);
             }
             self.step(&orders);
             if cars == 0 && fault.is_none() && self.world.cars.is_empty() {
@@ -233,7 +233,7 @@ impl<'a> Site<'a> {
         self.tally.faults += 1;
         let f = &mut self.faults;
         match rng.random_range(0..12) {
-            0 => f.board_lost = true,
+            0 => (f.board_lost, f.relays_live) = (true, rng.random()),
             1 => f.relays_fail = true,
             2 => f.slow_ms = rng.random_range(1..=18) * STEP_MS,
             3 => f.asleep = true,
