@@ -142,8 +142,11 @@ impl AccessTask {
         if self.points[i].boards != Boards::Up && role != Role::Fire {
             return;
         }
-        let level = self.points[i].level(role);
-        let arrived = self.points[i].waits_at(role) && level == Some(true);
+        let (level, waits) = (self.points[i].level(role), self.points[i].waits_at(role));
+        let arrived = waits && level == Some(true);
+        if waits && level == Some(false) {
+            self.knowledge.rules.factors.vehicle_left(&self.points[i].id.as_str().into());
+        }
         self.happen(i, Happening::Input(role, level), None).await;
         if arrived {
             self.on_arrival(i).await;
