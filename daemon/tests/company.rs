@@ -117,6 +117,18 @@ async fn hours_hold_open_and_an_order_locks_down() {
 }
 
 #[tokio::test]
+async fn hours_hold_nothing_open_before_the_clock_is_known_to_be_right() {
+    let door = "[access_point.rules]\nfree_hours = \"always\"\n".to_owned();
+    let site = Site::start(Wish { sections: ALWAYS.into(), door, clock_not_set: true, ..Wish::default() }).await;
+    assert_eq!(site.outcomes(site.order("door-1"), true).await[0], CommandOutcome::Accepted, "orders count");
+    site.until("it is locked again", |site| !site.sim.state().relays[4]).await;
+    assert!(told(&site, "door-1").await.is_empty());
+    site.state_fresh().await;
+    site.until("the cloud has told the time", |site| site.state_of("door-1") == "held").await;
+    site.finish().await;
+}
+
+#[tokio::test]
 async fn an_order_to_hold_open_ends_with_the_board_and_is_refused_without_it() {
     let site = Site::start(Wish::default()).await;
     posture(&site, Some("door-1"), PostureOrder::FreeAccess).await.unwrap();

@@ -1,7 +1,8 @@
 //! Time as a parameter: the only module that reads the machine's clocks.
 
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use cardea_access::time::{Monotonic, Timestamp};
 
@@ -12,6 +13,11 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 
     /// Monotonic time that also counts while the machine is suspended, so that a staleness limit cannot be slept away.
     fn monotonic(&self) -> Monotonic;
+
+    /// Whether something that knows the time has set the wall clock since the machine started: a time server, or a hardware
+    /// clock with a battery. False means that nobody knows of any; a board without a battery starts with the time of its last
+    /// shutdown.
+    fn is_set(&self) -> bool;
 }
 
 /// A clock that is shared between tasks.
@@ -32,6 +38,22 @@ impl Clock for SystemClock {
         let t = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
         Monotonic(t.tv_sec.unsigned_abs() * 1_000 + t.tv_nsec.unsigned_abs() / 1_000_000)
     }
+
+    fn is_set(&self) -> bool {
+        Path::new(BY_TIME_SERVER).exists() || set_by_hardware_clock(Path::new(HARDWARE_CLOCKS))
+    }
+}
+
+/// Touched by systemd-timesyncd each time it has set the clock (systemd-timesyncd.service(8)).
+const BY_TIME_SERVER: &str = "/run/systemd/timesync/synchronized";
+/// Of the hardware clocks, the one from which the kernel took the time at its start says 1 in `hctosys`
+/// (Documentation/ABI/testing/rtc-cdev of the kernel, `sysfs-class-rtc`).
+const HARDWARE_CLOCKS: &str = "/sys/class/rtc";
+
+fn set_by_hardware_clock(clocks: &Path) -> bool {
+    let Ok(clocks) = std::fs::read_dir(clocks) else { return false };
+    let took = |clock: std::fs::DirEntry| std::fs::read_to_string(clock.path().join("hctosys"));
+    clocks.flatten().filter_map(|clock| took(clock).ok()).any(|said| said.trim() == "1")
 }
 
 /// A clock that moves only when told to.
@@ -39,12 +61,19 @@ impl Clock for SystemClock {
 pub struct ManualClock {
     wall_ms: AtomicI64,
     monotonic_ms: AtomicU64,
+    unset: AtomicBool,
 }
 
 impl ManualClock {
     /// A clock that stands at `now`, with monotonic time zero.
     pub fn at(now: Timestamp) -> Arc<Self> {
-        Arc::new(Self { wall_ms: AtomicI64::new(now.0), monotonic_ms: AtomicU64::new(0) })
+        let (wall_ms, monotonic_ms) = (AtomicI64::new(now.0), AtomicU64::new(0));
+        Arc::new(Self { wall_ms, monotonic_ms, unset: AtomicBool::new(false) })
+    }
+
+    /// Whether anything has set it since the start: [`Clock::is_set`].
+    pub fn say_set(&self, set: bool) {
+        self.unset.store(!set, Ordering::SeqCst);
     }
 
     /// Moves both clocks forward.
@@ -66,5 +95,28 @@ impl Clock for ManualClock {
 
     fn monotonic(&self) -> Monotonic {
         Monotonic(self.monotonic_ms.load(Ordering::SeqCst))
+    }
+
+    fn is_set(&self) -> bool {
+        !self.unset.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_hardware_clock_that_the_kernel_took_the_time_from_has_set_it() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!set_by_hardware_clock(folder.path()), "no clock");
+        assert!(!set_by_hardware_clock(&folder.path().join("nothing")));
+        for (name, said) in [("rtc0", "0\n"), ("rtc1", "nonsense")] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+            std::fs::write(folder.path().join(name).join("hctosys"), said).unwrap();
+        }
+        assert!(!set_by_hardware_clock(folder.path()));
+        std::fs::write(folder.path().join("rtc1/hctosys"), "1\n").unwrap();
+        assert!(set_by_hardware_clock(folder.path()));
     }
 }

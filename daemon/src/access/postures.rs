@@ -7,8 +7,9 @@ use cardea_access::id::AccessPointId;
 use cardea_access::posture::{Cause, Event, Fitted, Order, Posture};
 use cardea_access::rules::Mode;
 use cardea_access::schedule::Schedule;
-use cardea_access::time::Timestamp;
+use cardea_access::time::{Monotonic, Timestamp};
 use cardea_hardware::{Hardware, Reading};
+use cardea_protocol::clock::Clock;
 use cardea_protocol::event::EventKind;
 use tokio::sync::watch;
 
@@ -23,7 +24,33 @@ use crate::seam::OrderRequest;
 pub(crate) struct Postures {
     points: Vec<PointPosture>,
     switches: Vec<Switch>,
+    clock: Trust,
 }
+
+/// Whether the wall clock can be relied on to open something by itself. A board without a battery starts with the time of its
+/// last shutdown; by that, the hours of yesterday's noon would open a gate tonight.
+#[derive(Default)]
+struct Trust {
+    proven: bool,
+    look_at: Option<Monotonic>,
+}
+
+impl Trust {
+    /// Once it is proven it stays so: what passes from then on is counted by the kernel. `stated`: the cloud has told the time
+    /// since the machine started.
+    fn proven(&mut self, stated: bool, clock: &dyn Clock) -> bool {
+        let now = clock.monotonic();
+        if !self.proven && self.look_at.is_none_or(|at| now >= at) {
+            self.look_at = Some(now.plus_ms(LOOK_AGAIN_MS));
+            self.proven = clock.is_set();
+        }
+        self.proven |= stated;
+        self.proven
+    }
+}
+
+/// How often a clock that is not proven is asked again, in milliseconds.
+const LOOK_AGAIN_MS: u64 = 1_000;
 
 struct PointPosture {
     posture: Posture,
@@ -65,7 +92,7 @@ impl Postures {
             told: (Mode::Normal, Cause::Rest),
             holding: false,
         });
-        Ok(Self { points: points.collect(), switches })
+        Ok(Self { points: points.collect(), switches, clock: Trust::default() })
     }
 
     /// The inputs, in the order of [`Self::switched`]'s numbers.
@@ -105,10 +132,15 @@ impl Postures {
         self.points.get(i).map_or((Mode::LockedDown, Cause::InputUnknown), |point| point.posture.mode())
     }
 
-    fn look_at_the_clock(&mut self, at: Timestamp) {
+    /// `at` is the time to judge by; `stated`: the cloud has told it since the machine started.
+    fn look_at_the_clock(&mut self, at: Timestamp, stated: bool, clock: &dyn Clock) {
+        if self.points.iter().all(|point| point.free_hours.is_none()) {
+            return;
+        }
+        let proven = self.clock.proven(stated, clock);
         for point in &mut self.points {
             if let Some(hours) = &point.free_hours {
-                point.posture.handle(Event::Hours(hours.allows(at)));
+                point.posture.handle(Event::Hours(proven && hours.allows(at)));
             }
         }
     }
@@ -137,7 +169,9 @@ fn add_switch(
 impl AccessTask {
     /// Brings rules and machines to what inputs, hours and orders ask for now.
     pub(super) async fn follow_postures(&mut self) {
-        self.postures.look_at_the_clock(self.now().wall);
+        let stated = self.knowledge.rules.freshness.is_some_and(|stated| stated.received.is_some());
+        let now = self.now().wall;
+        self.postures.look_at_the_clock(now, stated, &*self.clock);
         for i in 0..self.points.len() {
             let (mode, cause) = self.postures.mode(i);
             let id = AccessPointId::from(self.points[i].id.as_str());

@@ -8,13 +8,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cardea_access::time::{Monotonic, Timestamp};
 use cardea_daemon::config::{Config, EventsConfig};
 use cardea_daemon::seam::{CommandRequest, SyncLinks};
 use cardea_daemon::store::{ChangesBatch, DeviceKey, Opener, Store, StoreOptions};
 use cardea_daemon::supervisor::Gate;
 use cardea_hardware::sim::physics::{BarrierConfig, DoorConfig, Edge, HouseConfig, Line};
 use cardea_hardware::sim::{Sim, SimConfig, SimHandle};
-use cardea_protocol::clock::{SharedClock, SystemClock};
+use cardea_protocol::clock::{Clock, SharedClock, SystemClock};
 use cardea_protocol::event::{AccessDecision, Event, EventKind};
 use cardea_protocol::id::{
     AccessPointId, BootId, CommandId, ControllerId, PlateId, Revision, SubjectToken, TemplateId,
@@ -60,8 +61,30 @@ pub(crate) struct Wish {
     pub(crate) demo_refused: bool,
     /// Whether the barrier's camera is seen over RTSP.
     pub(crate) rtsp: bool,
+    /// Whether nothing has set the clock since the machine started.
+    pub(crate) clock_not_set: bool,
     /// Whether a person at the door walks in once it is released.
     pub(crate) auto_push: bool,
+}
+
+/// The machine's clock, of which the test says whether anything has set it.
+#[derive(Debug)]
+struct SiteClock {
+    set: bool,
+}
+
+impl Clock for SiteClock {
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    fn monotonic(&self) -> Monotonic {
+        SystemClock.monotonic()
+    }
+
+    fn is_set(&self) -> bool {
+        self.set
+    }
 }
 
 impl Site {
@@ -69,7 +92,7 @@ impl Site {
         let sim = house(wish.auto_push).await;
         let folder = tempfile::tempdir().unwrap();
         let config = Config::parse(&config(&sim, &wish), &folder.path().join("cardead.toml")).unwrap();
-        let clock: SharedClock = Arc::new(SystemClock);
+        let clock: SharedClock = Arc::new(SiteClock { set: !wish.clock_not_set });
         let options = StoreOptions {
             device_key: DeviceKey::from_bytes([9; 32]),
             events: EventsConfig::default(),
