@@ -145,6 +145,19 @@ async fn an_order_to_hold_open_ends_with_the_board_and_is_refused_without_it() {
 }
 
 #[tokio::test]
+async fn an_order_for_which_nobody_waits_any_more_is_not_carried_out() {
+    let site = Site::start(Wish::default()).await;
+    let (reply, answer) = oneshot::channel();
+    drop(answer);
+    let late = LocalOrder::Posture { access_point: None, posture: PostureOrder::FreeAccess };
+    site.gate.orders.send(OrderRequest { order: late, reply }).await.unwrap();
+    let postures = posture(&site, None, PostureOrder::Normal).await.unwrap().postures;
+    assert!(postures.values().all(|status| status.posture == "normal"));
+    assert!(told(&site, "door-1").await.is_empty());
+    site.finish().await;
+}
+
+#[tokio::test]
 async fn in_a_fire_a_lock_whose_board_comes_back_is_released_again_while_the_panel_s_is_lost() {
     let panel = house(false).await;
     let sections = format!(

@@ -210,6 +210,10 @@ impl AccessTask {
     /// Someone at the controller orders a posture, or that nobody counts as inside.
     pub(super) async fn on_order(&mut self, request: OrderRequest) {
         let OrderRequest { order, reply } = request;
+        if reply.is_closed() {
+            // Whoever ordered was told that nothing was done.
+            return;
+        }
         let carried = match order {
             LocalOrder::Posture { access_point, posture } => match self.named(access_point.as_ref()) {
                 // Held open later, when the equipment is back, it would open by itself.
@@ -235,7 +239,7 @@ impl AccessTask {
                 }
             },
         };
-        // Whoever ordered may have gone; it is done all the same, as they wanted.
+        // Whoever ordered may have gone meanwhile.
         let _ = reply.send(carried);
     }
 
