@@ -169,7 +169,9 @@ fn a_missing_file_says_which() {
 fn a_direction_takes_two_loops_besides_the_one_under_the_boom() {
     let with = |key: &str| EXAMPLE.replacen("loop = \"barrier-loop\"", &format!("loop = \"barrier-loop\"\n{key}"), 1);
     assert!(problems(&with("approach_loop = \"door-exit\"")).contains("departure_loop"));
-    let both = "approach_loop = \"door-exit\"\ndeparture_loop = \"door-contact\"\nlane = \"exit\"";
+    let loops = "approach_loop = \"door-exit\"\ndeparture_loop = \"door-contact\"\nlane = \"exit\"";
+    assert!(problems(&with(loops)).contains("make them agree"), "driven outwards, judged as a way in");
+    let both = &format!("{loops}\nrules = {{ direction = \"exit\" }}");
     let config = parse(&with(both)).unwrap();
     let AccessPointConfig::Barrier(barrier) = &config.access_points[0] else {
         panic!("the example begins with a barrier")
