@@ -17,7 +17,7 @@ const TOKEN: &str = "0123456789abcdef01234567";
 const PICTURE: &[u8] = &[0xFF, 0xD8, 0xFF, 0xE0, 7, 0xFF, 0xD9];
 
 async fn sim() -> SimHandle {
-    let login = SimLogin { username: "viewer".into(), password: "hunter2".into() };
+    let login = SimLogin { username: "viewer".into(), password: "hunter2".into(), ..SimLogin::default() };
     let sim = Sim::start(SimConfig { camera_login: Some(login), ..SimConfig::default() }).await.unwrap();
     sim.set_picture("plate-cam", Bytes::from_static(PICTURE)).unwrap();
     sim

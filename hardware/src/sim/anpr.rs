@@ -20,7 +20,7 @@ use axum::{
     Router,
     body::Body,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, header},
     response::{IntoResponse as _, Response},
     routing::get,
 };
@@ -143,9 +143,8 @@ async fn snap_manager(State(camera): State<Arc<PlateCamera>>, headers: HeaderMap
 type Write = fn(&Passage, Option<Bytes>) -> Vec<u8>;
 
 fn events(camera: &Arc<PlateCamera>, headers: &HeaderMap, heartbeat: &[u8], write: Write) -> Response {
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !camera.doorman.admits("GET", given) {
-        return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, camera.doorman.challenge())]).into_response();
+    if let Some(refusal) = camera.doorman.turns_away(headers) {
+        return refusal;
     }
     let state = (camera.clone(), camera.passages.subscribe(), Bytes::copy_from_slice(heartbeat));
     let chunks = stream::unfold(state, move |(camera, mut passages, heartbeat)| async move {

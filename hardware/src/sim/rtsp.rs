@@ -138,8 +138,9 @@ impl Conversation<'_> {
         if request.method == "OPTIONS" {
             return plain("200 OK", "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER\r\n");
         }
-        if !self.streams.doorman.admits(&request.method, &request.authorization) {
-            return plain("401 Unauthorized", &format!("WWW-Authenticate: {}\r\n", self.streams.doorman.challenge()));
+        if let Err(refusal) = self.streams.doorman.admits(&request.method, &request.authorization) {
+            let challenge = self.streams.doorman.challenge(refusal);
+            return plain("401 Unauthorized", &format!("WWW-Authenticate: {challenge}\r\n"));
         }
         let id = request.uri.split("/cameras/").nth(1).unwrap_or_default().split('/').next().unwrap_or_default();
         let Ok(camera) = self.world.camera(id) else { return plain("404 Not Found", "") };
