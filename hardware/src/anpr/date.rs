@@ -45,8 +45,7 @@ impl Date {
         let time = Time::from_hms(field()?, field()?, field()?).ok()?;
         let local_s = PrimitiveDateTime::new(day, time).assume_utc().unix_timestamp();
         let offset_s = match zone.split_at_checked(1) {
-            None => 0,
-            Some(("Z" | "z", "")) => 0,
+            None | Some(("Z" | "z", "")) => 0,
             Some((sign, offset)) => {
                 let (hours, minutes) = offset.split_once(':').or_else(|| offset.split_at_checked(2))?;
                 let seconds = hours.parse::<u8>().ok().filter(|h| *h < 15).map(i64::from)? * 3_600
