@@ -50,7 +50,7 @@ mod modbus;
 mod serial;
 mod site;
 
-pub use anpr::{PlateCamera, PlateEvent};
+pub use anpr::{Course, Dated, PlateCamera, PlateEvent};
 pub use camera::{Camera, Frame, ImageKind};
 pub use config::HardwareConfig;
 pub use error::{ConfigError, DeviceError};

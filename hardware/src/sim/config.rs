@@ -28,7 +28,7 @@ pub struct SimConfig {
     pub rtsp: SocketAddr,
     /// Where the camera that reads plates listens; port 0 for any.
     pub anpr: SocketAddr,
-    /// Who may see the RTSP streams and the events of the camera that reads plates; everybody without it.
+    /// Who may see the cameras' pictures and streams, and the events of the one that reads plates; everybody without it.
     pub camera_login: Option<SimLogin>,
     /// Where the control API listens; port 0 for any. It has no authentication: keep it on the loopback address.
     pub control: SocketAddr,
