@@ -11,8 +11,8 @@
 //! - **It never drives both ways at once.** A close pulse waits until the open pulse is over; the other way round, where
 //!   waiting could cost a car, [`Command::Reverse`] ends the one before it begins the other.
 //! - **It never acts late.** A deadline that was slept through is not made up for: the wait begins again.
-//! - **A stop and a fire last.** What the boards did not take of them is commanded again each second, while the button is
-//!   pressed and while the fire is known.
+//! - **What must be is commanded again.** What the boards did not take of a stop, of an opening in a fire or for a hold, or of
+//!   a boom that was to turn round, is repeated twice a second while that is still so.
 //! - **Accepted is not confirmed.** `Confirmed` means that the upper limit switch closed.
 //!
 //! The shell feeds every input's present value after the start and after `BoardRestored`, and each change from then on.
@@ -94,12 +94,16 @@ pub struct Barrier {
     hold: bool,
     /// It stays up because of a fire: known to be true, and not known to be false since.
     fire: bool,
-    /// The stop button is known to be pressed.
+    /// The stop button is known to be pressed, and not known to be let go since.
     stop_pressed: bool,
+    /// Whether it still is, nobody knows: its board is lost.
+    stop_unknown: bool,
     /// An order to close was given: no need to wait any longer than for a clear way.
     ordered_close: bool,
-    /// When a stop, or an opening in a fire, that was not delivered is commanded again.
+    /// When what was not delivered and must be is commanded again.
     repeat_at: Option<Monotonic>,
+    /// Until when a boom that was falling is turned round: longer it cannot fall.
+    calling_back: Option<Monotonic>,
 }
 
 impl Barrier {
@@ -123,8 +127,10 @@ impl Barrier {
             hold: false,
             fire: false,
             stop_pressed: false,
+            stop_unknown: false,
             ordered_close: false,
             repeat_at: None,
+            calling_back: None,
         }
     }
 
@@ -202,7 +208,15 @@ impl Barrier {
             Event::RelaysRestored if self.fire && self.phase == Phase::Fault(Fault::BoardLost) => {
                 self.open_for_fire(now, out);
             }
-            Event::BoardRestored if self.phase == Phase::Fault(Fault::BoardLost) => self.leave_fault(out),
+            Event::BoardRestored if self.phase == Phase::Fault(Fault::BoardLost) => {
+                self.leave_fault(out);
+                // By now it is down, or up, or the sensors will tell: a late opening is for nobody.
+                self.calling_back = None;
+                if self.granted && !self.config.limits_fitted {
+                    // Turned round when the board was lost, and nothing but time tells where it is.
+                    self.phase = Phase::Opening { deadline: now.plus_ms(self.config.travel_ms) };
+                }
+            }
             Event::EndHold
             | Event::OpenLimit(_)
             | Event::ClosedLimit(_)
@@ -221,13 +235,18 @@ impl Barrier {
 
     fn board_lost(&mut self, now: Monotonic, out: &mut Vec<Command>) {
         self.pending.fail(NotDone::BoardLost, out);
-        if self.is_falling(now) && self.may_call_back() {
-            // Nobody sees any more what is under it. The relay may hang on another board than the one that is lost.
-            self.tell_open(now, out);
+        // Nobody sees any more what is under it. The relays may hang on other boards than the one that is lost.
+        let turned_round = self.is_falling(now) && self.may_call_back();
+        if turned_round {
+            self.call_back(now, out);
         }
         (self.loop_occupied, self.photocell_blocked, self.clear_since) = (None, None, None);
         (self.open_limit, self.closed_limit, self.contradict_since) = (None, None, None);
-        (self.granted, self.was_up, self.hold, self.ordered_close) = (false, false, false, false);
+        // What this machine has turned round it brings down again, once the sensors have spoken.
+        let told_again = self.phase == Phase::Fault(Fault::BoardLost) && self.granted;
+        self.granted = turned_round || told_again;
+        self.was_up = self.granted;
+        (self.hold, self.ordered_close) = (false, false);
         self.lane.lose();
         if self.phase != Phase::Fault(Fault::BoardLost) {
             self.enter_fault(Fault::BoardLost, out);

@@ -7,8 +7,8 @@
 //! - **In a fire it is open.** A fire alarm that is known to be true releases and holds, also while a board is lost, until it
 //!   is known to be false: a line that burns through does not lock the door again. One that was never known to be true
 //!   releases nothing: a lost board is no fire. (Free egress in a fire is the hardware's: the panel cuts the lock's current.)
-//! - **A lock and a fire last.** What the boards did not take of them is commanded again each second, until they have or until
-//!   it is no longer so.
+//! - **A lock, a hold and a fire last.** What the boards did not take of them is commanded again twice a second, until they have
+//!   or until it is no longer so.
 //! - **Every release ends** in a lock: when the door has been opened, after `release_ms`, when a hold ends, or when the
 //!   board is lost. Only a hold by order and a fire last.
 //! - **It never releases by itself**: not after a start, not when the board comes back.
@@ -277,11 +277,8 @@ impl Door {
         match command {
             Command::Release => {
                 self.pending.fail(NotDone::ActuationFailed, out);
-                if self.fire {
+                if self.held() {
                     self.repeat_at = Some(now.plus_ms(REPEAT_MS));
-                } else if self.hold {
-                    // What was not carried out is not carried out later, and may have been all the same.
-                    self.close(now, out);
                 }
             }
             Command::Lock if !self.is_released() => self.repeat_at = Some(now.plus_ms(REPEAT_MS)),
@@ -291,7 +288,7 @@ impl Door {
 
     /// Tells the lock what is to last. A release for someone who may have gone is not given again.
     fn tell_lock(&self, out: &mut Vec<Command>) {
-        if self.fire {
+        if self.held() {
             out.push(Command::Release);
         } else if !self.is_released() {
             out.push(Command::Lock);

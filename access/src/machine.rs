@@ -4,7 +4,7 @@
 //! never waits: [`crate::barrier::Barrier::next_deadline`] says when it wants a `Tick`. The shell carries commands out at
 //! once or not at all; one it could not deliver is answered with `ActuationFailed`, never queued and never retried by the shell.
 //! What must be so in the end (a lock that is to be shut, a boom that is to stop, the way out in a fire) the machine commands
-//! again each second for as long as it is still true.
+//! again twice a second for as long as it is still true.
 //!
 //! A grant passes three stages, which are different things: the decision *admitted*, the machine *accepted* (the relay
 //! was told), and the mechanics *confirmed* (a limit switch or a contact says so) or not.
@@ -12,7 +12,7 @@
 use crate::time::Monotonic;
 
 /// After what time a command that was not delivered and must be is given again, in milliseconds.
-pub(crate) const REPEAT_MS: u64 = 1_000;
+pub(crate) const REPEAT_MS: u64 = 500;
 
 /// Ties an opening to what was decided: the shell's own number for the decision or remote command behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

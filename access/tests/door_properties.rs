@@ -51,7 +51,7 @@ proptest! {
                 match command {
                     Command::Release => {
                         let asked = matches!(event, Event::OpenGranted { .. } | Event::Hold { .. });
-                        let leaving = fire || matches!(event, Event::ExitPressed | Event::Fire(Some(true)));
+                        let leaving = fire || held || matches!(event, Event::ExitPressed | Event::Fire(Some(true)));
                         prop_assert!(leaving || asked && available, "releases by itself on {event:?}");
                         released = true;
                     }
@@ -86,7 +86,6 @@ proptest! {
             held = match event {
                 Event::Hold { .. } if available => true,
                 Event::Close | Event::EndHold | Event::BoardLost => false,
-                Event::ActuationFailed { command: Command::Release, .. } if !fire => false,
                 _ => held,
             };
             fire = match event {

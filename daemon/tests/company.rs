@@ -221,6 +221,48 @@ async fn a_car_that_is_inside_does_not_come_in_again_until_it_is_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_let_out_at_first_sight_is_known_to_have_left_once_that_is_sure() {
+    let sections =
+        "[plates]\nmin_frames = 5\n[[area]]\nid = \"yard\"\nanti_passback = \"timed\"\nwithin_min = 60\n".to_owned();
+    let barrier = "rules = { area = \"yard\", direction = \"exit\" }".to_owned();
+    let wish = Wish { recognition: Some(recognition()), sections, barrier, inside: Some(KNOWN), ..Wish::default() };
+    let site = Site::start(wish).await;
+    site.sim.set_picture("plate-cam", sample("car-day.jpg")).unwrap();
+    site.sim.set_input(INPUT_LOOP, Some(true)).unwrap();
+    assert!(site.decision("exit-free").await.granted);
+    let leaving = async {
+        while !site.store.kept().await.unwrap().inside.is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    assert!(tokio::time::timeout(support::PATIENCE, leaving).await.is_ok(), "it is inside for ever");
+    assert_eq!((site.pulses("open"), site.decisions().await.len()), (1, 1), "known, and not let out twice");
+    site.sim.set_input(INPUT_LOOP, Some(false)).unwrap();
+    site.until("the boom is down", |site| site.state_of("barrier-1") == "closed").await;
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn a_lockdown_shuts_what_the_stop_button_has_left_open() {
+    let barrier = "stop_button = \"key-open\"".to_owned();
+    let site = Site::start(Wish { barrier, ..Wish::default() }).await;
+    posture(&site, Some("barrier-1"), PostureOrder::FreeAccess).await.unwrap();
+    site.until("it is held open", |site| {
+        site.sim.state().barrier.position >= 1.0 && site.state_of("barrier-1") == "held"
+    })
+    .await;
+    site.sim.set_input(INPUT_KEY_OPEN, Some(true)).unwrap();
+    let stopped = async { while site.outcomes(site.order("barrier-1"), true).await != refused("equipment-fault") {} };
+    assert!(tokio::time::timeout(support::PATIENCE, stopped).await.is_ok(), "it cannot be stopped");
+    site.sim.set_input(INPUT_KEY_OPEN, Some(false)).unwrap();
+    site.sim.set_input(INPUT_EXIT_BUTTON, Some(true)).unwrap();
+    site.until("both buttons were looked at", |site| site.pulses("lock") == 1).await;
+    posture(&site, None, PostureOrder::Lockdown).await.unwrap();
+    site.until("it is shut", |site| site.state_of("barrier-1") == "closed").await;
+    site.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_plate_waits_for_a_face() {
     let barrier = "pad = \"off\"\nrules = { second_factor = { first = \"plate\", second = \"face\" } }".to_owned();
     let barrier_also = "\"face\", ";

@@ -40,20 +40,26 @@ impl Clock for SystemClock {
     }
 
     fn is_set(&self) -> bool {
-        Path::new(BY_TIME_SERVER).exists() || set_by_hardware_clock(Path::new(HARDWARE_CLOCKS))
+        Path::new(BY_TIME_SERVER).exists() || set_by_hardware_clock(Path::new(HARDWARE_CLOCKS), self.now())
     }
 }
 
 /// Touched by systemd-timesyncd each time it has set the clock (systemd-timesyncd.service(8)).
 const BY_TIME_SERVER: &str = "/run/systemd/timesync/synchronized";
-/// Of the hardware clocks, the one from which the kernel took the time at its start says 1 in `hctosys`
-/// (Documentation/ABI/testing/rtc-cdev of the kernel, `sysfs-class-rtc`).
+/// Of the hardware clocks, the one from which the kernel took the time at its start says 1 in `hctosys`, and its time in
+/// `since_epoch`, in seconds (Documentation/ABI/testing/rtc-cdev of the kernel, `sysfs-class-rtc`).
 const HARDWARE_CLOCKS: &str = "/sys/class/rtc";
+/// A clock that lost its time is set right by the operating system only on this side; it then differs from the wall clock.
+const AGREES_WITHIN_MS: u64 = 120_000;
 
-fn set_by_hardware_clock(clocks: &Path) -> bool {
+/// Whether the wall clock, at `now`, was taken from a hardware clock that kept its time.
+fn set_by_hardware_clock(clocks: &Path, now: Timestamp) -> bool {
     let Ok(clocks) = std::fs::read_dir(clocks) else { return false };
-    let took = |clock: std::fs::DirEntry| std::fs::read_to_string(clock.path().join("hctosys"));
-    clocks.flatten().filter_map(|clock| took(clock).ok()).any(|said| said.trim() == "1")
+    clocks.flatten().any(|clock| {
+        let said = |file| std::fs::read_to_string(clock.path().join(file)).unwrap_or_default();
+        let tells = said("since_epoch").trim().parse::<i64>().ok().map(|s| s.saturating_mul(1_000));
+        said("hctosys").trim() == "1" && tells.is_some_and(|ms| ms.abs_diff(now.0) <= AGREES_WITHIN_MS)
+    })
 }
 
 /// A clock that moves only when told to.
@@ -109,14 +115,17 @@ mod tests {
     #[test]
     fn only_the_hardware_clock_that_the_kernel_took_the_time_from_has_set_it() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(!set_by_hardware_clock(folder.path()), "no clock");
-        assert!(!set_by_hardware_clock(&folder.path().join("nothing")));
+        let is_set = |at_s: i64| set_by_hardware_clock(folder.path(), Timestamp(at_s * 1_000));
+        assert!(!is_set(1_000), "no clock");
+        assert!(!set_by_hardware_clock(&folder.path().join("nothing"), Timestamp(0)));
         for (name, said) in [("rtc0", "0\n"), ("rtc1", "nonsense")] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
             std::fs::write(folder.path().join(name).join("hctosys"), said).unwrap();
+            std::fs::write(folder.path().join(name).join("since_epoch"), "1000\n").unwrap();
         }
-        assert!(!set_by_hardware_clock(folder.path()));
+        assert!(!is_set(1_000));
         std::fs::write(folder.path().join("rtc1/hctosys"), "1\n").unwrap();
-        assert!(set_by_hardware_clock(folder.path()));
+        assert!(is_set(1_000) && is_set(1_100) && is_set(900));
+        assert!(!is_set(2_000), "it had lost its time, and the operating system has made something up");
     }
 }

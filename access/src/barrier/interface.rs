@@ -60,8 +60,8 @@ pub enum Event {
         /// The shell's number for it.
         grant: GrantId,
     },
-    /// By order: open and stay open until [`Event::EndHold`] or [`Event::Close`], or until the boom is down again, by hand or
-    /// because it never rose: an order that was not carried out is not carried out later. A second one changes nothing.
+    /// By order: open and stay open until [`Event::EndHold`] or [`Event::Close`], or until a board is lost, the boom is stopped, or
+    /// it is down again, by hand or because it never rose. A second one changes nothing.
     Hold {
         /// The shell's number for it.
         grant: GrantId,

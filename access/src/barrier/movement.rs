@@ -20,9 +20,10 @@ pub(super) struct Relays {
 }
 
 impl Relays {
-    /// Closes the *open* relay's contact, and ends before what the other one may still be doing.
-    pub(super) fn open(&mut self, ms: u64, now: Monotonic) -> Command {
-        let falling = self.close_until.take().is_some_and(|until| now < until || !self.came_down);
+    /// Closes the *open* relay's contact, and ends before what the other one may still be doing. That it was ended nobody knows
+    /// here, so the next opening ends it again.
+    fn open(&mut self, ms: u64, now: Monotonic) -> Command {
+        let falling = self.close_until.is_some_and(|until| now < until || !self.came_down);
         self.open_until = Some(now.plus_ms(ms).plus_ms(RELAY_SLACK_MS));
         if falling { Command::Reverse { ms } } else { Command::PulseOpen { ms } }
     }
@@ -44,6 +45,13 @@ impl Barrier {
         self.leave_fault(out);
         self.tell_open(now, out);
         self.phase = Phase::Opening { deadline: now.plus_ms(self.config.travel_ms) };
+    }
+
+    /// Turns a falling boom round.
+    pub(super) fn call_back(&mut self, now: Monotonic, out: &mut Vec<Command>) {
+        self.tell_open(now, out);
+        self.phase = Phase::Opening { deadline: now.plus_ms(self.config.travel_ms) };
+        self.calling_back = Some(now.plus_ms(self.config.travel_ms).plus_ms(LATE_MS));
     }
 
     /// Wherever the boom is: nothing is to be repeated then.
@@ -86,10 +94,13 @@ impl Barrier {
             Command::PulseOpen { .. } | Command::Reverse { .. } => {
                 self.pending.fail(NotDone::ActuationFailed, out);
                 self.lane.doubt();
-                self.repeat_at = self.fire.then(|| now.plus_ms(REPEAT_MS));
+                if self.must_rise(now) && !self.is_stopped() {
+                    self.repeat_at = Some(now.plus_ms(REPEAT_MS));
+                }
             }
             // Only a boom that is certainly still up: one that may be falling is turned round for whatever comes under it.
             Command::PulseClose { .. } if !may_have_acted && matches!(self.phase, Phase::Closing { .. }) => {
+                self.calling_back = None;
                 self.phase = Phase::Open { since: now };
                 self.clear_since = self.clear_since.map(|_| now);
             }
@@ -98,9 +109,14 @@ impl Barrier {
         }
     }
 
+    /// A fire, a hold, or something under a boom that falls: it is to be up, whatever the boards do.
+    fn must_rise(&self, now: Monotonic) -> bool {
+        self.held() || self.calling_back.is_some_and(|until| now <= until)
+    }
+
     /// By the button or by order, and by nothing since.
     fn is_stopped(&self) -> bool {
-        self.stop_pressed || self.phase == Phase::Stopped
+        self.stop_blocks() || self.phase == Phase::Stopped
     }
 
     fn repeat(&mut self, now: Monotonic, out: &mut Vec<Command>) {
@@ -109,7 +125,7 @@ impl Barrier {
         }
         if self.is_stopped() {
             out.push(Command::Stop);
-        } else if self.fire {
+        } else if self.must_rise(now) {
             if !self.is_up() {
                 self.tell_open(now, out);
             }

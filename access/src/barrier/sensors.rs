@@ -26,7 +26,7 @@ impl Barrier {
         self.lane.sense_under(under, self.held(), now);
         if self.is_falling(now) && !clear && self.may_call_back() {
             self.alarms.raise(Alarm::Obstructed, out);
-            self.pulse_open(now, out);
+            self.call_back(now, out);
         }
     }
 

@@ -58,6 +58,8 @@ pub(crate) enum Happening {
     Hold(GrantId),
     /// End a hold.
     EndHold,
+    /// Close, whatever opened it.
+    Close,
     /// The exit button was pressed.
     ExitPressed,
     /// An input has this level; `None` while it is not known.
@@ -129,6 +131,7 @@ fn barrier_event(what: Happening) -> Option<barrier::Event> {
         Happening::Granted(grant) => Event::OpenGranted { grant },
         Happening::Hold(grant) => Event::Hold { grant },
         Happening::EndHold => Event::EndHold,
+        Happening::Close => Event::Close,
         Happening::Input(Role::Loop, Some(true)) => Event::LoopOccupied,
         Happening::Input(Role::Loop, Some(false)) => Event::LoopClear,
         Happening::Input(Role::Loop, None) => Event::LoopUnknown,
@@ -157,6 +160,7 @@ fn door_event(what: Happening) -> Option<door::Event> {
         Happening::Granted(grant) => Event::OpenGranted { grant },
         Happening::Hold(grant) => Event::Hold { grant },
         Happening::EndHold => Event::EndHold,
+        Happening::Close => Event::Close,
         Happening::ExitPressed => Event::ExitPressed,
         Happening::Input(Role::Contact, Some(true)) => Event::ContactClosed,
         Happening::Input(Role::Contact, Some(false)) => Event::ContactOpened,

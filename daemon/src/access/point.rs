@@ -54,6 +54,8 @@ pub(crate) struct Point {
     outputs_up: bool,
     /// A command was not carried out, and none has been since.
     pub(crate) failing: bool,
+    /// Commands given so far: what became of an older one than the last is nobody's business any more.
+    pub(crate) commands: u64,
     pub(crate) camera_health: Option<watch::Receiver<Health>>,
     /// The card reader.
     pub(crate) reader: Option<CardReader>,
@@ -124,6 +126,7 @@ impl Point {
             board_health,
             outputs_up: false,
             failing: false,
+            commands: 0,
             camera_health: camera.map(|camera| camera.health()),
             reader: reader.map(|reader| CardReader::new(reader.id().to_owned(), reader.watch())),
             boards: Boards::Starting,

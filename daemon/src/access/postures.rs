@@ -37,7 +37,7 @@ struct Trust {
 
 impl Trust {
     /// Once it is proven it stays so: what passes from then on is counted by the kernel. `stated`: the cloud has told the time
-    /// since the machine started.
+    /// since the machine started, and the clock does not contradict it.
     fn proven(&mut self, stated: bool, clock: &dyn Clock) -> bool {
         let now = clock.monotonic();
         if !self.proven && self.look_at.is_none_or(|at| now >= at) {
@@ -49,6 +49,8 @@ impl Trust {
     }
 }
 
+/// How far ahead of the cloud's word a clock may be that counts as right, in milliseconds.
+const AHEAD_MS: i64 = 300_000;
 /// How often a clock that is not proven is asked again, in milliseconds.
 const LOOK_AGAIN_MS: u64 = 1_000;
 
@@ -169,7 +171,9 @@ fn add_switch(
 impl AccessTask {
     /// Brings rules and machines to what inputs, hours and orders ask for now.
     pub(super) async fn follow_postures(&mut self) {
-        let stated = self.knowledge.rules.freshness.is_some_and(|stated| stated.received.is_some());
+        // The word of the cloud puts a clock right that is behind; one that is far ahead of it is wrong all the same.
+        let told = self.knowledge.rules.told_time(self.clock.monotonic());
+        let stated = told.is_some_and(|told| self.clock.now() <= told.plus_ms(AHEAD_MS));
         let now = self.now().wall;
         self.postures.look_at_the_clock(now, stated, &*self.clock);
         for i in 0..self.points.len() {
@@ -189,7 +193,9 @@ impl AccessTask {
                 self.passed_unseen(i);
             } else if mode != Mode::HeldOpen && holding {
                 self.postures.points[i].holding = false;
-                self.happen(i, Happening::EndHold, None).await;
+                // Whoever locks down expects what was held open to be shut, also where the stop button has ended the hold.
+                let end = if mode == Mode::LockedDown { Happening::Close } else { Happening::EndHold };
+                self.happen(i, end, None).await;
                 self.passed_unseen(i);
             }
         }

@@ -190,3 +190,11 @@ fn a_barrier_without_a_close_output_closes_by_itself() {
     };
     assert!(barrier.machine().self_closing);
 }
+
+#[test]
+fn cards_may_be_bound_to_the_clouds_word_like_plates() {
+    let with = |value: &str| format!("{EXAMPLE}\n[cards]\nmax_staleness_s = {value}\n");
+    assert_eq!(parse(&with("60")).unwrap().cards.max_staleness_s, Some(60));
+    assert_eq!(parse(EXAMPLE).unwrap().cards.max_staleness_s, None);
+    assert!(problems(&with("0")).contains("[cards]: max_staleness_s"));
+}

@@ -161,10 +161,16 @@ impl Guard {
         Ok(Self { child, pipe, introduction })
     }
 
-    async fn say(&mut self, byte: u8) -> std::io::Result<()> {
+    /// Tells it what to make safe; until then it has nothing to do.
+    async fn introduce(&mut self) -> std::io::Result<()> {
         if !self.introduction.is_empty() {
             self.pipe.write_all(&std::mem::take(&mut self.introduction)).await?;
         }
+        Ok(())
+    }
+
+    async fn say(&mut self, byte: u8) -> std::io::Result<()> {
+        self.introduce().await?;
         self.pipe.write_all(&[byte]).await
     }
 }
@@ -183,6 +189,9 @@ async fn keep(mut guard: Guard, plan: GuardPlan, heartbeat: Heartbeat, mut told:
                 tokio::select! {
                     _ = &mut told => return,
                     another = replace(|| Guard::spawn(&plan), &mut beats) => guard = another,
+                }
+                if let Err(error) = guard.introduce().await {
+                    tracing::warn!(%error, "the guardian process does not listen");
                 }
             }
             _ = beats.tick() => {

@@ -174,7 +174,7 @@ async fn one(stream: UnixStream, orders: &mpsc::Sender<OrderRequest>) {
 async fn carry_out(order: LocalOrder, orders: &mpsc::Sender<OrderRequest>) -> Answer {
     let refused = |why: String| Answer::Refused { why };
     let (reply, answer) = oneshot::channel();
-    if orders.try_send(OrderRequest { order, reply }).is_err() {
+    if !matches!(timeout(PATIENCE, orders.send(OrderRequest { order, reply })).await, Ok(Ok(()))) {
         return refused("the controller is busy, so nothing was done: order it again".to_owned());
     }
     match timeout(PATIENCE, answer).await {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cardea_access::passback::{self, Holder, Since};
 use cardea_access::time::{Monotonic, Timestamp};
 use cardea_daemon::config::{Config, EventsConfig};
 use cardea_daemon::seam::{CommandRequest, SyncLinks};
@@ -61,6 +62,8 @@ pub(crate) struct Wish {
     pub(crate) demo_refused: bool,
     /// Whether the barrier's camera is seen over RTSP.
     pub(crate) rtsp: bool,
+    /// A plate, as `plate-1`, that is registered and inside the area `yard` since before the start.
+    pub(crate) inside: Option<&'static str>,
     /// Whether nothing has set the clock since the machine started.
     pub(crate) clock_not_set: bool,
     /// Whether a person at the door walks in once it is released.
@@ -99,10 +102,21 @@ impl Site {
             machine_boot: Some("boot".to_owned()),
         };
         let store = Store::open(&folder.path().join("cardead.db"), options).unwrap();
-        let (gate, links) = Gate::start(&config, &clock, &store, &BootId::random()).await.unwrap();
         let (key, sealing_key) = OpeningKey::derive(&Zeroizing::new([3; 32]));
         let opener = Opener { key: Arc::new(key), controller: ControllerId::new("controller-1").unwrap() };
-        let site = Self { sim, store, gate, links, clock, config, opener, sealing_key, revision: 0, _folder: folder };
+        let mut revision = 0;
+        if let Some(plate) = wish.inside {
+            revision = 1;
+            let plate_id = PlateId::new("plate-1").unwrap();
+            let entry = PlateEntry { plate_id, plate: plate.into(), validity: Validity::ALWAYS };
+            let changes = vec![Change::PlateAdmitted(entry)];
+            let batch = ChangesBatch { from: Revision(0), to: Revision(revision), changes };
+            store.apply_changes(opener.clone(), batch).await.unwrap();
+            let since = Since { wall: clock.now(), mono: None };
+            store.keep_passage(passback::Change::Inside("yard".into(), Holder::Plate("plate-1".into()), since));
+        }
+        let (gate, links) = Gate::start(&config, &clock, &store, &BootId::random()).await.unwrap();
+        let site = Self { sim, store, gate, links, clock, config, opener, sealing_key, revision, _folder: folder };
         site.until("the boards answer", |site| site.equipment().iter().all(|point| point.reachable)).await;
         site
     }

@@ -36,9 +36,11 @@ fn while_the_stop_button_is_pressed_nothing_moves_the_boom() {
     let refused = Report::Refused { grant: GrantId(2), why: NotDone::Stopped };
     assert_eq!(site.on(Event::OpenGranted { grant: GrantId(2) }), [report(refused)]);
     assert_eq!(site.on(Event::Close), []);
+    assert_eq!(site.on(Event::StopButton(None)), [], "unknown is not let go");
+    assert!(!site.barrier.accepts_openings());
+    site.on(Event::StopButton(Some(true)));
     assert_eq!(site.on(Event::Fire(Some(true))), [report(Report::Alarm(Alarm::Fire))]);
     site.on(Event::OpenLimit(false));
-    assert_eq!(site.on(Event::StopButton(None)), [], "unknown is not let go");
     let said = site.on(Event::StopButton(Some(false)));
     assert!(said.contains(&pulse_open()), "the fire goes on: {said:?}");
 }
@@ -200,7 +202,7 @@ fn a_stop_that_was_not_delivered_is_given_again_while_the_button_is_pressed() {
         let told = site.now;
         assert_eq!(site.on(failed(Command::Stop, true)), []);
         assert_eq!(site.at_deadline(), [Command::Stop]);
-        assert_eq!(site.now, told.plus_ms(1_000));
+        assert_eq!(site.now, told.plus_ms(500));
     }
     assert_eq!(site.barrier.next_deadline(), None, "delivered");
 }
@@ -237,8 +239,10 @@ fn a_boom_that_falls_when_a_board_is_lost_goes_up_again() {
     let mut site = Site::closing();
     site.on(Event::OpenLimit(false));
     let said = site.on(Event::BoardLost);
-    assert_eq!(said, [Command::Reverse { ms: 500 }, report(Report::Fault(Fault::BoardLost)), state(State::Fault)]);
-    assert!(!site.on(Event::BoardLost).contains(&Command::Reverse { ms: 500 }), "once");
+    assert_eq!(said, [reverse(), report(Report::Fault(Fault::BoardLost)), state(State::Fault)]);
+    assert!(!site.on(Event::BoardLost).contains(&reverse()), "once");
+    site.all([Event::BoardRestored, Event::LoopClear, Event::ClosedLimit(false), Event::OpenLimit(true)]);
+    assert!(site.until(State::Closing).contains(&pulse_close()), "it does not stand open for nobody");
     let mut site = Site::open();
     assert_eq!(site.on(Event::BoardLost), [report(Report::Fault(Fault::BoardLost)), state(State::Fault)]);
 }
@@ -274,9 +278,9 @@ fn a_close_pulse_that_was_withheld_leaves_the_boom_up_and_is_tried_again() {
 fn an_opening_in_a_fire_that_was_not_delivered_is_given_again() {
     let mut site = Site::closed(BarrierConfig::default());
     site.on(Event::Fire(Some(true)));
-    for _ in 0..20 {
+    for _ in 0..40 {
         site.on(failed(pulse_open(), false));
-        site.wait(1_000);
+        site.wait(500);
         assert!(site.on(Event::Tick).contains(&pulse_open()));
         assert_eq!(site.barrier.state(), State::Opening);
     }
@@ -287,4 +291,55 @@ fn an_opening_in_a_fire_that_was_not_delivered_is_given_again() {
     site.all([failed(pulse_open(), false), Event::Fire(Some(false))]);
     site.wait(1_000);
     assert_eq!(site.on(Event::Tick), [], "the fire is over");
+}
+
+#[test]
+fn a_boom_that_is_to_turn_round_is_told_so_until_it_was_delivered_or_cannot_fall_any_longer() {
+    let mut site = Site::closing();
+    site.on(Event::OpenLimit(false));
+    assert!(site.on(Event::LoopOccupied).contains(&reverse()));
+    for _ in 0..3 {
+        site.on(failed(reverse(), false));
+        assert!(site.at_deadline().contains(&reverse()), "the close relay may still be on");
+        assert_eq!(site.barrier.state(), State::Opening);
+    }
+    site.on(Event::OpenLimit(true));
+    site.on(failed(reverse(), false));
+    site.wait(1_000);
+    assert!(!site.on(Event::Tick).contains(&reverse()), "it is up");
+
+    let mut site = Site::closing();
+    site.all([Event::OpenLimit(false), Event::BoardLost, failed(reverse(), false)]);
+    assert_eq!(site.at_deadline(), [reverse()], "the relays may hang on boards that answer");
+    site.wait(10_000);
+    site.on(failed(reverse(), false));
+    assert_eq!(site.barrier.next_deadline(), None, "it is down by now");
+}
+
+#[test]
+fn a_fire_does_not_rely_on_an_opening_that_was_under_way() {
+    let mut site = Site::closed(BarrierConfig::default());
+    site.all([Event::OpenGranted { grant: GRANT }, failed(pulse_open(), false)]);
+    assert!(site.on(Event::Fire(Some(true))).contains(&pulse_open()));
+}
+
+#[test]
+fn a_stop_button_that_is_not_known_any_more_keeps_nobody_in_a_fire() {
+    let mut site = Site::closed(BarrierConfig::default());
+    site.all([Event::StopButton(Some(true)), Event::BoardLost, Event::StopButton(None)]);
+    assert!(site.on(Event::Fire(Some(true))).contains(&pulse_open()), "another board's fire");
+    let mut site = Site::closed(BarrierConfig::default());
+    site.all([Event::StopButton(Some(true)), Event::Fire(Some(true))]);
+    assert!(site.on(Event::StopButton(None)).contains(&pulse_open()));
+    assert!(!site.barrier.accepts_openings(), "for anybody else it counts as pressed");
+}
+
+#[test]
+fn a_hold_that_was_not_delivered_is_given_again() {
+    let mut site = Site::closed(BarrierConfig::default());
+    site.all([Event::Hold { grant: GRANT }, failed(pulse_open(), false)]);
+    assert!(site.at_deadline().contains(&pulse_open()));
+    site.all([failed(pulse_open(), false), Event::BoardLost]);
+    site.wait(500);
+    assert_eq!(site.on(Event::Tick), [], "a late opening is nobody's");
 }
