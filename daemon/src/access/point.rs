@@ -119,7 +119,7 @@ impl Point {
             movements: Movements::default(),
             board_health,
             camera_health: camera.map(|camera| camera.health()),
-            reader: reader.map(|reader| CardReader::new(reader.id().to_owned(), reader.watch())),
+            reader: reader.map(|reader| CardReader::new(Arc::clone(reader))),
             boards: Boards::Starting,
             exit_presses,
         })
