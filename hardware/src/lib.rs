@@ -60,5 +60,5 @@ pub use input::{Input, Reading};
 #[doc(hidden)]
 pub use modbus::fuzzing as fuzzing_boards;
 pub use output::{Actuated, Output};
-pub use reader::{CardNumber, Read, Reader, Reads};
+pub use reader::{Answer, CardNumber, Read, Reader, Reads};
 pub use site::{Hardware, make_safe};

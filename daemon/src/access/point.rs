@@ -128,7 +128,7 @@ impl Point {
             failing: false,
             commands: 0,
             camera_health: camera.map(|camera| camera.health()),
-            reader: reader.map(|reader| CardReader::new(reader.id().to_owned(), reader.watch())),
+            reader: reader.map(|reader| CardReader::new(Arc::clone(reader))),
             boards: Boards::Starting,
             exit_presses,
         })

@@ -68,6 +68,8 @@ pub(crate) struct Wish {
     pub(crate) clock_not_set: bool,
     /// Whether a person at the door walks in once it is released.
     pub(crate) auto_push: bool,
+    /// Where the house has a line reader.
+    pub(crate) line_reader: Option<PathBuf>,
 }
 
 /// The machine's clock, of which the test says whether anything has set it.
@@ -92,7 +94,7 @@ impl Clock for SiteClock {
 
 impl Site {
     pub(crate) async fn start(wish: Wish) -> Self {
-        let sim = house(wish.auto_push).await;
+        let sim = house_with(wish.auto_push, wish.line_reader.clone()).await;
         let folder = tempfile::tempdir().unwrap();
         let config = Config::parse(&config(&sim, &wish), &folder.path().join("cardead.toml")).unwrap();
         let clock: SharedClock = Arc::new(SiteClock { set: !wish.clock_not_set });
@@ -258,12 +260,16 @@ impl Site {
 
 /// A simulated house whose parts move fast.
 pub(crate) async fn house(auto_push: bool) -> SimHandle {
+    house_with(auto_push, None).await
+}
+
+async fn house_with(auto_push: bool, line_reader: Option<PathBuf>) -> SimHandle {
     let house = HouseConfig {
         barrier: BarrierConfig { travel_ms: 300, ..BarrierConfig::default() },
         door: DoorConfig { auto_push, push_ms: 100, walk_ms: 300 },
         ..HouseConfig::default()
     };
-    Sim::start(SimConfig { house, ..SimConfig::default() }).await.unwrap()
+    Sim::start(SimConfig { house, line_reader, ..SimConfig::default() }).await.unwrap()
 }
 
 /// The text of a configuration for the controller of that house.

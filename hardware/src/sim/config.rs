@@ -20,6 +20,8 @@ pub struct SimConfig {
     pub rtu: Option<PathBuf>,
     /// Where a USB relay board (LCUS) is to be found; without a path there is none.
     pub lcus: Option<PathBuf>,
+    /// Where a line reader is to be found, on a serial adapter; without a path there is none.
+    pub line_reader: Option<PathBuf>,
     /// The Unix socket on which the pulses of a Wiegand reader are to be had; without a path there is none.
     pub wiegand: Option<PathBuf>,
     /// Where the cameras listen; port 0 for any.
@@ -70,6 +72,7 @@ impl Default for SimConfig {
             modbus: any,
             rtu: None,
             lcus: None,
+            line_reader: None,
             wiegand: None,
             cameras: any,
             rtsp: any,
