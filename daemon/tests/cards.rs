@@ -20,15 +20,21 @@ use support::{Site, Wish};
 
 /// The site with a reader at its door; the reader's wires are a second house's.
 async fn site() -> (Site, SimHandle, tempfile::TempDir) {
+    site_with("").await
+}
+
+async fn site_with(sections: &str) -> (Site, SimHandle, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("wires.sock");
     let reader = Sim::start(SimConfig { wiegand: Some(socket.clone()), ..SimConfig::default() }).await.unwrap();
-    let wish = Wish { sections: on_wires(&socket), door: "reader = \"door-reader\"".into(), ..Wish::default() };
+    let sections = on_wires(&socket) + sections;
+    let wish = Wish { sections, door: "reader = \"door-reader\"".into(), ..Wish::default() };
     (Site::start(wish).await, reader, folder)
 }
 
 fn on_wires(socket: &Path) -> String {
-    format!("[[reader]]\nid = \"door-reader\"\ndriver = \"wiegand-sim\"\nsocket = {socket:?}\n")
+    let socket = socket.display();
+    format!("[[reader]]\nid = \"door-reader\"\ndriver = \"wiegand-sim\"\nsocket = '{socket}'\n")
 }
 
 fn admitted(id: &str, number: &str) -> Change {
@@ -115,6 +121,19 @@ async fn a_card_shown_while_the_board_is_lost_opens_nothing_then_or_later() {
     site.sim.set_fault(IO_PART, Fault::None).unwrap();
     site.until("the board is back", |site| site.state_of("door-1") == "closed").await;
     show_another(&site, &reader).await;
+    assert_eq!(site.pulses("lock"), 0);
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn past_its_staleness_limit_a_card_opens_nothing_until_the_cloud_has_spoken() {
+    let (mut site, reader, _folder) = site_with("[cards]\nmax_staleness_s = 1\n").await;
+    site.apply(admitted("card-1", "w26:12:1")).await;
+    let stated = site.clock.monotonic();
+    while site.clock.monotonic().since_ms(stated) <= 1_000 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!shown_until(&site, &reader, 1, 0, "card-stale").await.granted);
     assert_eq!(site.pulses("lock"), 0);
     site.finish().await;
 }

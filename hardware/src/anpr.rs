@@ -217,7 +217,7 @@ mod tests {
         let jpeg = [0xFF, 0xD8, 0xFF, 0xE0];
         for make in [hikvision::MAKE, dahua::MAKE] {
             assert_eq!(look("image/jpeg", &jpeg, make), Ok(Part::Picture(Bytes::copy_from_slice(&jpeg))));
-            for (kind, body) in [("image/jpeg", &b"\xFF\x00"[..]), ("video/mp4", &[7; 100_000]), ("", b" \r\n")] {
+            for (kind, body) in [("image/jpeg", &b"\xFF\x00"[..]), ("video/mp4", &vec![7; 100_000]), ("", b" \r\n")] {
                 assert_eq!(look(kind, body, make), Ok(Part::Unknown), "{kind}");
             }
         }
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(look("", b"{}", hikvision::MAKE), Ok(Part::Unknown));
         assert_eq!(look("application/xml", b"no xml", hikvision::MAKE), Err(EventError::Xml));
         assert_eq!(look("", b"\xEF\xBB\xBF<a>", hikvision::MAKE), Err(EventError::Xml));
-        assert_eq!(look("text/plain", &[b'x'; MAX_EVENT_BYTES + 1], dahua::MAKE), Err(EventError::TooLong));
+        assert_eq!(look("text/plain", &vec![b'x'; MAX_EVENT_BYTES + 1], dahua::MAKE), Err(EventError::TooLong));
         assert_eq!(look("text/plain", b"Heartbeat", dahua::MAKE), Ok(Part::Message(Message::Heartbeat(None))));
     }
 

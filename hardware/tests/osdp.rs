@@ -120,8 +120,9 @@ impl Peer {
             std::fs::write(self.key_file(), key).unwrap();
         }
         let (path, key_file) = (self.folder.path().join("rs485"), self.key_file());
+        let (path, key_file) = (path.display(), key_file.display());
         let config: HardwareConfig = toml::from_str(&format!(
-            "[[reader]]\nid = 'door'\ndriver = 'osdp'\npath = {path:?}\naddress = 5\nkey_file = {key_file:?}\npoll_ms = 10\n"
+            "[[reader]]\nid = 'door'\ndriver = 'osdp'\npath = '{path}'\naddress = 5\nkey_file = '{key_file}'\npoll_ms = 10\n"
         ))
         .unwrap();
         Hardware::open(&config).unwrap()

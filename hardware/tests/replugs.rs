@@ -22,9 +22,11 @@ async fn replugged(times: usize) -> Duration {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("reader");
     let sim = Sim::start(SimConfig { line_reader: Some(path.clone()), ..SimConfig::default() }).await.unwrap();
-    let config: HardwareConfig =
-        toml::from_str(&format!("[[reader]]\nid = 'door'\ndriver = 'serial-line'\npath = {path:?}\nformat = 'text'\n"))
-            .unwrap();
+    let config: HardwareConfig = toml::from_str(&format!(
+        "[[reader]]\nid = 'door'\ndriver = 'serial-line'\npath = '{}'\nformat = 'text'\n",
+        path.display()
+    ))
+    .unwrap();
     let hardware = Hardware::open(&config).unwrap();
     let reader = &hardware.readers["door"];
     let (mut health, mut reads) = (reader.health(), reader.watch());
