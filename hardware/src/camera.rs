@@ -5,7 +5,7 @@
 pub(crate) mod backoff;
 pub(crate) mod feed;
 mod frozen;
-pub(crate) mod h264;
+pub mod h264;
 pub(crate) mod login;
 pub(crate) mod replay;
 mod rtp_clock;

@@ -4,7 +4,9 @@
 //! safe level, so that nothing twitches while they become outputs, and are driven to it again before they are released.
 //!
 //! Inputs are requested with edge detection and the kernel's debouncing, so that an edge is an event at once, dated by the
-//! kernel; the level is read now and then all the same. A chip without interrupts is only polled.
+//! kernel; the level is read now and then all the same. The kernel dates a debounced edge when the debouncing is over
+//! (`debounce_work_func` in drivers/gpio/gpiolib-cdev.c), so its time is taken off again. A chip without interrupts is only
+//! polled.
 //! Source: Documentation/userspace-api/gpio/chardev.rst of the Linux kernel.
 
 use std::{collections::HashMap, time::Duration};
@@ -47,7 +49,8 @@ impl Driver for GpioCdev {
         }
         let inputs = self.inputs(plan).map_err(|error| failed("the lines of its inputs", error))?;
         let channels = plan.inputs.iter().map(|line| line.channel).collect();
-        Ok(Box::new(CdevBus { device: plan.device.clone(), outputs, inputs, channels }))
+        let debounces = plan.inputs.iter().map(|line| line.debounce).collect();
+        Ok(Box::new(CdevBus { device: plan.device.clone(), outputs, inputs, channels, debounces }))
     }
 }
 
@@ -110,6 +113,7 @@ struct CdevBus {
     inputs: Inputs,
     /// Of the inputs, in the plan's order.
     channels: Vec<u32>,
+    debounces: Vec<Duration>,
 }
 
 #[async_trait]
@@ -136,7 +140,7 @@ impl Bus for CdevBus {
             let edge = lines.get_ref().read_edge_event().map_err(|error| failed(&error))?;
             if let Some(index) = self.channels.iter().position(|channel| *channel == edge.offset) {
                 levels[index] = edge.kind == EdgeKind::Rising;
-                return Ok(when(edge.timestamp_ns));
+                return Ok(began(edge.timestamp_ns, self.debounces[index], now()));
             }
         }
     }
@@ -167,12 +171,15 @@ pub(crate) fn watched(request: Request) -> std::io::Result<AsyncFd<Request>> {
     AsyncFd::new(request)
 }
 
-/// When something happened that the kernel dates by its monotonic clock.
-fn when(timestamp_ns: u64) -> Instant {
+/// Now, by the kernel's monotonic clock and by tokio's.
+fn now() -> (Duration, Instant) {
     let clock = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let since_boot = Duration::new(clock.tv_sec.unsigned_abs(), clock.tv_nsec.unsigned_abs() as u32);
-    let ago = since_boot.saturating_sub(Duration::from_nanos(timestamp_ns));
-    let now = Instant::now();
+    (Duration::new(clock.tv_sec.unsigned_abs(), clock.tv_nsec.unsigned_abs() as u32), Instant::now())
+}
+
+/// When a level began that the kernel, by its monotonic clock, lets count after it stayed for `debounce`; never in the future.
+fn began(timestamp_ns: u64, debounce: Duration, (since_boot, now): (Duration, Instant)) -> Instant {
+    let ago = since_boot.saturating_sub(Duration::from_nanos(timestamp_ns)) + debounce;
     now.checked_sub(ago).unwrap_or(now)
 }
 
@@ -186,13 +193,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_edge_is_dated_by_the_kernels_clock() {
-        let before = Instant::now();
-        let clock = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        let stamp = clock.tv_sec.unsigned_abs() * 1_000_000_000 + clock.tv_nsec.unsigned_abs();
-        let at = when(stamp - 5_000_000);
-        let ago = before.saturating_duration_since(at);
-        assert!(ago >= Duration::from_millis(4) && ago < Duration::from_millis(6), "{ago:?}");
-        assert!(when(u64::MAX) <= Instant::now(), "from the future is now");
+    fn an_edge_is_dated_by_the_kernels_clock_and_by_when_its_level_began() {
+        let (hour, ms) = (Duration::from_hours(1), Duration::from_millis);
+        let now = Instant::now() + hour;
+        let at = |stamp: Duration, debounce| began(stamp.as_nanos() as u64, debounce, (hour, now));
+        assert_eq!(at(hour - ms(5), Duration::ZERO), now - ms(5));
+        assert_eq!(at(hour - ms(5), ms(20)), now - ms(25), "it had stayed for the time of debouncing");
+        assert_eq!(at(hour + ms(5), Duration::ZERO), now, "from the future is now");
     }
 }

@@ -87,6 +87,11 @@ pub fn nobody() -> anyhow::Result<Vec<u8>> {
     jpeg(&DynamicImage::ImageRgb8(picture), 90)
 }
 
+/// Nothing but one level of grey, 320 by 240.
+pub fn grey(level: u8) -> anyhow::Result<Vec<u8>> {
+    jpeg(&DynamicImage::ImageRgb8(RgbImage::from_pixel(320, 240, Rgb([level; 3]))), 90)
+}
+
 fn jpeg(picture: &DynamicImage, quality: u8) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     picture.to_rgb8().write_with_encoder(JpegEncoder::new_with_quality(Cursor::new(&mut bytes), quality))?;

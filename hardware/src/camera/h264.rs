@@ -30,22 +30,25 @@ const SEQUENCE_PARAMETERS: u8 = 7;
 const SUBSET_SEQUENCE_PARAMETERS: u8 = 15;
 
 /// One coded picture.
-pub(crate) struct Unit {
+pub struct Unit {
     /// Its NAL units, each after a start code.
-    pub(crate) data: Vec<u8>,
+    pub data: Vec<u8>,
     /// When it was taken; `None` if it is not to be shown, only to be decoded.
-    pub(crate) captured_at: Option<Instant>,
+    pub captured_at: Option<Instant>,
 }
 
 /// A decoded picture.
-pub(crate) struct Shown {
-    pub(crate) bytes: Bytes,
-    pub(crate) kind: ImageKind,
-    pub(crate) captured_at: Option<Instant>,
+pub struct Shown {
+    /// Its planes, as `kind` says. They are overwritten when the last copy is dropped.
+    pub bytes: Bytes,
+    /// Always [`ImageKind::I420`].
+    pub kind: ImageKind,
+    /// What its [`Unit`] said.
+    pub captured_at: Option<Instant>,
 }
 
 /// The pictures since the last IDR picture.
-pub(crate) struct Pictures {
+pub struct Pictures {
     max_pixels: u32,
     max_bytes: usize,
     decoder: Option<Decoder>,
@@ -56,12 +59,13 @@ pub(crate) struct Pictures {
 }
 
 impl Pictures {
-    pub(crate) fn new(max_pixels: u32, max_bytes: usize) -> Self {
+    /// None yet. A stream with more pixels, or with more bytes in a picture, is refused.
+    pub fn new(max_pixels: u32, max_bytes: usize) -> Self {
         Self { max_pixels, max_bytes, decoder: None, pending: Vec::new(), pending_bytes: 0, broken: true }
     }
 
     /// A picture has come; `gap` if something before it has not. An error ends the stream: it is too large, or says so.
-    pub(crate) fn push(&mut self, unit: Unit, gap: bool) -> Result<(), String> {
+    pub fn push(&mut self, unit: Unit, gap: bool) -> Result<(), String> {
         if unit.data.len() > self.max_bytes {
             return Err(format!("a picture has more than {} bytes (max_bytes)", self.max_bytes));
         }
@@ -88,18 +92,18 @@ impl Pictures {
     }
 
     /// Whether there is something to decode.
-    pub(crate) fn is_ready(&self) -> bool {
+    pub fn is_ready(&self) -> bool {
         !self.pending.is_empty()
     }
 
     /// Whether so much has gathered that it is decoded although nobody looks.
-    pub(crate) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.pending.len() >= MAX_PENDING || self.pending_bytes > self.max_bytes
     }
 
     /// Decodes what has come and answers the last picture, if it is whole. Takes milliseconds for each: call it where blocking
     /// is allowed. An error means that an IDR picture, which depends on nothing, cannot be decoded.
-    pub(crate) fn decode(&mut self) -> Result<Option<Shown>, String> {
+    pub fn decode(&mut self) -> Result<Option<Shown>, String> {
         let pending = std::mem::take(&mut self.pending);
         self.pending_bytes = 0;
         let last = pending.len().saturating_sub(1);

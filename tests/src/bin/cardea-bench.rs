@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cardea_tests::bench::{Summary, boards, cycles, plates, relay, search, site as system, stages};
+use cardea_tests::bench::{Summary, boards, cameras, cycles, plates, relay, search, site as system, stages, video};
 use cardea_tests::site;
 use cardea_tests::story::telling::line;
 use clap::Parser;
@@ -20,6 +20,9 @@ struct Arguments {
     /// Relay and input boards only
     #[arg(long)]
     boards: bool,
+    /// Cameras only
+    #[arg(long)]
+    cameras: bool,
 }
 
 #[tokio::main]
@@ -36,8 +39,13 @@ async fn measure() -> anyhow::Result<()> {
     site::prepare()?;
     std::fs::create_dir_all(&arguments.out)?;
     let mut summary = Summary::default();
-    if arguments.boards {
-        boards::run(&mut summary).await?;
+    if arguments.boards || arguments.cameras {
+        if arguments.boards {
+            boards::run(&mut summary).await?;
+        }
+        if arguments.cameras {
+            look(&arguments, &mut summary).await?;
+        }
         return report(&summary, &arguments);
     }
     if let Ok(load) = std::fs::read_to_string("/proc/loadavg") {
@@ -59,10 +67,18 @@ async fn measure() -> anyhow::Result<()> {
         line(format_args!("relay ..."));
         relay::run(&mut summary).await?;
         boards::run(&mut summary).await?;
+        look(&arguments, &mut summary).await?;
         line(format_args!("the whole system ..."));
         system::run(&scratch, &mut summary).await?;
     }
     report(&summary, &arguments)
+}
+
+async fn look(arguments: &Arguments, summary: &mut Summary) -> anyhow::Result<()> {
+    line(format_args!("cameras: three thousand replugs in about three minutes ..."));
+    cameras::run(summary).await?;
+    line(format_args!("H.264 ..."));
+    video::run(&arguments.out, summary)
 }
 
 fn report(summary: &Summary, arguments: &Arguments) -> anyhow::Result<()> {
