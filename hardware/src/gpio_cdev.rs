@@ -197,8 +197,8 @@ mod tests {
         let (hour, ms) = (Duration::from_hours(1), Duration::from_millis);
         let now = Instant::now() + hour;
         let at = |stamp: Duration, debounce| began(stamp.as_nanos() as u64, debounce, (hour, now));
-        assert_eq!(at(hour - ms(5), Duration::ZERO), now - ms(5));
-        assert_eq!(at(hour - ms(5), ms(20)), now - ms(25), "it had stayed for the time of debouncing");
+        assert_eq!(at(hour.saturating_sub(ms(5)), Duration::ZERO), now - ms(5));
+        assert_eq!(at(hour.saturating_sub(ms(5)), ms(20)), now - ms(25), "it had stayed for the time of debouncing");
         assert_eq!(at(hour + ms(5), Duration::ZERO), now, "from the future is now");
     }
 }
