@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cardea_tests::bench::{Summary, boards, cycles, plates, relay, search, site as system, stages};
+use cardea_tests::bench::{Summary, boards, cycles, plates, relay, search, site as system, stages, storage};
 use cardea_tests::site;
 use cardea_tests::story::telling::line;
 use clap::Parser;
@@ -20,6 +20,13 @@ struct Arguments {
     /// Relay and input boards only
     #[arg(long)]
     boards: bool,
+    /// The cloud's storage only
+    #[arg(long)]
+    storage: bool,
+    /// A PostgreSQL database to measure the cloud's storage on as well, such as
+    /// postgresql:///scratch?host=/run/postgresql&user=me
+    #[arg(long)]
+    postgresql: Option<String>,
 }
 
 #[tokio::main]
@@ -38,6 +45,11 @@ async fn measure() -> anyhow::Result<()> {
     let mut summary = Summary::default();
     if arguments.boards {
         boards::run(&mut summary).await?;
+        return report(&summary, &arguments);
+    }
+    let database = arguments.postgresql.as_deref();
+    if arguments.storage {
+        storage::run(&arguments.out, database, &mut summary).await?;
         return report(&summary, &arguments);
     }
     if let Ok(load) = std::fs::read_to_string("/proc/loadavg") {
@@ -59,6 +71,8 @@ async fn measure() -> anyhow::Result<()> {
         line(format_args!("relay ..."));
         relay::run(&mut summary).await?;
         boards::run(&mut summary).await?;
+        line(format_args!("the cloud's storage ..."));
+        storage::run(&arguments.out, database, &mut summary).await?;
         line(format_args!("the whole system ..."));
         system::run(&scratch, &mut summary).await?;
     }
