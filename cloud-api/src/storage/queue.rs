@@ -106,7 +106,8 @@ fn carry_out(engine: &dyn Engine, access: Access, mut jobs: Vec<Box<dyn Job>>) {
         return;
     }
     let settled = again(engine, || attempt(engine, access, &mut jobs));
-    let hopeless = matches!(settled, Err(StorageError::Unsettled | StorageError::Connect { .. }));
+    // Each alone would meet the same, one wait after the other.
+    let hopeless = matches!(settled, Err(StorageError::Unsettled | StorageError::Connect { .. } | StorageError::Busy));
     if settled.is_err() && !hopeless && jobs.len() > 1 {
         for job in jobs {
             carry_out(engine, access, vec![job]);

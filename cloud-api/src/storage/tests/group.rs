@@ -121,6 +121,21 @@ async fn more_than_a_group_of_writers_at_once_are_all_answered_in_order() {
     assert_eq!(answers, (1..=600).collect::<Vec<_>>());
 }
 
+#[tokio::test]
+async fn while_another_program_holds_the_database_all_who_wait_are_told_so_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cloud.db");
+    let storage = Storage::open(&path).unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let work = ["house-1", "house-2"].map(|id| storage.write(move |tx| site(tx, id)));
+    let answers = together(&storage, work.into()).await;
+    assert!(answers.iter().all(|answer| matches!(answer, Err(StorageError::Busy))), "{answers:?}");
+    other.execute_batch("COMMIT").unwrap();
+    storage.write(|tx| site(tx, "house-3")).await.unwrap();
+    assert_eq!(sites(&storage).await, ["house-3"]);
+}
+
 /// What an operation of the property does with one of a few sites.
 #[derive(Clone, Copy, Debug)]
 enum Step {
