@@ -48,6 +48,8 @@ test: build ## formatting, clippy and every test
 	@$(MAKE) lint
 	$(say) "Tests (about 4 minutes to build the first time, then about 3)"
 	@cargo nextest run --workspace --no-fail-fast
+	$(say) "The cloud's tests once more, on PostgreSQL (about a minute)"
+	@CARDEA_TEST_DATABASE=postgresql cargo nextest run --workspace --no-fail-fast -E 'package(cardea-cloud) and kind(lib)'
 
 # Debian's compiler, kernel and device tree: docs/design/0017-a-pi-in-the-tests.md. One board at a time: each is four emulated cores.
 test-pi: setup ## the controller for arm64 on an emulated Raspberry Pi: about 7 minutes to build the first time, then three to run

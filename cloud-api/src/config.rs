@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use cardea_access::grammar::Grammars;
 use serde::Deserialize;
 
+use crate::storage::PostgresSettings;
+
 /// No access token lives longer (requirement S2), seconds.
 pub const MAX_TOKEN_LIFETIME_S: u32 = 3_600;
 
@@ -13,12 +15,15 @@ pub const MAX_TOKEN_LIFETIME_S: u32 = 3_600;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Database, keys, certificates of the Cardea CA. Must exist or be creatable; the service's own.
+    /// Keys, certificates of the Cardea CA and, unless `[storage]` says otherwise, the database. Must exist or be creatable; the service's own.
     pub data_dir: PathBuf,
     /// Where it listens and what it is called.
     pub server: Server,
     /// Who may connect at all.
     pub client_ca: ClientCa,
+    /// The database.
+    #[serde(default)]
+    pub storage: StorageSection,
     /// Access and refresh tokens.
     #[serde(default)]
     pub tokens: Tokens,
@@ -78,6 +83,21 @@ fn broker_listen() -> SocketAddr {
 pub struct ClientCa {
     /// PEM files with the CA certificates whose clients (customers' back ends, the operator's staff) are let in.
     pub files: Vec<PathBuf>,
+}
+
+/// The database: a SQLite file, or PostgreSQL.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageSection {
+    /// The SQLite file; by default `cloud.db` in the data directory.
+    pub path: Option<PathBuf>,
+    /// A PostgreSQL database instead, without the password: `postgresql://cardea@db.example.org/cardea`, or
+    /// `postgresql:///cardea?host=/run/postgresql&user=cardea` for a server's Unix socket.
+    pub url: Option<String>,
+    /// File with the password of that role, open to nobody else; without it, none is given (peer authentication).
+    pub password_file: Option<PathBuf>,
+    /// PEM file of the CA the server's certificate is of. Without it, only a server on this machine is used.
+    pub ca: Option<PathBuf>,
 }
 
 /// Access and refresh tokens.
@@ -195,6 +215,27 @@ pub enum ConfigError {
     },
 }
 
+impl StorageSection {
+    fn validate(&self) -> Result<(), ConfigError> {
+        // The URL is not repeated: a password may have been left in it.
+        let wrong = |key, rule| Err(ConfigError::Value { key, value: "…".to_owned(), rule });
+        match &self.url {
+            Some(_) if self.path.is_some() => {
+                wrong("storage.path", "give path for SQLite or url for PostgreSQL, not both")
+            }
+            Some(url) => match PostgresSettings::check(url, self.ca.is_some()) {
+                Ok(()) => Ok(()),
+                Err(error) => wrong("storage.url", error.rule()),
+            },
+            None if self.password_file.is_some() => {
+                wrong("storage.password_file", "there is one for PostgreSQL only: give url")
+            }
+            None if self.ca.is_some() => wrong("storage.ca", "there is one for PostgreSQL only: give url"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Config {
     /// Reads and checks a file; relative paths in it are relative to its folder.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
@@ -232,6 +273,7 @@ impl Config {
         if self.server.public_names.is_empty() {
             return value("server.public_names", "[]".to_owned(), "give at least one DNS name or IP address");
         }
+        self.storage.validate()?;
         if self.server.certificate.is_some() != self.server.private_key.is_some() {
             return value(
                 "server.certificate",
@@ -272,6 +314,8 @@ impl Config {
         paths.extend(self.client_ca.files.iter_mut());
         paths.extend(self.server.certificate.iter_mut());
         paths.extend(self.server.private_key.iter_mut());
+        let StorageSection { path, url: _, password_file, ca } = &mut self.storage;
+        paths.extend([path, password_file, ca].into_iter().flatten());
         if let Some(recognition) = &mut self.recognition {
             paths.extend([&mut recognition.pack, &mut recognition.onnxruntime]);
         }
@@ -306,6 +350,26 @@ mod tests {
             let error = Config::parse(&format!("{SMALLEST}[tokens]\nlifetime_s = {lifetime}\n")).unwrap_err();
             assert!(matches!(error, ConfigError::Value { key: "tokens.lifetime_s", .. }));
         }
+    }
+
+    #[test]
+    fn a_database_is_a_file_or_a_server_and_never_a_server_in_the_clear() {
+        let refused = |section: &str| match Config::parse(&format!("{SMALLEST}[storage]\n{section}")) {
+            Ok(_) => None,
+            Err(ConfigError::Value { key, value, .. }) => {
+                assert!(!value.contains("secret"));
+                Some(key)
+            }
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(refused("path = 'other.db'"), None);
+        assert_eq!(refused("url = 'postgresql:///cardea?host=/run/postgresql&user=cardea'"), None);
+        assert_eq!(refused("url = 'postgresql://cardea@db.example.org/cardea'\nca = 'ca.pem'"), None);
+        assert_eq!(refused("url = 'postgresql://cardea@db.example.org/cardea'"), Some("storage.url"));
+        assert_eq!(refused("url = 'postgresql://cardea:secret@localhost/cardea'"), Some("storage.url"));
+        assert_eq!(refused("path = 'a.db'\nurl = 'postgresql://cardea@localhost/cardea'"), Some("storage.path"));
+        assert_eq!(refused("password_file = 'p'"), Some("storage.password_file"));
+        assert_eq!(refused("ca = 'ca.pem'"), Some("storage.ca"));
     }
 
     #[test]

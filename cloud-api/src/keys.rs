@@ -282,6 +282,16 @@ pub(crate) fn read_or_create(
     }
 }
 
+/// The password in a file that must be the owner's alone; a line end after it is not part of it.
+pub(crate) fn password(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let missing = || KeyError::Io { path: path.into(), source: io::ErrorKind::NotFound.into() };
+    let mut password = read_or_create(path, || Err(missing()))?;
+    while password.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+        password.pop();
+    }
+    if password.is_empty() { Err(KeyError::Malformed { path: path.into() }) } else { Ok(password) }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -331,6 +341,19 @@ mod tests {
         std::fs::write(&vault, b"short").unwrap();
         std::fs::set_permissions(&vault, std::fs::Permissions::from_mode(0o600)).unwrap();
         assert!(matches!(Vault::open_or_create(&vault), Err(KeyError::Malformed { .. })));
+    }
+
+    #[test]
+    fn a_password_ends_before_the_line_does_and_is_nobody_elses() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        assert!(matches!(password(&path), Err(KeyError::Io { .. })));
+        std::fs::write(&path, "a secret\r\n").unwrap();
+        assert!(matches!(password(&path), Err(KeyError::Exposed { .. })));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(password(&path).unwrap().as_slice(), b"a secret");
+        std::fs::write(&path, "\n").unwrap();
+        assert!(matches!(password(&path), Err(KeyError::Malformed { .. })));
     }
 
     #[test]

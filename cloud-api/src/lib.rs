@@ -5,7 +5,7 @@
 //! | [`api`] | the REST API: one endpoint, one file, always in the order error, doc, handler, tests |
 //! | [`auth`] | the OpenID Provider: token endpoint, access tokens bound to certificates, roles |
 //! | [`listener`] | HTTPS with a client certificate on every connection |
-//! | [`storage`] | SQLite: the schema, and whole operations of the domain as methods |
+//! | [`storage`] | SQLite or PostgreSQL: the schema, and whole operations of the domain as methods |
 //! | [`pki`], [`enrolment`] | the Cardea CA, and how a controller comes to its certificate (EST, claim codes) |
 //! | [`broker`] | the embedded MQTT broker and who may do what there |
 //! | [`sync`] | the sessions with controllers: changes, digests, freshness, orders, receipts |

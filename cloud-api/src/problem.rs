@@ -118,6 +118,9 @@ pub enum Problem {
     /// The header is missing or too long.
     #[error("send an Idempotency-Key header of 1 to 64 of the characters a-z, 0-9 and '-'")]
     IdempotencyKeyMissing,
+    /// The database is away for a while.
+    #[error("the database cannot be used at the moment; whether this was done is not known: look, and send it again")]
+    StorageUnavailable,
     /// A failure of ours.
     #[error("an internal error occurred; nothing was changed unless the resource says so")]
     Internal,
@@ -163,6 +166,7 @@ impl Problem {
             Self::IdempotencyKeyReused => ("idempotency-key-reused", S::UNPROCESSABLE_ENTITY, "Idempotency-Key reused"),
             Self::InProgress => ("in-progress", S::CONFLICT, "In progress"),
             Self::IdempotencyKeyMissing => ("idempotency-key-missing", S::BAD_REQUEST, "No Idempotency-Key"),
+            Self::StorageUnavailable => ("storage-unavailable", S::SERVICE_UNAVAILABLE, "Database unavailable"),
             Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "Internal error"),
         }
     }
@@ -187,7 +191,8 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 
 impl From<StorageError> for Problem {
     fn from(error: StorageError) -> Self {
-        Self::internal(&error)
+        let internal = Self::internal(&error);
+        if error.is_passing() { Self::StorageUnavailable } else { internal }
     }
 }
 

@@ -15,12 +15,12 @@ use crate::api;
 use crate::auth::{AccessTokens, Throttle};
 use crate::config::{Config, ConfigError};
 use crate::enrolment::{Enroller as ControllerEnroller, EnrolmentError, EnrolmentSettings};
-use crate::keys::{KeyError, SigningKey, Vault};
+use crate::keys::{self, KeyError, SigningKey, Vault};
 use crate::listener::{self, Handle, Listener, ServerIdentity, TlsError};
 use crate::pki::{Authority, PkiError};
 use crate::recognition::{Enroller, NoEnroller, PackEnroller, RecognitionError};
 use crate::state::{App, Shared};
-use crate::storage::{Storage, StorageError};
+use crate::storage::{AddressError, PostgresSettings, Storage, StorageError};
 use crate::sync::{BrokerChoice, Parts, StartError, Sync, SyncSettings};
 
 /// Requests in flight get this long when the cloud ends.
@@ -63,6 +63,9 @@ pub enum ServerError {
     /// The database.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The database's address.
+    #[error(transparent)]
+    Address(#[from] AddressError),
     /// The model pack.
     #[error(transparent)]
     Recognition(#[from] RecognitionError),
@@ -102,13 +105,26 @@ impl Data {
                 .map_err(|source| ServerError::DataDir { path: folder.clone(), source })?;
         }
         Ok(Self {
-            storage: Storage::open(&config.data_dir.join("cloud.db"))?,
+            storage: open_storage(config)?,
             vault: Arc::new(Vault::open_or_create(&keys.join("vault.key"))?),
             signing: SigningKey::open_or_create(&keys.join("signing.key"))?,
             token_key: SigningKey::open_or_create(&keys.join("tokens.key"))?,
             authority: Arc::new(Authority::open_or_create(&keys, clock.now())?),
         })
     }
+}
+
+/// The database the configuration names.
+fn open_storage(config: &Config) -> Result<Storage, ServerError> {
+    let section = &config.storage;
+    let Some(url) = &section.url else {
+        let path = section.path.clone().unwrap_or_else(|| config.data_dir.join("cloud.db"));
+        return Ok(Storage::open(&path)?);
+    };
+    let password = section.password_file.as_deref().map(keys::password).transpose()?;
+    let authorities = section.ca.as_deref().map(listener::read_certificates).transpose()?.unwrap_or_default();
+    let settings = PostgresSettings::new(url, password.as_ref().map(|password| password.as_slice()), &authorities)?;
+    Ok(Storage::connect(settings)?)
 }
 
 /// Where the cloud is to be found, as the ready file says it.
@@ -296,4 +312,46 @@ pub fn write_ready_file(path: &Path, addresses: &Addresses) -> std::io::Result<(
     let partial = path.with_extension("partial");
     std::fs::write(&partial, serde_json::to_vec_pretty(addresses)?)?;
     std::fs::rename(partial, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use cardea_protocol::Timestamp;
+    use cardea_protocol::clock::ManualClock;
+
+    use super::*;
+    use crate::storage::sites::Scope;
+    use crate::testing::postgres::{PASSWORD, database};
+
+    #[tokio::test]
+    async fn the_database_is_the_one_that_is_configured() {
+        let Some(database) = database() else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        std::fs::write(&file, format!("{PASSWORD}\n")).unwrap();
+        std::fs::copy(database.certificate_file(), folder.path().join("database-ca.pem")).unwrap();
+        let config = format!(
+            "data_dir = 'data'\n[server]\npublic_names = ['localhost']\n[client_ca]\nfiles = []\n
+             [storage]\nurl = '{}'\npassword_file = 'password'\nca = 'database-ca.pem'\n",
+            database.network_url()
+        );
+        let path = folder.path().join("cardea-cloud.toml");
+        std::fs::write(&path, config).unwrap();
+        let config = Config::load(&path).unwrap();
+        let clock: SharedClock = ManualClock::at(Timestamp(1_795_420_800_000));
+
+        assert!(matches!(Data::open(&config, &clock), Err(ServerError::Key(KeyError::Exposed { .. }))));
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let storage = Data::open(&config, &clock).unwrap().storage;
+        let site = cardea_protocol::id::SiteId::new("house-1").unwrap();
+        storage.register_site(&site, "Test street 1".to_owned(), clock.now()).await.unwrap();
+        assert_eq!(database.query("SELECT site_id FROM sites"), ["house-1"]);
+        assert!(!config.data_dir.join("cloud.db").exists());
+        drop(storage);
+        // The same data is there at the next start.
+        let storage = Data::open(&config, &clock).unwrap().storage;
+        assert_eq!(storage.sites(&Scope::Operator).await.unwrap().len(), 1);
+    }
 }

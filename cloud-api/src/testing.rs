@@ -1,7 +1,10 @@
-//! The API on an in-memory database and a manual clock, without TLS: each request carries the peer it claims to come from.
+//! The API on a database of its own and a manual clock, without TLS: each request carries the peer it claims to come from.
 //!
 //! World: [`SITE`] of [`CUSTOMER`] with one registered controller and a barrier; [`OTHER_SITE`] of another customer.
 
+pub(crate) mod postgres;
+
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -39,6 +42,51 @@ pub(crate) const BACKEND_DN: &str = "CN=backend,O=Birch Homes";
 /// What [`FakeEnroller`] takes for a good photo.
 pub(crate) const FACE_PHOTO: &[u8] = b"one face";
 pub(crate) const START: Timestamp = Timestamp(1_795_420_800_000);
+
+/// A storage for a test: SQLite, or PostgreSQL where `CARDEA_TEST_DATABASE` says `postgresql`. `make test` runs the tests of
+/// this crate with both.
+pub(crate) struct Scratch {
+    pub(crate) storage: Storage,
+    database: Option<postgres::Database>,
+}
+
+/// A database of PostgreSQL, if the tests run with that and it is here.
+fn on_postgresql() -> Option<postgres::Database> {
+    let wanted = std::env::var_os("CARDEA_TEST_DATABASE").is_some_and(|name| name == "postgresql");
+    if wanted { postgres::database() } else { None }
+}
+
+impl Scratch {
+    /// With SQLite, the file is in `folder`.
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        let database = on_postgresql();
+        let storage = match &database {
+            Some(database) => Storage::connect(database.settings()),
+            None => Storage::open(&folder.join("cloud.db")),
+        };
+        Self { storage: storage.unwrap(), database }
+    }
+
+    /// Every byte of the database's files.
+    pub(crate) fn bytes(&self, folder: &Path) -> Vec<u8> {
+        match &self.database {
+            Some(database) => database.bytes(),
+            None => {
+                let files = std::fs::read_dir(folder).unwrap();
+                files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+            }
+        }
+    }
+}
+
+/// A storage for a test that looks at no files.
+pub(crate) fn scratch_storage() -> Storage {
+    match on_postgresql() {
+        Some(database) => Storage::connect(database.settings()),
+        None => Storage::in_memory(),
+    }
+    .unwrap()
+}
 
 /// Which account asks.
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +169,7 @@ pub(crate) struct Api {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) peer: Peer,
     router: Router,
+    scratch: Scratch,
     folder: tempfile::TempDir,
 }
 
@@ -139,7 +188,8 @@ impl Api {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::at(START);
-        let storage = Storage::open(&folder.path().join("cloud.db")).unwrap();
+        let scratch = Scratch::in_folder(folder.path());
+        let storage = scratch.storage.clone();
         let config = "data_dir = '/nowhere'\n[server]\npublic_names = ['localhost']\n[client_ca]\nfiles = []\n";
         let config = Config::parse(config).unwrap();
         let tokens =
@@ -159,7 +209,7 @@ impl Api {
         let app = Shared(Arc::new(app));
         populate(&app.storage).await;
         let peer = peer(&[(rcgen::DnType::OrganizationName, "Birch Homes"), (rcgen::DnType::CommonName, "backend")]);
-        Self { router: crate::api::router(app.clone(), Router::new()), app, clock, peer, folder }
+        Self { router: crate::api::router(app.clone(), Router::new()), app, clock, peer, scratch, folder }
     }
 
     pub(crate) async fn get(&self, path: &str, who: As) -> Answer {
@@ -229,7 +279,7 @@ impl Api {
     /// Makes a registered controller an active one, as a claim would.
     pub(crate) async fn activate(&self, controller: &str) {
         let controller = controller.to_owned();
-        let activate = move |tx: &rusqlite::Transaction<'_>| {
+        let activate = move |tx: &crate::storage::engine::Transaction<'_>| {
             tx.execute("UPDATE controllers SET status = 'active' WHERE controller_id = ?1", [&controller])?;
             Ok::<_, crate::storage::StorageError>(())
         };
@@ -238,9 +288,9 @@ impl Api {
 
     /// Adds events of an alarm at [`SITE`].
     pub(crate) async fn add_events(&self, count: i64) {
-        let add = move |tx: &rusqlite::Transaction<'_>| {
+        let add = move |tx: &crate::storage::engine::Transaction<'_>| {
             for seq in 1..=count {
-                let row = rusqlite::params![format!("event-{seq}"), SITE, CONTROLLER, seq, START.0 + seq];
+                let row = crate::storage::engine::params![format!("event-{seq}"), SITE, CONTROLLER, seq, START.0 + seq];
                 let sql = r#"INSERT INTO events (event_id, site_id, controller_id, seq, at, received_at, kind)
                     VALUES (?1, ?2, ?3, ?4, ?5, ?5, '{"type":"alarm","alarm":"forced"}')"#;
                 tx.execute(sql, row)?;
@@ -252,8 +302,7 @@ impl Api {
 
     /// Every byte of the database's files.
     pub(crate) async fn database_bytes(&self) -> Vec<u8> {
-        let files = std::fs::read_dir(self.folder.path()).unwrap();
-        files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+        self.scratch.bytes(self.folder.path())
     }
 }
 
@@ -284,7 +333,7 @@ async fn populate(storage: &Storage) {
     let (controller, site) = (ControllerId::new(CONTROLLER).unwrap(), SiteId::new(SITE).unwrap());
     let hash = "unclaimed".to_owned();
     storage.register_controller(&controller, &site, hash, START.plus_ms(1_000), START).await.unwrap();
-    let add = |tx: &rusqlite::Transaction<'_>| {
+    let add = |tx: &crate::storage::engine::Transaction<'_>| {
         tx.execute(
             r#"INSERT INTO access_points (access_point_id, controller_id, kind, credentials, reachable, state)
                VALUES (?1, ?2, 'barrier', '["plate","remote"]', 1, 'closed')"#,

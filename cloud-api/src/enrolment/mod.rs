@@ -284,7 +284,7 @@ mod tests {
             freshness_interval_ms: 1_000,
         };
         let authority = Arc::new(Authority::open_or_create(folder.path(), now).unwrap());
-        let storage = Storage::in_memory().unwrap();
+        let storage = crate::testing::scratch_storage();
         let enroller = Enroller::new(storage, authority, ManualClock::at(now), settings).unwrap();
         let key = rcgen::KeyPair::generate().unwrap();
         let request = rcgen::CertificateParams::default().serialize_request(&key).unwrap();

@@ -2,8 +2,8 @@
 
 use cardea_protocol::Timestamp;
 use cardea_protocol::id::{CustomerId, SiteId};
-use rusqlite::params;
 
+use super::engine::params;
 use super::{Storage, StorageError};
 
 /// What is written before a call is carried out; `outcome` is `begun` until it has ended, so that a crash shows too.
@@ -29,9 +29,10 @@ impl Storage {
     /// Writes down that a call has begun.
     pub async fn audit_begin(&self, action: NewAction, at: Timestamp) -> Result<AuditId, StorageError> {
         self.write(move |tx| {
-            tx.execute(
+            let row = tx.query_row(
                 "INSERT INTO audit (at, customer_id, site_id, principal_id, action, target, outcome)
-                 VALUES (?1, coalesce(?2, (SELECT customer_id FROM customer_sites WHERE site_id = ?3)), ?3, ?4, ?5, ?6, 'begun')",
+                 VALUES (?1, coalesce(?2, (SELECT customer_id FROM customer_sites WHERE site_id = ?3)), ?3, ?4, ?5, ?6, 'begun')
+                 RETURNING audit_id",
                 params![
                     at.0,
                     action.customer.as_ref().map(CustomerId::as_str),
@@ -40,8 +41,9 @@ impl Storage {
                     action.action,
                     action.target
                 ],
+                |row| row.get(0),
             )?;
-            Ok(AuditId(tx.last_insert_rowid()))
+            Ok(AuditId(row))
         })
         .await
     }
@@ -68,11 +70,12 @@ impl Storage {
         &self,
         limit: u32,
     ) -> Result<Vec<(String, Option<String>, Option<String>, String)>, StorageError> {
-        self.read(move |connection| {
-            Ok(connection
-                .prepare("SELECT action, principal_id, target, outcome FROM audit ORDER BY audit_id DESC LIMIT ?1")?
-                .query_map([limit], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
-                .collect::<Result<_, _>>()?)
+        self.read(move |tx| {
+            tx.query(
+                "SELECT action, principal_id, target, outcome FROM audit ORDER BY audit_id DESC LIMIT ?1",
+                [limit],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+            )
         })
         .await
     }

@@ -4,9 +4,9 @@ use cardea_protocol::Timestamp;
 use cardea_protocol::card::CardHash;
 use cardea_protocol::id::{CardId, Revision, SaleId, SiteId, SubjectToken};
 use cardea_protocol::message::{CardEntry, Validity};
-use rusqlite::{OptionalExtension as _, params};
 
 use super::changes::{CARD_COLUMNS, ChangeKind, append_change, card_entry};
+use super::engine::params;
 use super::plates::{blocking_sale, lift_block};
 use super::sites::{Scope, site_visible};
 use super::{Storage, StorageError};
@@ -64,15 +64,11 @@ impl Storage {
                 return Err(CardStoreError::NotFound);
             }
             let site = card.site.as_str();
-            let existing = tx
-                .query_row(
-                    &format!("{CARD_COLUMNS} WHERE site_id = ?1 AND hash = ?2"),
-                    [site, card.hash.as_str()],
-                    |row| Ok(card_entry(row)),
-                )
-                .optional()
-                .map_err(StorageError::from)?
-                .transpose()?;
+            let existing = tx.query_opt(
+                &format!("{CARD_COLUMNS} WHERE site_id = ?1 AND hash = ?2"),
+                [site, card.hash.as_str()],
+                card_entry,
+            )?;
             if let Some(existing) = existing {
                 let same = existing.validity == card.validity && existing.subject == card.subject;
                 return if same { Ok((existing.card_id, false)) } else { Err(CardStoreError::Exists) };
@@ -99,10 +95,9 @@ impl Storage {
                     card.validity.until.map(|t| t.0),
                     at.0
                 ],
-            )
-            .map_err(StorageError::from)?;
+            )?;
             append_change(tx, &card.site, ChangeKind::CardAdmitted, card.card_id.as_str(), at)?;
-            Ok((card.card_id, true))
+            Ok((card.card_id.clone(), true))
         })
         .await
     }
@@ -120,9 +115,8 @@ impl Storage {
             if !site_visible(tx, &scope, &site)? {
                 return Err(CardStoreError::NotFound);
             }
-            let removed = tx
-                .execute("DELETE FROM cards WHERE card_id = ?1 AND site_id = ?2", [card.as_str(), site.as_str()])
-                .map_err(StorageError::from)?;
+            let removed =
+                tx.execute("DELETE FROM cards WHERE card_id = ?1 AND site_id = ?2", [card.as_str(), site.as_str()])?;
             if removed == 0 {
                 return Err(CardStoreError::NotFound);
             }
@@ -134,15 +128,11 @@ impl Storage {
     /// The cards admitted at a site; `None` if it is not within the scope.
     pub async fn cards(&self, scope: &Scope, site: &SiteId) -> Result<Option<Vec<CardEntry>>, StorageError> {
         let (scope, site) = (scope.clone(), site.clone());
-        self.read(move |connection| {
-            if !site_visible(connection, &scope, &site)? {
+        self.read(move |tx| {
+            if !site_visible(tx, &scope, &site)? {
                 return Ok(None);
             }
-            connection
-                .prepare_cached(&format!("{CARD_COLUMNS} WHERE site_id = ?1 ORDER BY card_id"))?
-                .query_map([site.as_str()], |row| Ok(card_entry(row)))?
-                .map(|row| row?)
-                .collect::<Result<_, _>>()
+            tx.query(&format!("{CARD_COLUMNS} WHERE site_id = ?1 ORDER BY card_id"), [site.as_str()], card_entry)
                 .map(Some)
         })
         .await

@@ -2,10 +2,10 @@
 
 use cardea_protocol::Timestamp;
 use cardea_protocol::id::{ControllerId, SiteId};
-use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::changes::id;
 use super::controllers::StandingError;
+use super::engine::{Transaction, params};
 use super::{Storage, StorageError};
 
 /// A certificate that was issued to a controller.
@@ -63,13 +63,11 @@ impl Storage {
     ) -> Result<(), StandingError> {
         let controller = controller.clone();
         self.write(move |tx| {
-            let active = tx
-                .query_row(
-                    "SELECT EXISTS (SELECT 1 FROM controllers WHERE controller_id = ?1 AND status = 'active')",
-                    [controller.as_str()],
-                    |row| row.get(0),
-                )
-                .map_err(StorageError::from)?;
+            let active = tx.query_row(
+                "SELECT EXISTS (SELECT 1 FROM controllers WHERE controller_id = ?1 AND status = 'active')",
+                [controller.as_str()],
+                |row| row.get(0),
+            )?;
             if active { Ok(insert_certificate(tx, &controller, &certificate)?) } else { Err(StandingError::Refused) }
         })
         .await
@@ -78,25 +76,20 @@ impl Storage {
     /// Whose a certificate is and whether it counts.
     pub async fn certificate(&self, serial: &str) -> Result<Option<CertificateStatus>, StorageError> {
         let serial = serial.to_owned();
-        self.read(move |connection| {
-            connection
-                .prepare_cached(
-                    "SELECT c.controller_id, c.site_id, k.status = 'active' AND c.status = 'active', k.not_after
-                     FROM controller_certificates k JOIN controllers c USING (controller_id) WHERE k.serial = ?1",
-                )?
-                .query_row([&serial], |row| {
-                    Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?))
-                })
-                .optional()?
-                .map(|(controller, site, active, not_after)| {
+        self.read(move |tx| {
+            tx.query_opt(
+                "SELECT c.controller_id, c.site_id, k.status = 'active' AND c.status = 'active', k.not_after
+                 FROM controller_certificates k JOIN controllers c USING (controller_id) WHERE k.serial = ?1",
+                [&serial],
+                |row| {
                     Ok(CertificateStatus {
-                        controller: id(controller, ControllerId::new)?,
-                        site: id(site, SiteId::new)?,
-                        active,
-                        not_after: Timestamp(not_after),
+                        controller: id(row.get(0)?, ControllerId::new)?,
+                        site: id(row.get(1)?, SiteId::new)?,
+                        active: row.get(2)?,
+                        not_after: Timestamp(row.get(3)?),
                     })
-                })
-                .transpose()
+                },
+            )
         })
         .await
     }
@@ -108,23 +101,22 @@ impl Storage {
         at: Timestamp,
     ) -> Result<Vec<IssuedCertificate>, StorageError> {
         let controller = controller.clone();
-        self.read(move |connection| {
-            Ok(connection
-                .prepare_cached(
-                    "SELECT k.serial, k.public_point, k.issued_at, k.not_after
-                     FROM controller_certificates k JOIN controllers c USING (controller_id)
-                     WHERE k.controller_id = ?1 AND k.status = 'active' AND c.status = 'active' AND k.not_after > ?2
-                     ORDER BY k.issued_at DESC, k.serial",
-                )?
-                .query_map(params![controller.as_str(), at.0], |row| {
+        self.read(move |tx| {
+            tx.query(
+                "SELECT k.serial, k.public_point, k.issued_at, k.not_after
+                 FROM controller_certificates k JOIN controllers c USING (controller_id)
+                 WHERE k.controller_id = ?1 AND k.status = 'active' AND c.status = 'active' AND k.not_after > ?2
+                 ORDER BY k.issued_at DESC, k.serial",
+                params![controller.as_str(), at.0],
+                |row| {
                     Ok(IssuedCertificate {
                         serial: row.get(0)?,
                         public_point: row.get(1)?,
                         issued_at: Timestamp(row.get(2)?),
                         not_after: Timestamp(row.get(3)?),
                     })
-                })?
-                .collect::<Result<_, _>>()?)
+                },
+            )
         })
         .await
     }
@@ -133,14 +125,13 @@ impl Storage {
     /// A receipt made before a renewal may arrive after it.
     pub async fn receipt_keys(&self, controller: &ControllerId) -> Result<Vec<Vec<u8>>, StorageError> {
         let controller = controller.clone();
-        self.read(move |connection| {
-            Ok(connection
-                .prepare_cached(
-                    "SELECT public_point FROM controller_certificates WHERE controller_id = ?1 AND status <> 'revoked'
-                     ORDER BY issued_at DESC",
-                )?
-                .query_map([controller.as_str()], |row| row.get(0))?
-                .collect::<Result<_, _>>()?)
+        self.read(move |tx| {
+            tx.query(
+                "SELECT public_point FROM controller_certificates WHERE controller_id = ?1 AND status <> 'revoked'
+                 ORDER BY issued_at DESC",
+                [controller.as_str()],
+                |row| row.get(0),
+            )
         })
         .await
     }

@@ -7,8 +7,8 @@ use cardea_protocol::Timestamp;
 use cardea_protocol::card::CardHash;
 use cardea_protocol::id::{CardId, ErasureId, PlateId, Revision, SaleId, SiteId, SubjectToken, TemplateId};
 use cardea_protocol::message::{CardEntry, PlateEntry, Validity};
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
+use super::engine::{Row, Transaction, params};
 use super::{Storage, StorageError};
 
 /// What a row of the change log says.
@@ -124,88 +124,83 @@ pub(super) fn revision_to_sql(revision: Revision) -> i64 {
 }
 
 /// The newest revision of a site.
-pub(super) fn site_revision(connection: &Connection, site: &SiteId) -> Result<Revision, StorageError> {
+pub(super) fn site_revision(tx: &Transaction<'_>, site: &SiteId) -> Result<Revision, StorageError> {
     let revision: i64 =
-        connection.query_row("SELECT revision FROM sites WHERE site_id = ?1", [site.as_str()], |row| row.get(0))?;
+        tx.query_row("SELECT revision FROM sites WHERE site_id = ?1", [site.as_str()], |row| row.get(0))?;
     revision_of(revision)
 }
 
 /// At most `limit` steps after `cursor`, in order and without gaps.
 pub(super) fn changes_after(
-    connection: &Connection,
+    tx: &Transaction<'_>,
     site: &SiteId,
     cursor: Revision,
     limit: usize,
 ) -> Result<Vec<(Revision, StoredChange)>, StorageError> {
-    let mut statement = connection.prepare_cached(
+    let rows = tx.query(
         "SELECT revision, kind, ref_id FROM changes WHERE site_id = ?1 AND revision > ?2 ORDER BY revision LIMIT ?3",
+        params![site.as_str(), revision_to_sql(cursor), limit as i64],
+        |row| Ok((row.get::<i64>(0)?, row.get::<String>(1)?, row.get::<String>(2)?)),
     )?;
-    let rows = statement
-        .query_map(params![site.as_str(), revision_to_sql(cursor), limit as i64], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
-        })?
-        .collect::<Result<Vec<_>, _>>()?;
     rows.into_iter()
-        .map(|(revision, kind, ref_id)| Ok((revision_of(revision)?, load(connection, site, &kind, ref_id)?)))
+        .map(|(revision, kind, ref_id)| Ok((revision_of(revision)?, load(tx, site, &kind, ref_id)?)))
         .collect()
 }
 
-fn load(connection: &Connection, site: &SiteId, kind: &str, ref_id: String) -> Result<StoredChange, StorageError> {
+fn load(tx: &Transaction<'_>, site: &SiteId, kind: &str, ref_id: String) -> Result<StoredChange, StorageError> {
     let change = match kind {
-        "plate-admitted" => connection
-            .prepare_cached(
+        "plate-admitted" => tx
+            .query_opt(
                 "SELECT plate_id, plate, valid_from, valid_until FROM plates WHERE plate_id = ?1 AND site_id = ?2",
+                [&ref_id, site.as_str()],
+                plate_entry,
             )?
-            .query_row([&ref_id, site.as_str()], |row| Ok(plate_entry(row)))
-            .optional()?
-            .transpose()?
             .map(StoredChange::PlateAdmitted),
         "plate-removed" => Some(StoredChange::PlateRemoved(id(ref_id, PlateId::new)?)),
-        "card-admitted" => connection
-            .prepare_cached(&format!("{CARD_COLUMNS} WHERE card_id = ?1 AND site_id = ?2"))?
-            .query_row([&ref_id, site.as_str()], |row| Ok(card_entry(row)))
-            .optional()?
-            .transpose()?
+        "card-admitted" => tx
+            .query_opt(
+                &format!("{CARD_COLUMNS} WHERE card_id = ?1 AND site_id = ?2"),
+                [&ref_id, site.as_str()],
+                card_entry,
+            )?
             .map(StoredChange::CardAdmitted),
         "card-removed" => Some(StoredChange::CardRemoved(id(ref_id, CardId::new)?)),
-        "template-added" => connection
-            .prepare_cached(
+        "template-added" => tx
+            .query_opt(
                 "SELECT t.template_id, t.subject, t.model, t.ciphertext, k.wrapped_key FROM templates t
                  JOIN subject_keys k ON k.site_id = t.site_id AND k.subject = t.subject
                  WHERE t.template_id = ?1 AND t.site_id = ?2",
+                [&ref_id, site.as_str()],
+                stored_template,
             )?
-            .query_row([&ref_id, site.as_str()], |row| Ok(stored_template(row)))
-            .optional()?
-            .transpose()?
             .map(StoredChange::TemplateAdded),
-        "subject-erased" => connection
-            .prepare_cached("SELECT erasure_id, subject FROM erasures WHERE erasure_id = ?1 AND site_id = ?2")?
-            .query_row([&ref_id, site.as_str()], |row| Ok(erasure(row)))
-            .optional()?
-            .transpose()?
+        "subject-erased" => tx
+            .query_opt(
+                "SELECT erasure_id, subject FROM erasures WHERE erasure_id = ?1 AND site_id = ?2",
+                [&ref_id, site.as_str()],
+                erasure,
+            )?
             .map(|(erasure, subject)| StoredChange::SubjectErased(erasure, subject)),
-        "property-sold" => Some(load_sale(connection, id(ref_id, SaleId::new)?)?),
+        "property-sold" => Some(load_sale(tx, id(ref_id, SaleId::new)?)?),
         _ => return Err(StorageError::Corrupt("kind of change")),
     };
     Ok(change.unwrap_or(StoredChange::Superseded))
 }
 
-fn load_sale(connection: &Connection, sale: SaleId) -> Result<StoredChange, StorageError> {
-    let plate_ids = connection
-        .prepare_cached("SELECT plate_id FROM sale_plates WHERE sale_id = ?1 ORDER BY plate_id")?
-        .query_map([sale.as_str()], |row| row.get::<_, String>(0))?
-        .map(|plate| id(plate?, PlateId::new))
-        .collect::<Result<_, _>>()?;
-    let card_ids = connection
-        .prepare_cached("SELECT card_id FROM sale_cards WHERE sale_id = ?1 ORDER BY card_id")?
-        .query_map([sale.as_str()], |row| row.get::<_, String>(0))?
-        .map(|card| id(card?, CardId::new))
-        .collect::<Result<_, _>>()?;
-    let subjects = connection
-        .prepare_cached("SELECT erasure_id, subject FROM erasures WHERE sale_id = ?1 ORDER BY erasure_id")?
-        .query_map([sale.as_str()], |row| Ok(erasure(row)))?
-        .map(|row| row?)
-        .collect::<Result<_, _>>()?;
+fn load_sale(tx: &Transaction<'_>, sale: SaleId) -> Result<StoredChange, StorageError> {
+    let plate_ids =
+        tx.query("SELECT plate_id FROM sale_plates WHERE sale_id = ?1 ORDER BY plate_id", [sale.as_str()], |row| {
+            id(row.get(0)?, PlateId::new)
+        })?;
+    let card_ids =
+        tx.query("SELECT card_id FROM sale_cards WHERE sale_id = ?1 ORDER BY card_id", [sale.as_str()], |row| {
+            id(row.get(0)?, CardId::new)
+        })?;
+    let subjects = tx.query(
+        "SELECT erasure_id, subject FROM erasures WHERE sale_id = ?1 ORDER BY erasure_id",
+        [sale.as_str()],
+        erasure,
+    )?;
     Ok(StoredChange::PropertySold { sale, plate_ids, card_ids, subjects })
 }
 
@@ -219,7 +214,7 @@ pub(super) fn subject_of(text: &str) -> Result<SubjectToken, StorageError> {
 }
 
 fn erasure(row: &Row<'_>) -> Result<(ErasureId, SubjectToken), StorageError> {
-    Ok((id(row.get(0)?, ErasureId::new)?, subject_of(&row.get::<_, String>(1)?)?))
+    Ok((id(row.get(0)?, ErasureId::new)?, subject_of(&row.get::<String>(1)?)?))
 }
 
 /// Reads `plate_id, plate, valid_from, valid_until`.
@@ -235,7 +230,7 @@ pub(super) fn card_entry(row: &Row<'_>) -> Result<CardEntry, StorageError> {
     let subject: Option<String> = row.get(2)?;
     Ok(CardEntry {
         card_id: id(row.get(0)?, CardId::new)?,
-        hash: CardHash::new(row.get::<_, String>(1)?).map_err(|_| StorageError::Corrupt("hash of a card"))?,
+        hash: CardHash::new(row.get::<String>(1)?).map_err(|_| StorageError::Corrupt("hash of a card"))?,
         subject: subject.as_deref().map(subject_of).transpose()?,
         validity: validity(row, 3)?,
     })
@@ -244,8 +239,8 @@ pub(super) fn card_entry(row: &Row<'_>) -> Result<CardEntry, StorageError> {
 /// Reads the beginning and the end from column `first` on.
 fn validity(row: &Row<'_>, first: usize) -> Result<Validity, StorageError> {
     Ok(Validity {
-        from: row.get::<_, Option<i64>>(first)?.map(Timestamp),
-        until: row.get::<_, Option<i64>>(first + 1)?.map(Timestamp),
+        from: row.get::<Option<i64>>(first)?.map(Timestamp),
+        until: row.get::<Option<i64>>(first + 1)?.map(Timestamp),
     })
 }
 
@@ -253,7 +248,7 @@ fn validity(row: &Row<'_>, first: usize) -> Result<Validity, StorageError> {
 pub(super) fn stored_template(row: &Row<'_>) -> Result<StoredTemplate, StorageError> {
     Ok(StoredTemplate {
         template_id: id(row.get(0)?, TemplateId::new)?,
-        subject: subject_of(&row.get::<_, String>(1)?)?,
+        subject: subject_of(&row.get::<String>(1)?)?,
         model: row.get(2)?,
         ciphertext: row.get(3)?,
         wrapped_key: row.get(4)?,
@@ -264,6 +259,6 @@ impl Storage {
     /// The newest revision of a site.
     pub async fn revision(&self, site: &SiteId) -> Result<Revision, StorageError> {
         let site = site.clone();
-        self.read(move |connection| site_revision(connection, &site)).await
+        self.read(move |tx| site_revision(tx, &site)).await
     }
 }

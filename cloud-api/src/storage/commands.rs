@@ -2,9 +2,9 @@
 
 use cardea_protocol::Timestamp;
 use cardea_protocol::id::{AccessPointId, CommandId, SiteId};
-use rusqlite::{OptionalExtension as _, params};
 
 use super::changes::id;
+use super::engine::params;
 use super::{Storage, StorageError};
 
 /// An order to open.
@@ -51,16 +51,15 @@ impl Storage {
     pub async fn begin_command(&self, command: NewCommand, at: Timestamp) -> Result<Begun, StorageError> {
         self.write(move |tx| {
             let before = tx
-                .query_row(
+                .query_opt(
                     "SELECT command_id, access_point_id, state, reason, requested_at FROM commands
                      WHERE principal_id = ?1 AND idempotency_key = ?2",
                     [&command.principal_id, &command.idempotency_key],
                     |row| {
-                        let ids = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);
+                        let ids = (row.get::<String>(0)?, row.get::<String>(1)?);
                         Ok((ids, row.get(2)?, row.get(3)?, row.get(4)?))
                     },
-                )
-                .optional()?;
+                )?;
             if let Some(((command_id, access_point), state, reason, requested_at)) = before {
                 return Ok(Begun::Before(CommandRecord {
                     command_id: id(command_id, CommandId::new)?,

@@ -2,9 +2,9 @@
 
 use cardea_protocol::Timestamp;
 use cardea_protocol::id::{ConsentId, ErasureId, SaleId, SiteId, SubjectToken};
-use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::changes::{ChangeKind, append_change, subject_of};
+use super::engine::{Transaction, params};
 use super::erasures::{ErasureReason, erase_subject};
 use super::plates::lift_block;
 use super::sites::{Scope, site_visible};
@@ -53,16 +53,17 @@ pub enum ConsentError {
 
 /// The subject's active consent at the site.
 pub(super) fn active_consent(
-    connection: &Connection,
+    tx: &Transaction<'_>,
     site: &SiteId,
     subject: &SubjectToken,
 ) -> Result<Option<ConsentId>, StorageError> {
-    connection
-        .prepare_cached("SELECT consent_id FROM consents WHERE site_id = ?1 AND subject = ?2 AND ended_at IS NULL")?
-        .query_row([site.as_str(), subject.as_str()], |row| row.get::<_, String>(0))
-        .optional()?
-        .map(|consent| super::changes::id(consent, ConsentId::new))
-        .transpose()
+    tx.query_opt(
+        "SELECT consent_id FROM consents WHERE site_id = ?1 AND subject = ?2 AND ended_at IS NULL",
+        [site.as_str(), subject.as_str()],
+        |row| row.get::<String>(0),
+    )?
+    .map(|consent| super::changes::id(consent, ConsentId::new))
+    .transpose()
 }
 
 impl Storage {
@@ -91,8 +92,7 @@ impl Storage {
                     consent.evidence_sha256,
                     at.0
                 ],
-            )
-            .map_err(StorageError::from)?;
+            )?;
             Ok(())
         })
         .await
@@ -113,14 +113,11 @@ impl Storage {
             if !site_visible(tx, &scope, &site)? {
                 return Err(ConsentError::NotFound);
             }
-            let found: Option<Row> = tx
-                .query_row(
-                    "SELECT subject, ended_at, ended_by FROM consents WHERE consent_id = ?1 AND site_id = ?2",
-                    [consent.as_str(), site.as_str()],
-                    |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-                )
-                .optional()
-                .map_err(StorageError::from)?;
+            let found: Option<Row> = tx.query_opt(
+                "SELECT subject, ended_at, ended_by FROM consents WHERE consent_id = ?1 AND site_id = ?2",
+                [consent.as_str(), site.as_str()],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )?;
             let Some((subject, ended_at, ended_by)) = found else { return Err(ConsentError::NotFound) };
             let subject = subject_of(&subject)?;
             if let Some(ended_at) = ended_at {
@@ -132,8 +129,7 @@ impl Storage {
             tx.execute(
                 "UPDATE consents SET ended_at = ?2, ended_by = 'withdrawal' WHERE consent_id = ?1",
                 params![consent.as_str(), at.0],
-            )
-            .map_err(StorageError::from)?;
+            )?;
             let erasure = erase_subject(tx, &site, &subject, ErasureReason::ConsentWithdrawn, None, at)?;
             append_change(tx, &site, ChangeKind::SubjectErased, erasure.as_str(), at)?;
             Ok(erasure)
@@ -144,12 +140,12 @@ impl Storage {
 
 /// The erasure that the withdrawal at `ended_at` ordered.
 fn withdrawal_erasure(
-    connection: &Connection,
+    tx: &Transaction<'_>,
     site: &SiteId,
     subject: &SubjectToken,
     ended_at: i64,
 ) -> Result<ErasureId, StorageError> {
-    let erasure: String = connection.query_row(
+    let erasure: String = tx.query_row(
         "SELECT erasure_id FROM erasures WHERE site_id = ?1 AND subject = ?2 AND ordered_at = ?3
          AND reason = 'consent-withdrawn'",
         params![site.as_str(), subject.as_str(), ended_at],

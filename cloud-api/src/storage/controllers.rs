@@ -4,10 +4,10 @@ use cardea_protocol::Timestamp;
 use cardea_protocol::digest::Digest;
 use cardea_protocol::id::{ControllerId, Revision, SiteId};
 use cardea_protocol::message::Hello;
-use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 
 use super::certificates::{IssuedCertificate, insert_certificate};
 use super::changes::{id, revision_of, revision_to_sql};
+use super::engine::{Row, Transaction, params};
 use super::equipment::replace_equipment;
 use super::erasures::settle_erasures;
 use super::{Storage, StorageError};
@@ -111,16 +111,16 @@ fn controller(row: &Row<'_>) -> Result<Controller, StorageError> {
     Ok(Controller {
         controller_id: id(row.get(0)?, ControllerId::new)?,
         site: id(row.get(1)?, SiteId::new)?,
-        status: ControllerStatus::parse(&row.get::<_, String>(2)?)?,
-        claim_expires: row.get::<_, Option<i64>>(3)?.filter(|_| claimable).map(Timestamp),
+        status: ControllerStatus::parse(&row.get::<String>(2)?)?,
+        claim_expires: row.get::<Option<i64>>(3)?.filter(|_| claimable).map(Timestamp),
         software: row.get(4)?,
         embedder: row.get(5)?,
         cursor: revision_of(cursor)?,
         site_revision: revision_of(site_revision)?,
-        in_sync: row.get::<_, bool>(8)? && cursor == site_revision,
-        applied_at: row.get::<_, Option<i64>>(9)?.map(Timestamp),
+        in_sync: row.get::<bool>(8)? && cursor == site_revision,
+        applied_at: row.get::<Option<i64>>(9)?.map(Timestamp),
         connected: row.get(10)?,
-        last_seen: row.get::<_, Option<i64>>(11)?.map(Timestamp),
+        last_seen: row.get::<Option<i64>>(11)?.map(Timestamp),
         created_at: Timestamp(row.get(12)?),
         digest: row.get(14)?,
     })
@@ -142,7 +142,7 @@ impl Storage {
     ) -> Result<(), RegisterError> {
         let (controller, site) = (controller.clone(), site.clone());
         self.write(move |tx| {
-            let exists = |sql: &str, id: &str| tx.query_row(sql, [id], |row| row.get(0)).map_err(StorageError::from);
+            let exists = |sql: &str, id: &str| tx.query_row(sql, [id], |row| row.get(0));
             if !exists("SELECT EXISTS (SELECT 1 FROM sites WHERE site_id = ?1)", site.as_str())? {
                 return Err(RegisterError::UnknownSite);
             }
@@ -153,8 +153,7 @@ impl Storage {
                 "INSERT INTO controllers (controller_id, site_id, status, claim_hash, claim_expires, created_at)
                  VALUES (?1, ?2, 'registered', ?3, ?4, ?5)",
                 params![controller.as_str(), site.as_str(), claim_hash, claim_expires.0, at.0],
-            )
-            .map_err(StorageError::from)?;
+            )?;
             Ok(())
         })
         .await
@@ -169,14 +168,11 @@ impl Storage {
     ) -> Result<(), StandingError> {
         let controller = controller.clone();
         self.write(move |tx| {
-            one_row(
-                tx.execute(
-                    "UPDATE controllers SET claim_hash = ?2, claim_expires = ?3, claim_tries = 0
-                     WHERE controller_id = ?1 AND status = 'registered'",
-                    params![controller.as_str(), claim_hash, claim_expires.0],
-                )
-                .map_err(StorageError::from)?,
-            )
+            one_row(tx.execute(
+                "UPDATE controllers SET claim_hash = ?2, claim_expires = ?3, claim_tries = 0
+                 WHERE controller_id = ?1 AND status = 'registered'",
+                params![controller.as_str(), claim_hash, claim_expires.0],
+            )?)
         })
         .await
     }
@@ -191,15 +187,13 @@ impl Storage {
     ) -> Result<Option<String>, StorageError> {
         let controller = controller.clone();
         self.write(move |tx| {
-            Ok(tx
-                .query_row(
-                    "UPDATE controllers SET claim_tries = claim_tries + 1
-                     WHERE controller_id = ?1 AND status = 'registered' AND claim_hash IS NOT NULL
-                       AND claim_tries < ?2 AND claim_expires > ?3 RETURNING claim_hash",
-                    params![controller.as_str(), max_tries, at.0],
-                    |row| row.get(0),
-                )
-                .optional()?)
+            tx.query_opt(
+                "UPDATE controllers SET claim_tries = claim_tries + 1
+                 WHERE controller_id = ?1 AND status = 'registered' AND claim_hash IS NOT NULL
+                   AND claim_tries < ?2 AND claim_expires > ?3 RETURNING claim_hash",
+                params![controller.as_str(), max_tries, at.0],
+                |row| row.get(0),
+            )
         })
         .await
     }
@@ -213,14 +207,11 @@ impl Storage {
     ) -> Result<(), StandingError> {
         let controller = controller.clone();
         self.write(move |tx| {
-            one_row(
-                tx.execute(
-                    "UPDATE controllers SET status = 'active', claim_hash = NULL, claim_tries = 0
-                     WHERE controller_id = ?1 AND status = 'registered' AND claim_hash = ?2",
-                    params![controller.as_str(), claim_hash],
-                )
-                .map_err(StorageError::from)?,
-            )?;
+            one_row(tx.execute(
+                "UPDATE controllers SET status = 'active', claim_hash = NULL, claim_tries = 0
+                 WHERE controller_id = ?1 AND status = 'registered' AND claim_hash = ?2",
+                params![controller.as_str(), claim_hash],
+            )?)?;
             Ok(insert_certificate(tx, &controller, &certificate)?)
         })
         .await
@@ -248,12 +239,11 @@ impl Storage {
             let sql = format!(
                 "UPDATE controllers SET status = ?2, claim_hash = NULL, connected = 0 WHERE controller_id = ?1 AND {from}"
             );
-            one_row(tx.execute(&sql, [controller.as_str(), status]).map_err(StorageError::from)?)?;
+            one_row(tx.execute(&sql, [controller.as_str(), status])?)?;
             tx.execute(
                 "UPDATE controller_certificates SET status = 'revoked' WHERE controller_id = ?1 AND status <> 'revoked'",
                 [controller.as_str()],
-            )
-            .map_err(StorageError::from)?;
+            )?;
             Ok(settle_erasures(tx, at)?)
         })
         .await
@@ -262,14 +252,10 @@ impl Storage {
     /// One controller.
     pub async fn controller(&self, controller_id: &ControllerId) -> Result<Option<Controller>, StorageError> {
         let controller_id = controller_id.clone();
-        self.read(move |connection| {
+        self.read(move |tx| {
             let sql =
                 format!("SELECT {COLUMNS} FROM controllers c JOIN sites s USING (site_id) WHERE c.controller_id = ?1");
-            connection
-                .prepare_cached(&sql)?
-                .query_row([controller_id.as_str()], |row| Ok(controller(row)))
-                .optional()?
-                .transpose()
+            tx.query_opt(&sql, [controller_id.as_str()], controller)
         })
         .await
     }
@@ -277,11 +263,11 @@ impl Storage {
     /// The controllers of a site.
     pub async fn controllers_of(&self, site: &SiteId) -> Result<Vec<Controller>, StorageError> {
         let site = site.clone();
-        self.read(move |connection| {
+        self.read(move |tx| {
             let sql = format!(
                 "SELECT {COLUMNS} FROM controllers c JOIN sites s USING (site_id) WHERE c.site_id = ?1 ORDER BY c.controller_id"
             );
-            connection.prepare_cached(&sql)?.query_map([site.as_str()], |row| Ok(controller(row)))?.map(|row| row?).collect()
+            tx.query(&sql, [site.as_str()], controller)
         })
         .await
     }
@@ -297,7 +283,7 @@ impl Storage {
         self.write(move |tx| {
             tx.execute(
                 "UPDATE controllers SET sealing_key = ?2, embedder = ?3, boot_id = ?4, software = ?5, in_sync = 0,
-                        connected = 1, last_seen = ?6 WHERE controller_id = ?1 AND status = 'active'",
+                 connected = 1, last_seen = ?6 WHERE controller_id = ?1 AND status = 'active'",
                 params![
                     controller.as_str(),
                     hello.sealing_key.0,
@@ -370,7 +356,7 @@ pub(super) mod tests {
     pub(in crate::storage) const LATER: Timestamp = Timestamp(2_000);
 
     pub(in crate::storage) async fn registered() -> (Storage, ControllerId) {
-        let storage = Storage::in_memory().unwrap();
+        let storage = crate::testing::scratch_storage();
         storage
             .write(|tx| {
                 tx.execute("INSERT INTO sites VALUES ('house-1', 'Test street 1', 0, 0)", [])?;

@@ -2,8 +2,8 @@
 
 use cardea_protocol::Timestamp;
 use cardea_protocol::id::{CustomerId, SiteId};
-use rusqlite::params;
 
+use super::engine::params;
 use super::{Storage, StorageError};
 
 /// Why a customer was not registered.
@@ -34,30 +34,25 @@ impl Storage {
     ) -> Result<(), CustomerError> {
         let customer = customer.clone();
         self.write(move |tx| {
-            let inserted = tx
-                .execute(
-                    "INSERT INTO customers (customer_id, name, created_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-                    params![customer.as_str(), name, at.0],
-                )
-                .map_err(StorageError::from)?;
+            let inserted = tx.execute(
+                "INSERT INTO customers (customer_id, name, created_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                params![customer.as_str(), name, at.0],
+            )?;
             if inserted == 0 {
                 return Err(CustomerError::Exists);
             }
             for site in &sites {
-                let known: bool = tx
-                    .query_row("SELECT EXISTS (SELECT 1 FROM sites WHERE site_id = ?1)", [site.as_str()], |row| {
+                let known: bool =
+                    tx.query_row("SELECT EXISTS (SELECT 1 FROM sites WHERE site_id = ?1)", [site.as_str()], |row| {
                         row.get(0)
-                    })
-                    .map_err(StorageError::from)?;
+                    })?;
                 if !known {
                     return Err(CustomerError::UnknownSite);
                 }
-                let linked = tx
-                    .execute(
-                        "INSERT INTO customer_sites (site_id, customer_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                        [site.as_str(), customer.as_str()],
-                    )
-                    .map_err(StorageError::from)?;
+                let linked = tx.execute(
+                    "INSERT INTO customer_sites (site_id, customer_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                    [site.as_str(), customer.as_str()],
+                )?;
                 if linked == 0 {
                     return Err(CustomerError::SiteTaken);
                 }

@@ -3,10 +3,10 @@
 use cardea_protocol::Timestamp;
 use cardea_protocol::id::{AccessPointId, ControllerId, SiteId};
 use cardea_protocol::message::{AccessPoint, AccessPointKind};
-use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 
 use super::changes::id;
 use super::controllers::touch;
+use super::engine::{Row, Transaction, params};
 use super::{Storage, StorageError};
 
 /// A barrier or door, and whether its controller is there.
@@ -26,12 +26,12 @@ fn access_point(row: &Row<'_>) -> Result<Equipment, StorageError> {
         connected: row.get(1)?,
         access_point: AccessPoint {
             id: id(row.get(2)?, AccessPointId::new)?,
-            kind: match row.get::<_, String>(3)?.as_str() {
+            kind: match row.get::<String>(3)?.as_str() {
                 "barrier" => AccessPointKind::Barrier,
                 "door" => AccessPointKind::Door,
                 _ => return Err(StorageError::Corrupt("kind of access point")),
             },
-            credentials: serde_json::from_str(&row.get::<_, String>(4)?)
+            credentials: serde_json::from_str(&row.get::<String>(4)?)
                 .map_err(|_| StorageError::Corrupt("list of credentials"))?,
             reachable: row.get(5)?,
             state: row.get(6)?,
@@ -41,7 +41,7 @@ fn access_point(row: &Row<'_>) -> Result<Equipment, StorageError> {
 
 const EQUIPMENT: &str =
     "SELECT a.controller_id, c.connected, a.access_point_id, a.kind, a.credentials, a.reachable, a.state
-    FROM access_points a JOIN controllers c USING (controller_id) WHERE c.site_id = ?1 AND c.status = 'active'";
+     FROM access_points a JOIN controllers c USING (controller_id) WHERE c.site_id = ?1 AND c.status = 'active'";
 
 /// Replaces what is known of a controller's equipment. An access point belongs to the controller that first named it:
 /// another controller takes it over only once that one is revoked or decommissioned.
@@ -61,7 +61,7 @@ pub(super) fn replace_equipment(
         let stored = tx.execute(
             "INSERT INTO access_points (access_point_id, controller_id, kind, credentials, reachable, state)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT DO UPDATE SET controller_id = excluded.controller_id, kind = excluded.kind,
+             ON CONFLICT (access_point_id) DO UPDATE SET controller_id = excluded.controller_id, kind = excluded.kind,
                  credentials = excluded.credentials, reachable = excluded.reachable, state = excluded.state
              WHERE EXISTS (SELECT 1 FROM controllers c WHERE c.controller_id = access_points.controller_id
                  AND c.status IN ('revoked', 'decommissioned'))",
@@ -78,13 +78,9 @@ impl Storage {
     /// The barriers and doors of a site.
     pub async fn equipment(&self, site: &SiteId) -> Result<Vec<Equipment>, StorageError> {
         let site = site.clone();
-        self.read(move |connection| {
+        self.read(move |tx| {
             let sql = format!("{EQUIPMENT} ORDER BY a.access_point_id");
-            connection
-                .prepare_cached(&sql)?
-                .query_map([site.as_str()], |row| Ok(access_point(row)))?
-                .map(|row| row?)
-                .collect()
+            tx.query(&sql, [site.as_str()], access_point)
         })
         .await
     }
@@ -92,13 +88,9 @@ impl Storage {
     /// One barrier or door of a site.
     pub async fn access_point(&self, site: &SiteId, point: &AccessPointId) -> Result<Option<Equipment>, StorageError> {
         let (site, point) = (site.clone(), point.clone());
-        self.read(move |connection| {
+        self.read(move |tx| {
             let sql = format!("{EQUIPMENT} AND a.access_point_id = ?2");
-            connection
-                .prepare_cached(&sql)?
-                .query_row([site.as_str(), point.as_str()], |row| Ok(access_point(row)))
-                .optional()?
-                .transpose()
+            tx.query_opt(&sql, [site.as_str(), point.as_str()], access_point)
         })
         .await
     }
@@ -136,13 +128,14 @@ mod tests {
 
     #[tokio::test]
     async fn an_access_point_stays_with_the_controller_that_named_it_first() {
-        let storage = Storage::in_memory().unwrap();
+        let storage = crate::testing::scratch_storage();
         storage
             .write(|tx| {
-                tx.execute_batch(
-                    "INSERT INTO sites VALUES ('house-1', 'Test street 1', 0, 0);
-                     INSERT INTO controllers (controller_id, site_id, status, created_at)
+                tx.execute("INSERT INTO sites VALUES ('house-1', 'Test street 1', 0, 0)", [])?;
+                tx.execute(
+                    "INSERT INTO controllers (controller_id, site_id, status, created_at)
                      VALUES ('gate-1', 'house-1', 'active', 0), ('gate-2', 'house-1', 'active', 0)",
+                    [],
                 )?;
                 Ok::<_, StorageError>(())
             })

@@ -3,9 +3,9 @@
 use cardea_protocol::Timestamp;
 use cardea_protocol::id::{ControllerId, ErasureId, SaleId, SiteId, SubjectToken};
 use cardea_protocol::message::Receipt;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::changes::{ChangeKind, append_change, id, subject_of};
+use super::engine::{Transaction, params};
 use super::{Storage, StorageError};
 
 /// Why a subject is erased.
@@ -123,44 +123,38 @@ pub(crate) fn erase_subject(
 pub(super) fn settle_erasures(tx: &Transaction<'_>, at: Timestamp) -> Result<(), StorageError> {
     tx.execute(
         "UPDATE erasures SET completed_at = ?1 WHERE completed_at IS NULL AND NOT EXISTS (
-             SELECT 1 FROM erasure_controllers e JOIN controllers c USING (controller_id)
-             WHERE e.erasure_id = erasures.erasure_id AND e.verified IS NOT 1 AND c.status <> 'decommissioned')",
+         SELECT 1 FROM erasure_controllers e JOIN controllers c USING (controller_id)
+         WHERE e.erasure_id = erasures.erasure_id AND e.verified IS DISTINCT FROM 1 AND c.status <> 'decommissioned')",
         [at.0],
     )?;
     Ok(())
 }
 
-fn read_erasure(connection: &Connection, erasure: &ErasureId) -> Result<Option<Erasure>, StorageError> {
+fn read_erasure(tx: &Transaction<'_>, erasure: &ErasureId) -> Result<Option<Erasure>, StorageError> {
     type Head = (String, String, String, Option<String>, i64, u32, Option<i64>);
-    let head: Option<Head> = connection
-        .query_row(
-            "SELECT site_id, subject, reason, sale_id, ordered_at, cloud_erased, completed_at
-             FROM erasures WHERE erasure_id = ?1",
-            [erasure.as_str()],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?)),
-        )
-        .optional()?;
+    let head: Option<Head> = tx.query_opt(
+        "SELECT site_id, subject, reason, sale_id, ordered_at, cloud_erased, completed_at
+         FROM erasures WHERE erasure_id = ?1",
+        [erasure.as_str()],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?)),
+    )?;
     let Some((site, subject, reason, sale, ordered_at, cloud_erased, completed_at)) = head else { return Ok(None) };
-    let controllers = connection
-        .prepare_cached(
-            "SELECT e.controller_id, e.receipt_jws, e.received_at, c.status = 'decommissioned', e.verified IS 1
-             FROM erasure_controllers e JOIN controllers c USING (controller_id)
-             WHERE e.erasure_id = ?1 ORDER BY e.controller_id",
-        )?
-        .query_map([erasure.as_str()], |row| {
-            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, Option<i64>>(2)?, row.get(3)?, row.get(4)?))
-        })?
-        .map(|row| {
-            let (controller, receipt_jws, received_at, decommissioned, verified) = row?;
+    let controllers = tx.query(
+        "SELECT e.controller_id, e.receipt_jws, e.received_at, c.status = 'decommissioned',
+                e.verified IS NOT DISTINCT FROM 1
+         FROM erasure_controllers e JOIN controllers c USING (controller_id)
+         WHERE e.erasure_id = ?1 ORDER BY e.controller_id",
+        [erasure.as_str()],
+        |row| {
             Ok(ErasureController {
-                controller: id(controller, ControllerId::new)?,
-                receipt_jws,
-                verified,
-                received_at: received_at.map(Timestamp),
-                decommissioned,
+                controller: id(row.get(0)?, ControllerId::new)?,
+                receipt_jws: row.get(1)?,
+                received_at: row.get::<Option<i64>>(2)?.map(Timestamp),
+                decommissioned: row.get(3)?,
+                verified: row.get(4)?,
             })
-        })
-        .collect::<Result<_, StorageError>>()?;
+        },
+    )?;
     Ok(Some(Erasure {
         erasure_id: erasure.clone(),
         site: id(site, SiteId::new)?,
@@ -182,20 +176,21 @@ impl Storage {
     /// An erasure order, with every controller's part.
     pub async fn erasure(&self, erasure: &ErasureId) -> Result<Option<Erasure>, StorageError> {
         let erasure = erasure.clone();
-        self.read(move |connection| read_erasure(connection, &erasure)).await
+        self.read(move |tx| read_erasure(tx, &erasure)).await
     }
 
     /// The erasures of a sale.
     pub async fn erasures_of_sale(&self, sale: &SaleId) -> Result<Vec<Erasure>, StorageError> {
         let sale = sale.clone();
-        self.read(move |connection| {
-            let ids = connection
-                .prepare("SELECT erasure_id FROM erasures WHERE sale_id = ?1 ORDER BY erasure_id")?
-                .query_map([sale.as_str()], |row| row.get::<_, String>(0))?
-                .collect::<Result<Vec<_>, _>>()?;
+        self.read(move |tx| {
+            let ids = tx.query(
+                "SELECT erasure_id FROM erasures WHERE sale_id = ?1 ORDER BY erasure_id",
+                [sale.as_str()],
+                |row| id(row.get(0)?, ErasureId::new),
+            )?;
             let mut erasures = Vec::with_capacity(ids.len());
             for erasure in ids {
-                erasures.extend(read_erasure(connection, &id(erasure, ErasureId::new)?)?);
+                erasures.extend(read_erasure(tx, &erasure)?);
             }
             Ok(erasures)
         })
@@ -215,8 +210,7 @@ impl Storage {
                      WHERE e.erasure_id = ?1 AND c.controller_id = ?2)",
                     [erasure, controller],
                     |row| row.get(0),
-                )
-                .map_err(StorageError::from)?;
+                )?;
             if !known {
                 return Err(ReceiptError::UnknownErasure);
             }
@@ -224,18 +218,16 @@ impl Storage {
             tx.execute(
                 "INSERT INTO erasure_controllers (erasure_id, controller_id, receipt_jws, received_at, verified)
                  VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT DO UPDATE SET receipt_jws = excluded.receipt_jws, received_at = excluded.received_at,
+                 ON CONFLICT (erasure_id, controller_id) DO UPDATE SET receipt_jws = excluded.receipt_jws, received_at = excluded.received_at,
                      verified = excluded.verified
-                 WHERE verified IS NOT 1",
+                 WHERE erasure_controllers.verified IS DISTINCT FROM 1",
                 params![erasure, controller, jws, at.0, receipt.verified],
-            )
-            .map_err(StorageError::from)?;
+            )?;
             settle_erasures(tx, at)?;
             let complete = tx
                 .query_row("SELECT completed_at IS NOT NULL FROM erasures WHERE erasure_id = ?1", [erasure], |row| {
                     row.get(0)
-                })
-                .map_err(StorageError::from)?;
+                })?;
             Ok(complete)
         })
         .await
@@ -252,19 +244,16 @@ impl Storage {
     ) -> Result<bool, StorageError> {
         let controller = controller.clone();
         self.write(move |tx| {
-            let owed = tx
-                .prepare(
-                    "SELECT e.erasure_id, e.site_id FROM erasures e JOIN erasure_controllers o USING (erasure_id)
-                     WHERE o.controller_id = ?1 AND o.verified IS NOT 1 AND e.ordered_at < ?2 AND NOT EXISTS (
-                         SELECT 1 FROM subject_keys k WHERE k.site_id = e.site_id AND k.subject = e.subject)
-                     ORDER BY e.ordered_at",
-                )?
-                .query_map(params![controller.as_str(), since.0], |row| {
-                    Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-                })?
-                .collect::<Result<Vec<_>, _>>()?;
+            let owed = tx.query(
+                "SELECT e.erasure_id, e.site_id FROM erasures e JOIN erasure_controllers o USING (erasure_id)
+                 WHERE o.controller_id = ?1 AND o.verified IS DISTINCT FROM 1 AND e.ordered_at < ?2 AND NOT EXISTS (
+                     SELECT 1 FROM subject_keys k WHERE k.site_id = e.site_id AND k.subject = e.subject)
+                 ORDER BY e.ordered_at",
+                params![controller.as_str(), since.0],
+                |row| Ok((row.get::<String>(0)?, id(row.get(1)?, SiteId::new)?)),
+            )?;
             for (erasure, site) in &owed {
-                append_change(tx, &id(site.clone(), SiteId::new)?, ChangeKind::SubjectErased, erasure, at)?;
+                append_change(tx, site, ChangeKind::SubjectErased, erasure, at)?;
             }
             Ok(!owed.is_empty())
         })

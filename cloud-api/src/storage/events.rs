@@ -3,9 +3,9 @@
 use cardea_protocol::Timestamp;
 use cardea_protocol::event::EventKind;
 use cardea_protocol::id::{AccessPointId, ControllerId, EventId, SiteId};
-use rusqlite::{Row, params};
 
 use super::changes::id;
+use super::engine::{Row, params};
 use super::sites::{Scope, site_visible};
 use super::{Storage, StorageError};
 
@@ -47,8 +47,8 @@ fn event(row: &Row<'_>) -> Result<StoredEvent, StorageError> {
         controller: id(row.get(1)?, ControllerId::new)?,
         at: Timestamp(row.get(2)?),
         received_at: Timestamp(row.get(3)?),
-        access_point: row.get::<_, Option<String>>(4)?.map(|point| id(point, AccessPointId::new)).transpose()?,
-        kind: serde_json::from_str(&row.get::<_, String>(5)?).map_err(|_| StorageError::Corrupt("event"))?,
+        access_point: row.get::<Option<String>>(4)?.map(|point| id(point, AccessPointId::new)).transpose()?,
+        kind: serde_json::from_str(&row.get::<String>(5)?).map_err(|_| StorageError::Corrupt("event"))?,
     })
 }
 
@@ -63,8 +63,8 @@ impl Storage {
         limit: u32,
     ) -> Result<Option<Vec<StoredEvent>>, StorageError> {
         let (scope, site) = (scope.clone(), site.clone());
-        self.read(move |connection| {
-            if !site_visible(connection, &scope, &site)? {
+        self.read(move |tx| {
+            if !site_visible(tx, &scope, &site)? {
                 return Ok(None);
             }
             let sql = format!(
@@ -75,12 +75,7 @@ impl Storage {
                  ORDER BY received_at, controller_id, seq LIMIT ?3"
             );
             let after = after.as_ref().map(EventId::as_str);
-            connection
-                .prepare_cached(&sql)?
-                .query_map(params![site.as_str(), after, limit], |row| Ok(event(row)))?
-                .map(|row| row?)
-                .collect::<Result<_, _>>()
-                .map(Some)
+            tx.query(&sql, params![site.as_str(), after, limit], event).map(Some)
         })
         .await
     }
@@ -95,35 +90,31 @@ impl Storage {
         until: Timestamp,
     ) -> Result<Option<(Vec<StoredEvent>, Vec<StoredAction>)>, StorageError> {
         let (scope, site) = (scope.clone(), site.clone());
-        self.read(move |connection| {
-            if !site_visible(connection, &scope, &site)? {
+        self.read(move |tx| {
+            if !site_visible(tx, &scope, &site)? {
                 return Ok(None);
             }
             let period = params![site.as_str(), from.0, until.0];
             let sql = format!(
                 "SELECT {COLUMNS} FROM events WHERE site_id = ?1 AND at >= ?2 AND at < ?3 ORDER BY at, controller_id, seq"
             );
-            let events = connection
-                .prepare_cached(&sql)?
-                .query_map(period, |row| Ok(event(row)))?
-                .map(|row| row?)
-                .collect::<Result<_, StorageError>>()?;
-            let actions = connection
-                .prepare_cached(
-                    "SELECT a.at, p.principal_id, a.action, a.outcome
-                     FROM audit a JOIN customer_sites c ON c.site_id = a.site_id AND c.customer_id = a.customer_id
-                     LEFT JOIN principals p ON p.principal_id = a.principal_id AND p.customer_id = a.customer_id
-                     WHERE a.site_id = ?1 AND a.at >= ?2 AND a.at < ?3 ORDER BY a.audit_id",
-                )?
-                .query_map(period, |row| {
+            let events = tx
+                .query(&sql, period, event)?;
+            let actions = tx.query(
+                "SELECT a.at, p.principal_id, a.action, a.outcome
+                 FROM audit a JOIN customer_sites c ON c.site_id = a.site_id AND c.customer_id = a.customer_id
+                 LEFT JOIN principals p ON p.principal_id = a.principal_id AND p.customer_id = a.customer_id
+                 WHERE a.site_id = ?1 AND a.at >= ?2 AND a.at < ?3 ORDER BY a.audit_id",
+                period,
+                |row| {
                     Ok(StoredAction {
                         at: Timestamp(row.get(0)?),
                         principal_id: row.get(1)?,
                         action: row.get(2)?,
                         outcome: row.get(3)?,
                     })
-                })?
-                .collect::<Result<_, _>>()?;
+                },
+            )?;
             Ok(Some((events, actions)))
         })
         .await

@@ -3,14 +3,14 @@
 //! A template of another embedder than the controller's own is of no use to it: it is neither sent nor counted.
 
 use cardea_protocol::digest::{Digest, Holdings};
-use cardea_protocol::id::{ControllerId, Revision, SiteId};
+use cardea_protocol::id::{ControllerId, Revision, SiteId, TemplateId};
 use cardea_protocol::message::{CardEntry, PlateEntry};
-use rusqlite::{Connection, Transaction, params};
 
 use super::changes::{
     CARD_COLUMNS, StoredChange, StoredTemplate, card_entry, changes_after, id, plate_entry, site_revision,
     stored_template, subject_of,
 };
+use super::engine::{Transaction, params};
 use super::{Storage, StorageError};
 
 /// The next part of the change log for one controller.
@@ -48,43 +48,38 @@ pub struct Standing {
     pub digest: Digest,
 }
 
-fn plates(connection: &Connection, site: &SiteId) -> Result<Vec<PlateEntry>, StorageError> {
-    connection
-        .prepare_cached(
-            "SELECT plate_id, plate, valid_from, valid_until FROM plates WHERE site_id = ?1 ORDER BY plate_id",
-        )?
-        .query_map([site.as_str()], |row| Ok(plate_entry(row)))?
-        .map(|row| row?)
-        .collect()
+fn plates(tx: &Transaction<'_>, site: &SiteId) -> Result<Vec<PlateEntry>, StorageError> {
+    tx.query(
+        "SELECT plate_id, plate, valid_from, valid_until FROM plates WHERE site_id = ?1 ORDER BY plate_id",
+        [site.as_str()],
+        plate_entry,
+    )
 }
 
-fn cards(connection: &Connection, site: &SiteId) -> Result<Vec<CardEntry>, StorageError> {
-    connection
-        .prepare_cached(&format!("{CARD_COLUMNS} WHERE site_id = ?1 ORDER BY card_id"))?
-        .query_map([site.as_str()], |row| Ok(card_entry(row)))?
-        .map(|row| row?)
-        .collect()
+fn cards(tx: &Transaction<'_>, site: &SiteId) -> Result<Vec<CardEntry>, StorageError> {
+    tx.query(&format!("{CARD_COLUMNS} WHERE site_id = ?1 ORDER BY card_id"), [site.as_str()], card_entry)
 }
 
-fn digest(connection: &Connection, site: &SiteId, embedder: Option<&str>) -> Result<Digest, StorageError> {
+fn digest(tx: &Transaction<'_>, site: &SiteId, embedder: Option<&str>) -> Result<Digest, StorageError> {
     let mut holdings = Holdings::new();
-    for plate in plates(connection, site)? {
+    for plate in plates(tx, site)? {
         holdings.plate(&plate.plate_id, &plate.plate, plate.validity);
     }
-    for card in cards(connection, site)? {
+    for card in cards(tx, site)? {
         holdings.card(&card.card_id, &card.hash, card.subject.as_ref(), card.validity);
     }
     if let Some(embedder) = embedder {
-        let mut statement = connection.prepare_cached(
+        tx.query(
             "SELECT template_id, subject, content_hash FROM templates WHERE site_id = ?1 AND model = ?2",
+            [site.as_str(), embedder],
+            |row| {
+                let hash: Vec<u8> = row.get(2)?;
+                let hash = <[u8; 32]>::try_from(hash).map_err(|_| StorageError::Corrupt("template hash"))?;
+                let template = id(row.get(0)?, TemplateId::new)?;
+                holdings.template(&template, &subject_of(&row.get::<String>(1)?)?, &hash);
+                Ok(())
+            },
         )?;
-        let mut rows = statement.query([site.as_str(), embedder])?;
-        while let Some(row) = rows.next()? {
-            let template = id(row.get(0)?, cardea_protocol::id::TemplateId::new)?;
-            let hash: Vec<u8> = row.get(2)?;
-            let hash = <[u8; 32]>::try_from(hash).map_err(|_| StorageError::Corrupt("template hash"))?;
-            holdings.template(&template, &subject_of(&row.get::<_, String>(1)?)?, &hash);
-        }
     }
     Ok(holdings.digest())
 }
@@ -107,11 +102,8 @@ impl Storage {
     /// Where a site stands.
     pub async fn standing(&self, site: &SiteId, embedder: Option<&str>) -> Result<Standing, StorageError> {
         let (site, embedder) = (site.clone(), embedder.map(str::to_owned));
-        self.read(move |connection| {
-            Ok(Standing {
-                revision: site_revision(connection, &site)?,
-                digest: digest(connection, &site, embedder.as_deref())?,
-            })
+        self.read(move |tx| {
+            Ok(Standing { revision: site_revision(tx, &site)?, digest: digest(tx, &site, embedder.as_deref())? })
         })
         .await
     }
@@ -160,15 +152,13 @@ impl Storage {
         self.write(move |tx| {
             let templates = match &embedder {
                 None => Vec::new(),
-                Some(embedder) => tx
-                    .prepare_cached(
-                        "SELECT t.template_id, t.subject, t.model, t.ciphertext, k.wrapped_key FROM templates t
-                         JOIN subject_keys k ON k.site_id = t.site_id AND k.subject = t.subject
-                         WHERE t.site_id = ?1 AND t.model = ?2 ORDER BY t.template_id",
-                    )?
-                    .query_map([site.as_str(), embedder], |row| Ok(stored_template(row)))?
-                    .map(|row| row?)
-                    .collect::<Result<Vec<_>, StorageError>>()?,
+                Some(embedder) => tx.query(
+                    "SELECT t.template_id, t.subject, t.model, t.ciphertext, k.wrapped_key FROM templates t
+                     JOIN subject_keys k ON k.site_id = t.site_id AND k.subject = t.subject
+                     WHERE t.site_id = ?1 AND t.model = ?2 ORDER BY t.template_id",
+                    [site.as_str(), embedder],
+                    stored_template,
+                )?,
             };
             for template in &templates {
                 record_holder(tx, &site, &controller, template)?;

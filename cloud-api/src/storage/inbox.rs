@@ -3,9 +3,9 @@
 use cardea_protocol::Timestamp;
 use cardea_protocol::event::{Event, EventKind};
 use cardea_protocol::id::{ControllerId, EventId, SiteId};
-use rusqlite::{Transaction, params};
 
 use super::controllers::touch;
+use super::engine::{Transaction, params};
 use super::{Storage, StorageError};
 
 fn insert(

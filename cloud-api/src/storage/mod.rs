@@ -1,16 +1,21 @@
-//! The cloud's storage: SQLite, one file per area, whole operations as methods.
+//! The cloud's storage: SQLite or PostgreSQL, one file per area, whole operations as methods.
 //!
-//! Each public method is one transaction of the domain ("withdraw a consent", not "update a row"), so that a second
-//! implementation can take its place method by method. One connection, on a thread of its own, behind a channel:
-//! writes are ordered, and no async task ever blocks on the disk.
+//! Each public method is one transaction of the domain ("withdraw a consent", not "update a row"), written once for both
+//! databases in the SQL that [`engine`] says both understand. One connection, on a thread of its own, behind a queue
+//! ([`queue`]): writes are ordered, and no async task ever blocks on the disk.
 //!
-//! `secure_delete` zeroes freed pages and [`Storage::scrub`] truncates the write-ahead log: any lesser checkpoint
-//! leaves readable copies of deleted rows in it.
+//! With SQLite, `secure_delete` zeroes freed pages and [`Storage::scrub`] truncates the write-ahead log: any lesser checkpoint
+//! leaves readable copies of deleted rows in it. `docs/design/0018-two-databases.md` says what can be done with PostgreSQL.
+//!
+//! **To add a table:** a new file in `schema/`, in the words of the ones there, and its line in `STEPS`.
 
 use std::path::Path;
+use std::sync::{Arc, mpsc as handover};
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
+
+use engine::{Access, Engine, Postgres, Sqlite, Transaction};
+use queue::{Message, Operation};
 
 pub mod audit;
 pub mod cards;
@@ -20,6 +25,7 @@ pub mod commands;
 pub mod consents;
 pub mod controllers;
 pub mod customers;
+pub(crate) mod engine;
 pub mod equipment;
 pub mod erasures;
 pub mod events;
@@ -27,31 +33,70 @@ mod holdings;
 mod inbox;
 pub mod plates;
 pub mod principals;
+mod queue;
 pub mod sales;
 pub mod sites;
 pub mod templates;
 pub mod tokens;
 
-const SCHEMA: &str = include_str!("schema.sql");
-/// Each step from one version to the next; a fresh database takes them all.
-const STEPS: [&str; 2] = [SCHEMA, include_str!("schema_2.sql")];
+pub use engine::{AddressError, PostgresSettings};
+
+/// Each step of the schema from one version to the next; a fresh database takes them all.
+const STEPS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 
 /// Why storage failed. What a *caller* did wrong has its own variants in each area's methods.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StorageError {
     /// SQLite refused.
     #[error("the database refused an operation")]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(#[source] Arc<rusqlite::Error>),
+    /// PostgreSQL refused. Its message is not repeated: it may quote a row.
+    #[error("the database refused an operation: SQLSTATE {code} {what}; the server's own log says more")]
+    Postgres {
+        /// SQLSTATE (PostgreSQL, appendix A).
+        code: String,
+        /// The constraint or table concerned.
+        what: String,
+    },
+    /// No connection to the server could be made.
+    #[error("PostgreSQL cannot be used: {hint}")]
+    Connect {
+        /// What to do.
+        hint: &'static str,
+        /// What the driver said: of the server, never of a row.
+        source: Arc<postgres::Error>,
+    },
+    /// The connection broke before anything was to last.
+    #[error(
+        "the connection to PostgreSQL keeps breaking: nothing was changed; see that the server is well, and ask again"
+    )]
+    Lost,
+    /// The connection broke while a change was being made to last.
+    #[error(
+        "the connection to PostgreSQL broke during a commit: the change may have been made or not; look, and ask again"
+    )]
+    Unsettled,
+    /// Others changed the same rows, again and again.
+    #[error("another program keeps changing the same rows: nothing was changed; end it, and ask again")]
+    Conflict,
+    /// Another program does not let go of the database.
+    #[error("another program has held a lock on the database for too long: nothing was changed; end it, and ask again")]
+    Busy,
+    /// Another program's transaction still sees what was deleted.
+    #[error(
+        "deleted rows may still be read: another program's transaction on the database sees them; end it, and ask again"
+    )]
+    Lingering,
     /// A stored value is not what the schema promises.
     #[error("the database holds an unreadable {0}")]
     Corrupt(&'static str),
-    /// The file was written by a later version.
+    /// The database was written by a later version.
     #[error(
         "the database has schema version {found}, this program knows {SCHEMA_VERSION}: install a newer cardea-cloud"
     )]
     TooNew {
-        /// Version in the file.
+        /// Version found.
         found: i64,
     },
     /// The storage thread has ended.
@@ -59,12 +104,25 @@ pub enum StorageError {
     Closed,
 }
 
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+impl StorageError {
+    /// Whether the transaction it happened in is gone, and everything in it must be done again.
+    fn ends_transaction(&self) -> bool {
+        matches!(self, Self::Lost | Self::Conflict)
+    }
+
+    /// Whether the same request may succeed later, with nothing to be repaired in the data.
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect { .. } | Self::Lost | Self::Unsettled | Self::Conflict | Self::Busy | Self::Lingering
+        )
+    }
+}
 
 /// A handle to the storage thread; cheap to clone.
 #[derive(Clone)]
 pub struct Storage {
-    jobs: mpsc::UnboundedSender<Job>,
+    jobs: mpsc::UnboundedSender<Message>,
 }
 
 impl std::fmt::Debug for Storage {
@@ -74,176 +132,124 @@ impl std::fmt::Debug for Storage {
 }
 
 impl Storage {
-    /// Opens or creates the database file.
+    /// Opens or creates a SQLite file.
     pub fn open(path: &Path) -> Result<Self, StorageError> {
-        Self::start(Connection::open(path)?)
+        let path = path.to_owned();
+        Self::start(move || Sqlite::open(&path))
     }
 
-    /// A database in memory, with the real schema: for tests.
+    /// A SQLite database in memory, with the real schema: for tests.
     pub fn in_memory() -> Result<Self, StorageError> {
-        Self::start(Connection::open_in_memory()?)
+        Self::start(Sqlite::in_memory)
     }
 
-    fn start(mut connection: Connection) -> Result<Self, StorageError> {
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "secure_delete", "ON")?;
-        connection.pragma_update(None, "foreign_keys", "ON")?;
-        connection.pragma_update(None, "temp_store", "MEMORY")?;
-        migrate(&mut connection)?;
-        // What a crash between an erasure and its scrub has left behind.
-        truncate_log(&connection)?;
-        let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
+    /// A PostgreSQL database, which must exist and may be empty.
+    pub fn connect(settings: PostgresSettings) -> Result<Self, StorageError> {
+        Self::start(move || Postgres::connect(settings))
+    }
+
+    /// The engine is made on its thread, since PostgreSQL's client may not be used on one of tokio's.
+    fn start<T: Engine>(open: impl FnOnce() -> Result<T, StorageError> + Send + 'static) -> Result<Self, StorageError> {
+        let (jobs, mut queue) = mpsc::unbounded_channel();
+        let (opened, outcome) = handover::channel();
         // The thread ends when the last handle is dropped.
         std::thread::Builder::new()
             .name("storage".to_owned())
             .spawn(move || {
-                while let Some(job) = queue.blocking_recv() {
-                    job(&mut connection);
+                let ready = open().and_then(prepare);
+                let (engine, outcome) = match ready {
+                    Ok(engine) => (Some(engine), Ok(())),
+                    Err(error) => (None, Err(error)),
+                };
+                if opened.send(outcome).is_ok()
+                    && let Some(engine) = engine
+                {
+                    queue::serve(&engine, &mut queue);
                 }
             })
             .map_err(|_| StorageError::Closed)?;
+        outcome.recv().map_err(|_| StorageError::Closed)??;
         Ok(Self { jobs })
     }
 
-    /// Runs `work` in one immediate transaction: committed if it returns `Ok`, rolled back otherwise.
+    /// Runs `work` as one change that lasts if it returns `Ok` and leaves everything as it was otherwise. It may run more
+    /// than once, and must do nothing but what the transaction does.
     pub(crate) async fn write<T, E>(
         &self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+        work: impl Fn(&Transaction<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StorageError> + Send + 'static,
     {
-        self.on_thread(move |connection| {
-            let tx =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StorageError::from)?;
-            let value = work(&tx)?;
-            tx.commit().map_err(StorageError::from)?;
-            Ok(value)
-        })
-        .await
+        self.run(Access::Write, work).await
     }
 
-    /// Runs `work` on the connection, for reading.
+    /// Runs `work` on one state of the database, for reading. It may run more than once.
     pub(crate) async fn read<T, E>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        work: impl Fn(&Transaction<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StorageError> + Send + 'static,
     {
-        self.on_thread(move |connection| work(connection)).await
+        self.run(Access::Read, work).await
     }
 
-    /// Makes deleted bytes unreadable: checkpoints and truncates the write-ahead log.
+    /// Makes deleted bytes unreadable, as far as the database can.
     pub async fn scrub(&self) -> Result<(), StorageError> {
-        self.on_thread(|connection| truncate_log(connection)).await
+        let (reply, answer) = oneshot::channel();
+        self.jobs.send(Message::Scrub(reply)).map_err(|_| StorageError::Closed)?;
+        answer.await.map_err(|_| StorageError::Closed)?
     }
 
-    async fn on_thread<T, E>(&self, work: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    async fn run<T, E>(
+        &self,
+        access: Access,
+        work: impl Fn(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StorageError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
-            // Nobody may be waiting any more; the work is done all the same.
-            let _ = reply.send(work(connection));
-        });
+        let job = Message::Run(access, Box::new(Operation::new(work, reply)));
         self.jobs.send(job).map_err(|_| StorageError::Closed)?;
         answer.await.map_err(|_| StorageError::Closed)?
     }
 }
 
-fn truncate_log(connection: &Connection) -> Result<(), StorageError> {
-    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    if busy == 0 { Ok(()) } else { Err(StorageError::Corrupt("write-ahead log (a reader holds it)")) }
+/// Brings the schema up to date, and makes unreadable what a crash between an erasure and its scrub has left behind.
+fn prepare<T: Engine>(engine: T) -> Result<T, StorageError> {
+    migrate(&engine, &STEPS)?;
+    match engine.scrub() {
+        // A backup under way is no reason not to start; the next erasure tries again, and so does the end.
+        Err(error @ (StorageError::Lingering | StorageError::Busy)) => {
+            tracing::warn!(%error, "deleted rows could not be scrubbed at start");
+        }
+        other => other?,
+    }
+    Ok(engine)
 }
 
-fn migrate(connection: &mut Connection) -> Result<(), StorageError> {
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let known = usize::try_from(found).ok().and_then(|done| STEPS.get(done..));
-    let Some(steps) = known else { return Err(StorageError::TooNew { found }) };
-    if !steps.is_empty() {
-        let tx = connection.transaction()?;
-        for step in steps {
-            tx.execute_batch(step)?;
+/// Takes a database to the newest of `steps`: all of it or nothing.
+fn migrate(engine: &dyn Engine, steps: &[&str]) -> Result<(), StorageError> {
+    engine.begin(Access::Write)?;
+    let migrated = (|| {
+        let found = engine.schema_version()?;
+        let done = usize::try_from(found).ok().filter(|done| *done <= steps.len());
+        let Some(done) = done else { return Err(StorageError::TooNew { found }) };
+        for (version, step) in (1..).zip(steps).skip(done) {
+            engine.take_step(step, version)?;
         }
-        tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-        tx.commit()?;
+        engine.commit()
+    })();
+    if migrated.is_err() {
+        engine.rollback();
     }
-    Ok(())
+    migrated
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_database_of_version_1_is_taken_along_and_looks_like_a_fresh_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let (old, fresh) = (folder.path().join("old.db"), folder.path().join("fresh.db"));
-        let first = Connection::open(&old).unwrap();
-        first.execute_batch(SCHEMA).unwrap();
-        first.execute("INSERT INTO sites VALUES ('house-1', 'an address', 1, 0)", []).unwrap();
-        first.execute("INSERT INTO changes VALUES ('house-1', 1, 'plate-removed', 'p-1', 0)", []).unwrap();
-        first.pragma_update(None, "user_version", 1).unwrap();
-        drop(first);
-        let tables = |storage: Storage| async move {
-            storage
-                .read(|connection| {
-                    let sql = "SELECT name || ': ' || coalesce(sql, '') FROM sqlite_schema ORDER BY name";
-                    let rows = connection.prepare(sql)?.query_map([], |row| row.get::<_, String>(0))?.collect();
-                    Ok::<Result<Vec<_>, _>, StorageError>(rows)
-                })
-                .await
-                .unwrap()
-                .unwrap()
-        };
-        let taken = Storage::open(&old).unwrap();
-        let left: i64 = taken
-            .read(|c| Ok::<_, StorageError>(c.query_row("SELECT count(*) FROM changes", [], |row| row.get(0))?))
-            .await
-            .unwrap();
-        assert_eq!(left, 1);
-        assert_eq!(tables(taken).await, tables(Storage::open(&fresh).unwrap()).await);
-    }
-
-    #[tokio::test]
-    async fn what_a_crash_left_in_the_log_is_gone_after_the_next_start() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = folder.path().join("cloud.db");
-        let storage = Storage::open(&database).unwrap();
-        let address = "an address nobody may read any more";
-        storage
-            .write(move |tx| {
-                tx.execute("INSERT INTO sites VALUES ('house-1', ?1, 0, 0)", [address])?;
-                Ok::<_, StorageError>(())
-            })
-            .await
-            .unwrap();
-        storage
-            .write(|tx| {
-                tx.execute("DELETE FROM sites", [])?;
-                Ok::<_, StorageError>(())
-            })
-            .await
-            .unwrap();
-        // The files as they lie when the power goes: deleted, not scrubbed.
-        let crashed = folder.path().join("crashed.db");
-        let log = |database: &Path| database.with_extension("db-wal");
-        std::fs::copy(&database, &crashed).unwrap();
-        std::fs::copy(log(&database), log(&crashed)).unwrap();
-        let readable = || {
-            [crashed.clone(), log(&crashed)]
-                .iter()
-                .filter_map(|file| std::fs::read(file).ok())
-                .any(|bytes| bytes.windows(address.len()).any(|window| window == address.as_bytes()))
-        };
-        assert!(readable(), "the search itself must work");
-        let _storage = Storage::open(&crashed).unwrap();
-        assert!(!readable());
-    }
-}
+mod tests;

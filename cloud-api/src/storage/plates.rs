@@ -4,9 +4,9 @@ use cardea_access::plate::Plate;
 use cardea_protocol::Timestamp;
 use cardea_protocol::id::{PlateId, Revision, SaleId, SiteId};
 use cardea_protocol::message::{PlateEntry, Validity};
-use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::changes::{ChangeKind, append_change, id, plate_entry};
+use super::engine::{Transaction, params};
 use super::sites::{Scope, site_visible};
 use super::{Storage, StorageError};
 
@@ -46,28 +46,29 @@ pub enum PlateStoreError {
 
 /// The sale that blocks a fingerprint at a site.
 pub(super) fn blocking_sale(
-    connection: &Connection,
+    tx: &Transaction<'_>,
     site: &SiteId,
     fingerprint: &[u8; 32],
 ) -> Result<Option<SaleId>, StorageError> {
-    connection
-        .prepare_cached("SELECT sale_id FROM sale_blocks WHERE site_id = ?1 AND value_hmac = ?2")?
-        .query_row(params![site.as_str(), fingerprint], |row| row.get::<_, String>(0))
-        .optional()?
-        .map(|sale| id(sale, SaleId::new))
-        .transpose()
+    tx.query_opt(
+        "SELECT sale_id FROM sale_blocks WHERE site_id = ?1 AND value_hmac = ?2",
+        params![site.as_str(), fingerprint],
+        |row| row.get::<String>(0),
+    )?
+    .map(|sale| id(sale, SaleId::new))
+    .transpose()
 }
 
 /// Takes a sale's block away, if `lifts` names that sale; otherwise says which sale blocks.
 pub(super) fn lift_block(
-    connection: &Connection,
+    tx: &Transaction<'_>,
     site: &SiteId,
     fingerprint: &[u8; 32],
     lifts: Option<&SaleId>,
 ) -> Result<Option<SaleId>, StorageError> {
-    match blocking_sale(connection, site, fingerprint)? {
+    match blocking_sale(tx, site, fingerprint)? {
         Some(sale) if lifts == Some(&sale) => {
-            connection.execute(
+            tx.execute(
                 "DELETE FROM sale_blocks WHERE site_id = ?1 AND value_hmac = ?2",
                 params![site.as_str(), fingerprint],
             )?;
@@ -92,15 +93,11 @@ impl Storage {
                 return Err(PlateStoreError::NotFound);
             }
             let site = plate.site.as_str();
-            let existing = tx
-                .query_row(
-                    "SELECT plate_id, plate, valid_from, valid_until FROM plates WHERE site_id = ?1 AND plate = ?2",
-                    [site, plate.plate.as_str()],
-                    |row| Ok(plate_entry(row)),
-                )
-                .optional()
-                .map_err(StorageError::from)?
-                .transpose()?;
+            let existing = tx.query_opt(
+                "SELECT plate_id, plate, valid_from, valid_until FROM plates WHERE site_id = ?1 AND plate = ?2",
+                [site, plate.plate.as_str()],
+                plate_entry,
+            )?;
             if let Some(existing) = existing {
                 let same = existing.validity == plate.validity;
                 return if same { Ok((existing.plate_id, false)) } else { Err(PlateStoreError::Exists) };
@@ -119,10 +116,9 @@ impl Storage {
                     plate.validity.until.map(|t| t.0),
                     at.0
                 ],
-            )
-            .map_err(StorageError::from)?;
+            )?;
             append_change(tx, &plate.site, ChangeKind::PlateAdmitted, plate.plate_id.as_str(), at)?;
-            Ok((plate.plate_id, true))
+            Ok((plate.plate_id.clone(), true))
         })
         .await
     }
@@ -140,9 +136,8 @@ impl Storage {
             if !site_visible(tx, &scope, &site)? {
                 return Err(PlateStoreError::NotFound);
             }
-            let removed = tx
-                .execute("DELETE FROM plates WHERE plate_id = ?1 AND site_id = ?2", [plate.as_str(), site.as_str()])
-                .map_err(StorageError::from)?;
+            let removed =
+                tx.execute("DELETE FROM plates WHERE plate_id = ?1 AND site_id = ?2", [plate.as_str(), site.as_str()])?;
             if removed == 0 {
                 return Err(PlateStoreError::NotFound);
             }
@@ -154,18 +149,16 @@ impl Storage {
     /// The plates admitted at a site; `None` if it is not within the scope.
     pub async fn plates(&self, scope: &Scope, site: &SiteId) -> Result<Option<Vec<PlateEntry>>, StorageError> {
         let (scope, site) = (scope.clone(), site.clone());
-        self.read(move |connection| {
-            if !site_visible(connection, &scope, &site)? {
+        self.read(move |tx| {
+            if !site_visible(tx, &scope, &site)? {
                 return Ok(None);
             }
-            connection
-                .prepare_cached(
-                    "SELECT plate_id, plate, valid_from, valid_until FROM plates WHERE site_id = ?1 ORDER BY plate_id",
-                )?
-                .query_map([site.as_str()], |row| Ok(plate_entry(row)))?
-                .map(|row| row?)
-                .collect::<Result<_, _>>()
-                .map(Some)
+            tx.query(
+                "SELECT plate_id, plate, valid_from, valid_until FROM plates WHERE site_id = ?1 ORDER BY plate_id",
+                [site.as_str()],
+                plate_entry,
+            )
+            .map(Some)
         })
         .await
     }

@@ -2,9 +2,9 @@
 
 use cardea_protocol::Timestamp;
 use cardea_protocol::id::CustomerId;
-use rusqlite::{OptionalExtension as _, params};
 
 use super::changes::id;
+use super::engine::params;
 use super::{Storage, StorageError};
 use crate::auth::roles::Role;
 
@@ -48,30 +48,29 @@ impl Storage {
     pub async fn register_principal(&self, principal: Principal, at: Timestamp) -> Result<(), PrincipalError> {
         self.write(move |tx| {
             let customer = principal.customer.as_ref().map(CustomerId::as_str);
-            let known: bool = tx
-                .query_row(
-                    "SELECT ?1 IS NULL OR EXISTS (SELECT 1 FROM customers WHERE customer_id = ?1)",
-                    [customer],
-                    |row| row.get(0),
-                )
-                .map_err(StorageError::from)?;
+            let known = match customer {
+                Some(id) => {
+                    tx.query_row("SELECT EXISTS (SELECT 1 FROM customers WHERE customer_id = ?1)", [id], |row| {
+                        row.get(0)
+                    })?
+                }
+                None => true,
+            };
             if !known {
                 return Err(PrincipalError::UnknownCustomer);
             }
-            let inserted = tx
-                .execute(
-                    "INSERT INTO principals (principal_id, customer_id, role, password_hash, subject_dn, created_at)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
-                    params![
-                        principal.principal_id,
-                        customer,
-                        principal.role.name(),
-                        principal.password_hash,
-                        principal.subject_dn,
-                        at.0
-                    ],
-                )
-                .map_err(StorageError::from)?;
+            let inserted = tx.execute(
+                "INSERT INTO principals (principal_id, customer_id, role, password_hash, subject_dn, created_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+                params![
+                    principal.principal_id,
+                    customer,
+                    principal.role.name(),
+                    principal.password_hash,
+                    principal.subject_dn,
+                    at.0
+                ],
+            )?;
             if inserted == 1 { Ok(()) } else { Err(PrincipalError::Exists) }
         })
         .await
@@ -80,32 +79,21 @@ impl Storage {
     /// An account that is not disabled.
     pub async fn principal(&self, principal_id: &str) -> Result<Option<Principal>, StorageError> {
         let principal_id = principal_id.to_owned();
-        self.read(move |connection| {
-            connection
-                .prepare_cached(
-                    "SELECT principal_id, customer_id, role, password_hash, subject_dn FROM principals
-                     WHERE principal_id = ?1 AND disabled_at IS NULL",
-                )?
-                .query_row([&principal_id], |row| {
-                    Ok((
-                        row.get(0)?,
-                        row.get::<_, Option<String>>(1)?,
-                        row.get::<_, String>(2)?,
-                        row.get(3)?,
-                        row.get(4)?,
-                    ))
-                })
-                .optional()?
-                .map(|(principal_id, customer, role, password_hash, subject_dn)| {
+        self.read(move |tx| {
+            tx.query_opt(
+                "SELECT principal_id, customer_id, role, password_hash, subject_dn FROM principals
+                 WHERE principal_id = ?1 AND disabled_at IS NULL",
+                [&principal_id],
+                |row| {
                     Ok(Principal {
-                        principal_id,
-                        customer: customer.map(|c| id(c, CustomerId::new)).transpose()?,
-                        role: Role::from_name(&role).ok_or(StorageError::Corrupt("role"))?,
-                        password_hash,
-                        subject_dn,
+                        principal_id: row.get(0)?,
+                        customer: row.get::<Option<String>>(1)?.map(|c| id(c, CustomerId::new)).transpose()?,
+                        role: Role::from_name(&row.get::<String>(2)?).ok_or(StorageError::Corrupt("role"))?,
+                        password_hash: row.get(3)?,
+                        subject_dn: row.get(4)?,
                     })
-                })
-                .transpose()
+                },
+            )
         })
         .await
     }

@@ -6,9 +6,9 @@ use cardea_access::plate::Plate;
 use cardea_protocol::Timestamp;
 use cardea_protocol::card::CardHash;
 use cardea_protocol::id::{CardId, CustomerId, ErasureId, PlateId, Revision, SaleId, SiteId, SubjectToken};
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::changes::{ChangeKind, append_change, id, revision_of, revision_to_sql};
+use super::engine::{Transaction, params};
 use super::erasures::{ErasureReason, erase_subject};
 use super::sites::{Scope, site_visible};
 use super::{Storage, StorageError};
@@ -87,7 +87,7 @@ impl Storage {
                 remove_plate(tx, &sale, plate)?;
                 block(tx, &sale.site, fingerprint, &sale.sale_id)?;
             }
-            let cards = remove_cards(tx, &sale, card_fingerprint)?;
+            let cards = remove_cards(tx, &sale, &card_fingerprint)?;
             for (subject, fingerprint) in &sale.subjects {
                 tx.execute(
                     "UPDATE consents SET ended_at = ?3, ended_by = 'property-sale'
@@ -110,19 +110,17 @@ impl Storage {
     /// A sale within the scope, as it stands.
     pub async fn sale(&self, scope: &Scope, sale: &SaleId) -> Result<Option<Sale>, StorageError> {
         let (scope, sale) = (scope.clone(), sale.clone());
-        self.read(move |connection| read_sale(connection, &scope, &sale)).await
+        self.read(move |tx| read_sale(tx, &scope, &sale)).await
     }
 }
 
 /// Takes a plate away, if it is admitted.
 fn remove_plate(tx: &Transaction<'_>, sale: &NewSale, plate: &Plate) -> Result<(), StorageError> {
-    let plate_id: Option<String> = tx
-        .query_row(
-            "DELETE FROM plates WHERE site_id = ?1 AND plate = ?2 RETURNING plate_id",
-            [sale.site.as_str(), plate.as_str()],
-            |row| row.get(0),
-        )
-        .optional()?;
+    let plate_id: Option<String> = tx.query_opt(
+        "DELETE FROM plates WHERE site_id = ?1 AND plate = ?2 RETURNING plate_id",
+        [sale.site.as_str(), plate.as_str()],
+        |row| row.get(0),
+    )?;
     if let Some(plate_id) = plate_id {
         let plate_id = id(plate_id, PlateId::new)?;
         tx.execute(
@@ -141,20 +139,22 @@ fn remove_cards(
 ) -> Result<u32, StorageError> {
     let mut cards: BTreeMap<CardHash, [u8; 32]> = sale.cards.iter().cloned().collect();
     for (subject, _) in &sale.subjects {
-        let mut of_subject = tx.prepare_cached("SELECT hash FROM cards WHERE site_id = ?1 AND subject = ?2")?;
-        for hash in of_subject.query_map([sale.site.as_str(), subject.as_str()], |row| row.get::<_, String>(0))? {
-            let hash = CardHash::new(hash?).map_err(|_| StorageError::Corrupt("hash of a card"))?;
-            cards.entry(hash).or_insert_with_key(&fingerprint);
-        }
+        tx.query(
+            "SELECT hash FROM cards WHERE site_id = ?1 AND subject = ?2",
+            [sale.site.as_str(), subject.as_str()],
+            |row| {
+                let hash = CardHash::new(row.get::<String>(0)?).map_err(|_| StorageError::Corrupt("hash of a card"))?;
+                cards.entry(hash).or_insert_with_key(&fingerprint);
+                Ok(())
+            },
+        )?;
     }
     for (hash, fingerprint) in &cards {
-        let card_id: Option<String> = tx
-            .query_row(
-                "DELETE FROM cards WHERE site_id = ?1 AND hash = ?2 RETURNING card_id",
-                [sale.site.as_str(), hash.as_str()],
-                |row| row.get(0),
-            )
-            .optional()?;
+        let card_id: Option<String> = tx.query_opt(
+            "DELETE FROM cards WHERE site_id = ?1 AND hash = ?2 RETURNING card_id",
+            [sale.site.as_str(), hash.as_str()],
+            |row| row.get(0),
+        )?;
         if let Some(card_id) = card_id {
             let card_id = id(card_id, CardId::new)?;
             tx.execute(
@@ -167,34 +167,31 @@ fn remove_cards(
     Ok(u32::try_from(cards.len()).unwrap_or(u32::MAX))
 }
 
-fn block(connection: &Connection, site: &SiteId, fingerprint: &[u8; 32], sale: &SaleId) -> Result<(), StorageError> {
-    connection.execute(
+fn block(tx: &Transaction<'_>, site: &SiteId, fingerprint: &[u8; 32], sale: &SaleId) -> Result<(), StorageError> {
+    tx.execute(
         "INSERT INTO sale_blocks (site_id, value_hmac, sale_id) VALUES (?1, ?2, ?3)
-         ON CONFLICT DO UPDATE SET sale_id = excluded.sale_id",
+         ON CONFLICT (site_id, value_hmac) DO UPDATE SET sale_id = excluded.sale_id",
         params![site.as_str(), fingerprint, sale.as_str()],
     )?;
     Ok(())
 }
 
-fn read_sale(connection: &Connection, scope: &Scope, sale: &SaleId) -> Result<Option<Sale>, StorageError> {
-    let head: Option<(String, u32, u32, u32, i64, i64)> = connection
-        .query_row(
-            "SELECT site_id, plates, cards, subjects, revision, at FROM sales WHERE sale_id = ?1",
-            [sale.as_str()],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)),
-        )
-        .optional()?;
+fn read_sale(tx: &Transaction<'_>, scope: &Scope, sale: &SaleId) -> Result<Option<Sale>, StorageError> {
+    let head: Option<(String, u32, u32, u32, i64, i64)> = tx.query_opt(
+        "SELECT site_id, plates, cards, subjects, revision, at FROM sales WHERE sale_id = ?1",
+        [sale.as_str()],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)),
+    )?;
     let Some((site, plates, cards, subjects, revision, at)) = head else { return Ok(None) };
     let site = id(site, SiteId::new)?;
-    if !site_visible(connection, scope, &site)? {
+    if !site_visible(tx, scope, &site)? {
         return Ok(None);
     }
-    let erasures = connection
-        .prepare_cached("SELECT erasure_id FROM erasures WHERE sale_id = ?1 ORDER BY erasure_id")?
-        .query_map([sale.as_str()], |row| row.get::<_, String>(0))?
-        .map(|erasure| id(erasure?, ErasureId::new))
-        .collect::<Result<_, StorageError>>()?;
-    let controllers_behind = connection.query_row(
+    let erasures =
+        tx.query("SELECT erasure_id FROM erasures WHERE sale_id = ?1 ORDER BY erasure_id", [sale.as_str()], |row| {
+            id(row.get(0)?, ErasureId::new)
+        })?;
+    let controllers_behind = tx.query_row(
         "SELECT count(*) FROM controllers WHERE site_id = ?1 AND status = 'active' AND cursor < ?2",
         params![site.as_str(), revision],
         |row| row.get(0),

@@ -2,9 +2,9 @@
 
 use cardea_protocol::Timestamp;
 use cardea_protocol::id::{AccessPointId, CustomerId, Revision, SiteId};
-use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::changes::{id, revision_of};
+use super::engine::{Transaction, params};
 use super::{Storage, StorageError};
 
 /// Whose data a caller may see.
@@ -41,16 +41,17 @@ pub enum SiteError {
 }
 
 /// Whether the site exists and lies within the scope. Both answers look the same to a stranger.
-pub(crate) fn site_visible(connection: &Connection, scope: &Scope, site: &SiteId) -> Result<bool, StorageError> {
-    let visible = match scope {
-        Scope::Operator => connection
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM sites WHERE site_id = ?1)")?
-            .query_row([site.as_str()], |row| row.get(0))?,
-        Scope::Customer(customer) => connection
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM customer_sites WHERE site_id = ?1 AND customer_id = ?2)")?
-            .query_row([site.as_str(), customer.as_str()], |row| row.get(0))?,
-    };
-    Ok(visible)
+pub(crate) fn site_visible(tx: &Transaction<'_>, scope: &Scope, site: &SiteId) -> Result<bool, StorageError> {
+    match scope {
+        Scope::Operator => {
+            tx.query_row("SELECT EXISTS (SELECT 1 FROM sites WHERE site_id = ?1)", [site.as_str()], |row| row.get(0))
+        }
+        Scope::Customer(customer) => tx.query_row(
+            "SELECT EXISTS (SELECT 1 FROM customer_sites WHERE site_id = ?1 AND customer_id = ?2)",
+            [site.as_str(), customer.as_str()],
+            |row| row.get(0),
+        ),
+    }
 }
 
 impl Storage {
@@ -58,12 +59,10 @@ impl Storage {
     pub async fn register_site(&self, site: &SiteId, address: String, at: Timestamp) -> Result<(), SiteError> {
         let site = site.clone();
         self.write(move |tx| {
-            let inserted = tx
-                .execute(
-                    "INSERT INTO sites (site_id, address, created_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-                    params![site.as_str(), address, at.0],
-                )
-                .map_err(StorageError::from)?;
+            let inserted = tx.execute(
+                "INSERT INTO sites (site_id, address, created_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                params![site.as_str(), address, at.0],
+            )?;
             if inserted == 1 { Ok(()) } else { Err(SiteError::Exists) }
         })
         .await
@@ -72,30 +71,25 @@ impl Storage {
     /// The sites within a scope.
     pub async fn sites(&self, scope: &Scope) -> Result<Vec<Site>, StorageError> {
         let scope = scope.clone();
-        self.read(move |connection| {
+        self.read(move |tx| {
             let only = match &scope {
                 Scope::Operator => None,
                 Scope::Customer(customer) => Some(customer.as_str()),
             };
-            connection
-                .prepare_cached(
-                    "SELECT s.site_id, s.address, s.revision, c.customer_id
-                     FROM sites s LEFT JOIN customer_sites c USING (site_id)
-                     WHERE ?1 IS NULL OR c.customer_id = ?1 ORDER BY s.site_id",
-                )?
-                .query_map([only], |row| {
-                    Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, i64>(2)?, row.get::<_, Option<String>>(3)?))
-                })?
-                .map(|row| {
-                    let (site, address, revision, customer) = row?;
+            tx.query(
+                "SELECT s.site_id, s.address, s.revision, c.customer_id
+                 FROM sites s LEFT JOIN customer_sites c USING (site_id)
+                 WHERE CAST(?1 AS TEXT) IS NULL OR c.customer_id = ?1 ORDER BY s.site_id",
+                [only],
+                |row| {
                     Ok(Site {
-                        site_id: id(site, SiteId::new)?,
-                        address,
-                        revision: revision_of(revision)?,
-                        customer: customer.map(|c| id(c, CustomerId::new)).transpose()?,
+                        site_id: id(row.get(0)?, SiteId::new)?,
+                        address: row.get(1)?,
+                        revision: revision_of(row.get(2)?)?,
+                        customer: row.get::<Option<String>>(3)?.map(|c| id(c, CustomerId::new)).transpose()?,
                     })
-                })
-                .collect()
+                },
+            )
         })
         .await
     }
@@ -103,7 +97,7 @@ impl Storage {
     /// Whether the site exists and lies within the scope.
     pub async fn site_visible(&self, scope: &Scope, site: &SiteId) -> Result<bool, StorageError> {
         let (scope, site) = (scope.clone(), site.clone());
-        self.read(move |connection| site_visible(connection, &scope, &site)).await
+        self.read(move |tx| site_visible(tx, &scope, &site)).await
     }
 
     /// The site an access point stands at, if that lies within the scope.
@@ -113,16 +107,15 @@ impl Storage {
         point: &AccessPointId,
     ) -> Result<Option<SiteId>, StorageError> {
         let (scope, point) = (scope.clone(), point.clone());
-        self.read(move |connection| {
-            let site: Option<String> = connection
-                .prepare_cached(
-                    "SELECT c.site_id FROM access_points a JOIN controllers c USING (controller_id)
-                     WHERE a.access_point_id = ?1",
-                )?
-                .query_row([point.as_str()], |row| row.get(0))
-                .optional()?;
+        self.read(move |tx| {
+            let site: Option<String> = tx.query_opt(
+                "SELECT c.site_id FROM access_points a JOIN controllers c USING (controller_id)
+                 WHERE a.access_point_id = ?1",
+                [point.as_str()],
+                |row| row.get(0),
+            )?;
             let Some(site) = site.map(|site| id(site, SiteId::new)).transpose()? else { return Ok(None) };
-            Ok(site_visible(connection, &scope, &site)?.then_some(site))
+            Ok(site_visible(tx, &scope, &site)?.then_some(site))
         })
         .await
     }

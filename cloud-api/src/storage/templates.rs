@@ -2,10 +2,10 @@
 
 use cardea_protocol::Timestamp;
 use cardea_protocol::id::{ConsentId, SiteId, SubjectToken, TemplateId};
-use rusqlite::{OptionalExtension as _, params};
 
 use super::changes::{ChangeKind, append_change};
 use super::consents::active_consent;
+use super::engine::params;
 use super::sites::{Scope, site_visible};
 use super::{Storage, StorageError};
 use crate::keys::KeyError;
@@ -56,11 +56,11 @@ impl Storage {
         subject: &SubjectToken,
     ) -> Result<Option<Option<ConsentId>>, StorageError> {
         let (scope, site, subject) = (scope.clone(), site.clone(), subject.clone());
-        self.read(move |connection| {
-            if !site_visible(connection, &scope, &site)? {
+        self.read(move |tx| {
+            if !site_visible(tx, &scope, &site)? {
                 return Ok(None);
             }
-            active_consent(connection, &site, &subject).map(Some)
+            active_consent(tx, &site, &subject).map(Some)
         })
         .await
     }
@@ -74,45 +74,41 @@ impl Storage {
         at: Timestamp,
     ) -> Result<(), TemplateError>
     where
-        E: FnOnce(Option<Vec<u8>>) -> Result<(Vec<u8>, Vec<u8>), KeyError> + Send + 'static,
+        E: Fn(Option<Vec<u8>>) -> Result<(Vec<u8>, Vec<u8>), KeyError> + Send + 'static,
     {
         let scope = scope.clone();
         self.write(move |tx| {
-            let NewTemplate { template_id, site, subject, consent, model, content_hash, encrypt } = template;
-            if !site_visible(tx, &scope, &site)? {
+            let NewTemplate { template_id, site, subject, consent, model, content_hash, encrypt } = &template;
+            if !site_visible(tx, &scope, site)? {
                 return Err(TemplateError::NotFound);
             }
-            if active_consent(tx, &site, &subject)?.as_ref() != Some(&consent) {
+            if active_consent(tx, site, subject)?.as_ref() != Some(consent) {
                 return Err(TemplateError::ConsentMissing);
             }
             let whose = [site.as_str(), subject.as_str()];
-            let held: u32 = tx
-                .query_row("SELECT count(*) FROM templates WHERE site_id = ?1 AND subject = ?2", whose, |row| {
+            let held: u32 =
+                tx.query_row("SELECT count(*) FROM templates WHERE site_id = ?1 AND subject = ?2", whose, |row| {
                     row.get(0)
-                })
-                .map_err(StorageError::from)?;
+                })?;
             if held >= MAX_TEMPLATES_PER_SUBJECT {
                 return Err(TemplateError::TooMany);
             }
-            let wrapped: Option<Vec<u8>> = tx
-                .query_row("SELECT wrapped_key FROM subject_keys WHERE site_id = ?1 AND subject = ?2", whose, |row| {
-                    row.get(0)
-                })
-                .optional()
-                .map_err(StorageError::from)?;
+            let wrapped: Option<Vec<u8>> = tx.query_opt(
+                "SELECT wrapped_key FROM subject_keys WHERE site_id = ?1 AND subject = ?2",
+                whose,
+                |row| row.get(0),
+            )?;
             let (wrapped, ciphertext) = encrypt(wrapped)?;
             tx.execute(
                 "INSERT INTO subject_keys (site_id, subject, wrapped_key) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
                 params![site.as_str(), subject.as_str(), wrapped],
-            )
-            .map_err(StorageError::from)?;
+            )?;
             tx.execute(
                 "INSERT INTO templates (template_id, site_id, subject, model, ciphertext, content_hash, created_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 params![template_id.as_str(), site.as_str(), subject.as_str(), model, ciphertext, content_hash, at.0],
-            )
-            .map_err(StorageError::from)?;
-            append_change(tx, &site, ChangeKind::TemplateAdded, template_id.as_str(), at)?;
+            )?;
+            append_change(tx, site, ChangeKind::TemplateAdded, template_id.as_str(), at)?;
             Ok(())
         })
         .await
@@ -126,7 +122,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_photo_sent_under_one_consent_is_not_kept_under_the_next() {
-        let storage = Storage::in_memory().unwrap();
+        let storage = crate::testing::scratch_storage();
         let (scope, at) = (Scope::Operator, Timestamp(1));
         let site = SiteId::new("house-1").unwrap();
         let subject = SubjectToken::new("5f0c2f0e-8a1b-4c5e-9d1e-0a1b2c3d4e5f").unwrap();

@@ -4,8 +4,8 @@
 //! window gets the *same* successor and a lost answer locks nobody out. Any other use of a spent token revokes the family.
 
 use cardea_protocol::Timestamp;
-use rusqlite::{OptionalExtension as _, params};
 
+use super::engine::params;
 use super::{Storage, StorageError};
 
 /// SHA-256 of a refresh token.
@@ -71,7 +71,7 @@ impl Storage {
         self.write(move |tx| {
             tx.execute(
                 "DELETE FROM refresh_tokens WHERE family_id IN
-                     (SELECT family_id FROM refresh_families WHERE expires_at <= ?1)",
+                 (SELECT family_id FROM refresh_families WHERE expires_at <= ?1)",
                 [at.0],
             )?;
             tx.execute("DELETE FROM refresh_families WHERE expires_at <= ?1", [at.0])?;
@@ -92,17 +92,16 @@ impl Storage {
     /// Judges a presented token, and spends it if its family rotates.
     pub(crate) async fn present_refresh_token<F>(&self, presented: Presentation<F>) -> Result<Presented, StorageError>
     where
-        F: FnOnce(&str, u32) -> TokenHash + Send + 'static,
+        F: Fn(&str, u32) -> TokenHash + Send + 'static,
     {
         type Row = (String, u32, Option<i64>, String, String, bool, i64, Option<i64>);
         self.write(move |tx| {
-            let found: Option<Row> = tx
-                .prepare_cached(
-                    "SELECT t.family_id, t.generation, t.spent_at, f.principal_id, f.cert_thumbprint, f.rotates,
-                            f.expires_at, f.revoked_at
-                     FROM refresh_tokens t JOIN refresh_families f USING (family_id) WHERE t.token_hash = ?1",
-                )?
-                .query_row([presented.hash], |row| {
+            let found: Option<Row> = tx.query_opt(
+                "SELECT t.family_id, t.generation, t.spent_at, f.principal_id, f.cert_thumbprint, f.rotates,
+                        f.expires_at, f.revoked_at
+                 FROM refresh_tokens t JOIN refresh_families f USING (family_id) WHERE t.token_hash = ?1",
+                [presented.hash],
+                |row| {
                     Ok((
                         row.get(0)?,
                         row.get(1)?,
@@ -113,8 +112,8 @@ impl Storage {
                         row.get(6)?,
                         row.get(7)?,
                     ))
-                })
-                .optional()?;
+                },
+            )?;
             let Some((family_id, generation, spent_at, principal_id, thumbprint, rotates, expires_at, revoked_at)) =
                 found
             else {
@@ -166,7 +165,7 @@ mod tests {
     }
 
     async fn with_family(rotates: bool) -> Storage {
-        let storage = Storage::in_memory().unwrap();
+        let storage = crate::testing::scratch_storage();
         let principal = Principal {
             principal_id: "backend".to_owned(),
             customer: None,

@@ -1,8 +1,9 @@
 //! Benchmarks: what each stage costs on this machine, each beside a peer measured in the same run.
 //!
 //! Figures are medians. The peer is the cheapest thing that could do the same job: bare inference for a recognition stage,
-//! a pipeline in Python for all of recognition, FFmpeg for H.264, faiss for the 1:N search, a bare Modbus write for a relay, an HTTPS call
-//! that does nothing for a revocation. The ratio is figure over peer. Computations and their peers run in turn on one
+//! a pipeline in Python for all of recognition, FFmpeg for H.264, faiss for the 1:N search, a bare Modbus write for a relay, one row
+//! a transaction for the cloud's storage, an HTTPS call that does nothing for a revocation. The ratio is figure over peer.
+//! Computations and their peers run in turn on one
 //! thread and are timed by its processor clock, so that other work on the machine costs them caches but no turns.
 
 pub mod boards;
@@ -14,6 +15,7 @@ pub mod relay;
 pub mod search;
 pub mod site;
 pub mod stages;
+pub mod storage;
 pub mod video;
 
 use std::collections::BTreeMap;

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use cardea_tests::bench::{Summary, boards, cameras, cycles, plates, relay, search, site as system, stages, video};
+use cardea_tests::bench::{
+    Summary, boards, cameras, cycles, plates, relay, search, site as system, stages, storage, video,
+};
 use cardea_tests::site;
 use cardea_tests::story::telling::line;
 use clap::Parser;
@@ -23,6 +25,13 @@ struct Arguments {
     /// Cameras only
     #[arg(long)]
     cameras: bool,
+    /// The cloud's storage only
+    #[arg(long)]
+    storage: bool,
+    /// A PostgreSQL database to measure the cloud's storage on as well, such as
+    /// postgresql:///scratch?host=/run/postgresql&user=me
+    #[arg(long)]
+    postgresql: Option<String>,
 }
 
 #[tokio::main]
@@ -48,6 +57,11 @@ async fn measure() -> anyhow::Result<()> {
         }
         return report(&summary, &arguments);
     }
+    let database = arguments.postgresql.as_deref();
+    if arguments.storage {
+        storage::run(&arguments.out, database, &mut summary).await?;
+        return report(&summary, &arguments);
+    }
     if let Ok(load) = std::fs::read_to_string("/proc/loadavg") {
         line(format_args!("load averages of this machine: {}", load.trim()));
     }
@@ -68,6 +82,8 @@ async fn measure() -> anyhow::Result<()> {
         relay::run(&mut summary).await?;
         boards::run(&mut summary).await?;
         look(&arguments, &mut summary).await?;
+        line(format_args!("the cloud's storage ..."));
+        storage::run(&arguments.out, database, &mut summary).await?;
         line(format_args!("the whole system ..."));
         system::run(&scratch, &mut summary).await?;
     }

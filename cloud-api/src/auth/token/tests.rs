@@ -131,7 +131,7 @@ async fn a_certificates_refresh_token_stays_the_same() {
 async fn a_disabled_account_ends_at_once() {
     let api = api_with_login().await;
     let tokens = login(&api, PASSWORD).await;
-    let disable = |tx: &rusqlite::Transaction<'_>| {
+    let disable = |tx: &crate::storage::engine::Transaction<'_>| {
         tx.execute("UPDATE principals SET disabled_at = 1 WHERE principal_id = 'login'", [])?;
         Ok::<_, crate::storage::StorageError>(())
     };

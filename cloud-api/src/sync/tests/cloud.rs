@@ -5,14 +5,15 @@ use std::sync::Arc;
 use cardea_protocol::Timestamp;
 use cardea_protocol::clock::{SharedClock, SystemClock};
 use cardea_protocol::digest::template_hash;
+use cardea_protocol::event::EventKind;
 use cardea_protocol::id::{ErasureId, PlateId, SaleId, SiteId, SubjectToken, TemplateId};
 use cardea_protocol::jws::Verifier;
-use rusqlite::params;
 
 use crate::enrolment::{Enroller, EnrolmentSettings};
 use crate::keys::{SigningKey, SubjectKey, Vault};
 use crate::pki::Authority;
 use crate::storage::changes::{ChangeKind, append_change};
+use crate::storage::engine::params;
 use crate::storage::erasures::{ErasureReason, erase_subject};
 use crate::storage::{Storage, StorageError};
 use crate::sync::{BrokerChoice, Parts, Sync, SyncSettings};
@@ -40,7 +41,7 @@ impl Cloud {
     pub(super) async fn with(settings: SyncSettings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock: SharedClock = Arc::new(SystemClock);
-        let storage = Storage::open(&folder.path().join("cloud.db")).unwrap();
+        let storage = crate::testing::Scratch::in_folder(folder.path()).storage;
         let vault = Arc::new(Vault::from_bytes([7; 32]));
         let authority = Arc::new(Authority::open_or_create(folder.path(), clock.now()).unwrap());
         let signing = SigningKey::generate().unwrap();
@@ -134,13 +135,11 @@ impl Cloud {
         let (vault, model, vector) = (self.vault.clone(), model.to_owned(), vector.to_vec());
         self.storage
             .write(move |tx| {
-                let held: Option<Vec<u8>> = tx
-                    .query_row(
-                        "SELECT wrapped_key FROM subject_keys WHERE site_id = ?1 AND subject = ?2",
-                        [site.as_str(), subject.as_str()],
-                        |row| row.get(0),
-                    )
-                    .ok();
+                let held: Option<Vec<u8>> = tx.query_opt(
+                    "SELECT wrapped_key FROM subject_keys WHERE site_id = ?1 AND subject = ?2",
+                    [site.as_str(), subject.as_str()],
+                    |row| row.get(0),
+                )?;
                 let key = match held {
                     Some(wrapped) => vault.unwrap(&site, &subject, &wrapped).unwrap(),
                     None => {
@@ -217,14 +216,13 @@ impl Cloud {
 
     /// Names of the alarms the cloud holds, sorted.
     pub(super) async fn alarms(&self) -> Vec<String> {
-        self.storage
-            .read(|connection| {
-                let mut statement = connection
-                    .prepare("SELECT kind ->> 'alarm' FROM events WHERE kind ->> 'type' = 'alarm' ORDER BY 1")?;
-                let alarms = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-                Ok::<_, StorageError>(alarms)
-            })
-            .await
-            .unwrap()
+        let kinds = self.storage.read(|tx| tx.query("SELECT kind FROM events", [], |row| row.get::<String>(0))).await;
+        let alarm = |kind: &String| match serde_json::from_str(kind).unwrap() {
+            EventKind::Alarm { alarm } => Some(alarm),
+            _ => None,
+        };
+        let mut alarms: Vec<String> = kinds.unwrap().iter().filter_map(alarm).collect();
+        alarms.sort();
+        alarms
     }
 }

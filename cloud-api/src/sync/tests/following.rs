@@ -169,15 +169,8 @@ async fn events_are_stored_once_however_often_they_arrive() {
         talk.say(Up::Events { events: events.clone() }).await;
         assert!(matches!(talk.next().await, Down::EventsStored { through: 3 }));
     }
-    let stored: i64 = cloud
-        .storage
-        .read(|connection| {
-            Ok::<_, crate::storage::StorageError>(
-                connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0))?,
-            )
-        })
-        .await
-        .unwrap();
+    let stored: i64 =
+        cloud.storage.read(|tx| tx.query_row("SELECT count(*) FROM events", [], |row| row.get(0))).await.unwrap();
     assert_eq!(stored, 3);
 }
 

@@ -112,37 +112,6 @@ CREATE TABLE changes (
     PRIMARY KEY (site_id, revision)
 ) STRICT, WITHOUT ROWID;
 
--- One order to erase one subject's biometrics everywhere. Complete when every controller in erasure_controllers has
--- answered or was decommissioned.
-CREATE TABLE erasures (
-    erasure_id   TEXT PRIMARY KEY,
-    site_id      TEXT NOT NULL REFERENCES sites,
-    subject      TEXT NOT NULL,
-    reason       TEXT NOT NULL CHECK (reason IN ('consent-withdrawn', 'property-sold')),
-    sale_id      TEXT REFERENCES sales,
-    ordered_at   INTEGER NOT NULL,
-    cloud_erased INTEGER NOT NULL,                  -- how many templates the cloud itself erased, in the same transaction
-    completed_at INTEGER                            -- when the last receipt was stored
-) STRICT, WITHOUT ROWID;
-
--- Which controllers must answer an erasure: every one that was ever sent a template of the subject, and every active one.
-CREATE TABLE erasure_controllers (
-    erasure_id    TEXT NOT NULL REFERENCES erasures,
-    controller_id TEXT NOT NULL REFERENCES controllers,
-    receipt_jws   TEXT,                             -- the controller's signed receipt
-    verified      INTEGER,                          -- 1: it found no trace in its files; 0: it did, and still owes an answer
-    received_at   INTEGER,
-    PRIMARY KEY (erasure_id, controller_id)
-) STRICT, WITHOUT ROWID;
-
--- Which controllers were ever sent a subject's template. Outlives the template, ends with the erasure.
-CREATE TABLE template_holders (
-    site_id       TEXT NOT NULL,
-    subject       TEXT NOT NULL,
-    controller_id TEXT NOT NULL REFERENCES controllers,
-    PRIMARY KEY (site_id, subject, controller_id)
-) STRICT, WITHOUT ROWID;
-
 -- One property sale: plates and subjects blocked together.
 CREATE TABLE sales (
     sale_id     TEXT PRIMARY KEY,
@@ -211,6 +180,37 @@ CREATE TABLE access_points (
     credentials     TEXT NOT NULL,                  -- JSON array
     reachable       INTEGER NOT NULL,
     state           TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- One order to erase one subject's biometrics everywhere. Complete when every controller in erasure_controllers has
+-- answered or was decommissioned.
+CREATE TABLE erasures (
+    erasure_id   TEXT PRIMARY KEY,
+    site_id      TEXT NOT NULL REFERENCES sites,
+    subject      TEXT NOT NULL,
+    reason       TEXT NOT NULL CHECK (reason IN ('consent-withdrawn', 'property-sold')),
+    sale_id      TEXT REFERENCES sales,
+    ordered_at   INTEGER NOT NULL,
+    cloud_erased INTEGER NOT NULL,                  -- how many templates the cloud itself erased, in the same transaction
+    completed_at INTEGER                            -- when the last receipt was stored
+) STRICT, WITHOUT ROWID;
+
+-- Which controllers must answer an erasure: every one that was ever sent a template of the subject, and every active one.
+CREATE TABLE erasure_controllers (
+    erasure_id    TEXT NOT NULL REFERENCES erasures,
+    controller_id TEXT NOT NULL REFERENCES controllers,
+    receipt_jws   TEXT,                             -- the controller's signed receipt
+    verified      INTEGER,                          -- 1: it found no trace in its files; 0: it did, and still owes an answer
+    received_at   INTEGER,
+    PRIMARY KEY (erasure_id, controller_id)
+) STRICT, WITHOUT ROWID;
+
+-- Which controllers were ever sent a subject's template. Outlives the template, ends with the erasure.
+CREATE TABLE template_holders (
+    site_id       TEXT NOT NULL,
+    subject       TEXT NOT NULL,
+    controller_id TEXT NOT NULL REFERENCES controllers,
+    PRIMARY KEY (site_id, subject, controller_id)
 ) STRICT, WITHOUT ROWID;
 
 -- Orders to open: who asked and what became of it. Accepted and mechanically confirmed are different states.

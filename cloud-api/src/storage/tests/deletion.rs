@@ -1,0 +1,70 @@
+use std::path::Path;
+
+use super::super::{Storage, StorageError};
+use crate::testing::Scratch;
+
+#[tokio::test]
+async fn what_is_deleted_and_scrubbed_is_in_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = Scratch::in_folder(folder.path());
+    let storage = &scratch.storage;
+    let secrets: [&[u8]; 3] =
+        [b"A123BC77-nobody-may-read", b"wrapped-key-nobody-may-read", b"hash-of-a-card-nobody-may-read"];
+    storage
+        .write(move |tx| {
+            super::site(tx, "house-1")?;
+            let text = |secret: usize| std::str::from_utf8(secrets[secret]).unwrap_or_default();
+            tx.execute(
+                "INSERT INTO plates (plate_id, site_id, plate, created_at) VALUES ('p', 'house-1', ?1, 0)",
+                [text(0)],
+            )?;
+            tx.execute("INSERT INTO subject_keys VALUES ('house-1', 's', ?1)", [secrets[1]])?;
+            tx.execute(
+                "INSERT INTO cards (card_id, site_id, hash, created_at) VALUES ('c', 'house-1', ?1, 0)",
+                [text(2)],
+            )?;
+            Ok::<_, StorageError>(())
+        })
+        .await
+        .unwrap();
+    let readable = || {
+        let bytes = scratch.bytes(folder.path());
+        secrets.map(|secret| bytes.windows(secret.len()).any(|window| window == secret))
+    };
+    assert_eq!(readable(), [true; 3], "the search itself must work");
+    storage
+        .write(|tx| {
+            for table in ["plates", "subject_keys", "cards"] {
+                tx.execute(&format!("DELETE FROM {table}"), [])?;
+            }
+            Ok::<_, StorageError>(())
+        })
+        .await
+        .unwrap();
+    storage.scrub().await.unwrap();
+    assert_eq!(readable(), [false; 3]);
+}
+
+#[tokio::test]
+async fn what_a_crash_left_in_the_log_of_sqlite_is_gone_after_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("cloud.db");
+    let storage = Storage::open(&database).unwrap();
+    let address = "an address nobody may read any more";
+    storage.write(move |tx| tx.execute("INSERT INTO sites VALUES ('house-1', ?1, 0, 0)", [address])).await.unwrap();
+    storage.write(|tx| tx.execute("DELETE FROM sites", [])).await.unwrap();
+    // The files as they lie when the power goes: deleted, not scrubbed.
+    let crashed = folder.path().join("crashed.db");
+    let log = |database: &Path| database.with_extension("db-wal");
+    std::fs::copy(&database, &crashed).unwrap();
+    std::fs::copy(log(&database), log(&crashed)).unwrap();
+    let readable = || {
+        [crashed.clone(), log(&crashed)]
+            .iter()
+            .filter_map(|file| std::fs::read(file).ok())
+            .any(|bytes| bytes.windows(address.len()).any(|window| window == address.as_bytes()))
+    };
+    assert!(readable(), "the search itself must work");
+    let _storage = Storage::open(&crashed).unwrap();
+    assert!(!readable());
+}

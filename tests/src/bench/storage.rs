@@ -1,0 +1,66 @@
+//! The cloud's storage: writers who come together, beside rows that are each made to last alone.
+//!
+//! An operation is an entry in the audit, the smallest there is: what it takes is the wait for the disk.
+
+use std::path::Path;
+use std::time::Duration;
+
+use cardea_cloud::storage::audit::NewAction;
+use cardea_cloud::storage::{PostgresSettings, Storage, StorageError};
+use cardea_protocol::Timestamp;
+use tokio::time::Instant;
+
+use super::{Summary, percentile};
+
+/// Writers at once, each waiting for its answer before it asks again.
+const WRITERS: usize = 128;
+/// How long each figure is measured.
+const TIME: Duration = Duration::from_secs(4);
+
+/// Measures on a fresh file in `scratch`, and on a PostgreSQL database where one is given.
+pub async fn run(scratch: &Path, postgresql: Option<&str>, summary: &mut Summary) -> anyhow::Result<()> {
+    std::fs::create_dir_all(scratch)?;
+    let folder = tempfile::tempdir_in(scratch)?;
+    measure("SQLite", &Storage::open(&folder.path().join("cloud.db"))?, summary).await?;
+    if let Some(url) = postgresql {
+        measure("PostgreSQL", &Storage::connect(PostgresSettings::new(url, None, &[])?)?, summary).await?;
+    }
+    Ok(())
+}
+
+async fn measure(name: &str, storage: &Storage, summary: &mut Summary) -> anyhow::Result<()> {
+    let mut alone = write(storage, 1).await?;
+    let mut together = write(storage, WRITERS).await?;
+    let rate = |waits: &[f64]| waits.len() as f64 / TIME.as_secs_f64();
+    let (peer, ours) = (rate(&alone), rate(&together));
+    summary.beside(&format!("storage, {name}: {WRITERS} writers at once"), ours, "/s", "one row a transaction", peer);
+    let (peer, ours) = (percentile(&mut alone, 0.99), percentile(&mut together, 0.99));
+    summary.beside(&format!("storage, {name}: wait of 99 in 100 of them"), ours, "ms", "one row a transaction", peer);
+    Ok(())
+}
+
+/// How long each write had to wait, in milliseconds.
+async fn write(storage: &Storage, writers: usize) -> anyhow::Result<Vec<f64>> {
+    let begun = Instant::now();
+    let tasks: Vec<_> = (0..writers)
+        .map(|_| {
+            let storage = storage.clone();
+            tokio::spawn(async move {
+                let mut waits = Vec::new();
+                while begun.elapsed() < TIME {
+                    let asked = Instant::now();
+                    let action =
+                        NewAction { customer: None, site: None, principal_id: None, action: "bench", target: None };
+                    storage.audit_begin(action, Timestamp(0)).await?;
+                    waits.push(asked.elapsed().as_secs_f64() * 1e3);
+                }
+                Ok::<_, StorageError>(waits)
+            })
+        })
+        .collect();
+    let mut waits = Vec::new();
+    for task in tasks {
+        waits.extend(task.await??);
+    }
+    Ok(waits)
+}
