@@ -90,6 +90,8 @@ pub struct Tokens {
     pub lifetime_s: u32,
     /// Lifetime of a login, however often it is refreshed, seconds.
     pub refresh_lifetime_s: u32,
+    /// A key that signs tokens is relieved by another one at this age, days.
+    pub key_max_age_days: u32,
     /// Within this time after its first use a spent refresh token still yields the same successor, seconds.
     pub refresh_retry_s: u32,
 }
@@ -100,8 +102,16 @@ impl Default for Tokens {
             issuer: None,
             lifetime_s: MAX_TOKEN_LIFETIME_S,
             refresh_lifetime_s: 30 * 24 * 3_600,
+            key_max_age_days: 30,
             refresh_retry_s: 30,
         }
+    }
+}
+
+impl Tokens {
+    /// [`Tokens::key_max_age_days`] in milliseconds.
+    pub fn key_max_age_ms(&self) -> i64 {
+        i64::from(self.key_max_age_days) * 86_400_000
     }
 }
 
@@ -228,6 +238,9 @@ impl Config {
         }
         if tokens.refresh_retry_s > 300 {
             return value("tokens.refresh_retry_s", tokens.refresh_retry_s.to_string(), "at most 300 seconds");
+        }
+        if !(1..=366).contains(&tokens.key_max_age_days) {
+            return value("tokens.key_max_age_days", tokens.key_max_age_days.to_string(), "1 to 366 days");
         }
         if self.server.public_names.is_empty() {
             return value("server.public_names", "[]".to_owned(), "give at least one DNS name or IP address");

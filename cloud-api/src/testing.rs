@@ -17,7 +17,7 @@ use tower::ServiceExt as _;
 use zeroize::Zeroizing;
 
 use crate::auth::roles::Role;
-use crate::auth::{AccessTokens, Throttle};
+use crate::auth::{AccessTokens, Grant, KeyRing, Throttle};
 use crate::config::Config;
 use crate::keys::{SigningKey, Vault};
 use crate::listener::Peer;
@@ -27,6 +27,7 @@ use crate::storage::Storage;
 use crate::storage::principals::Principal;
 use crate::sync::Sync;
 
+pub(crate) const ISSUER: &str = "https://localhost";
 pub(crate) const SITE: &str = "birch-street-12";
 pub(crate) const OTHER_SITE: &str = "oak-street-3";
 pub(crate) const CUSTOMER: &str = "birch-homes";
@@ -143,7 +144,7 @@ impl Api {
         let config = "data_dir = '/nowhere'\n[server]\npublic_names = ['localhost']\n[client_ca]\nfiles = []\n";
         let config = Config::parse(config).unwrap();
         let tokens =
-            AccessTokens::new(&SigningKey::generate().unwrap(), "https://localhost".to_owned(), 3_600).unwrap();
+            AccessTokens::new(KeyRing::of(&SigningKey::generate().unwrap()).unwrap(), ISSUER.to_owned(), 3_600);
         let app = App {
             storage,
             vault: Arc::new(Vault::from_bytes([7; 32])),
@@ -205,10 +206,16 @@ impl Api {
     fn request(&self, method: &Method, path: &str, who: As) -> axum::http::request::Builder {
         let mut request = Request::builder().method(method).uri(path);
         if let As(Some(account)) = who {
-            let token = self.app.tokens.issue(self.app.now(), account, Role::Auditor, &self.peer.thumbprint).unwrap();
+            let token = self.app.tokens.issue(self.app.now(), &self.grant(account)).unwrap();
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
         request
+    }
+
+    /// What a token for that account is issued for, on a connection of [`Api::peer`].
+    pub(crate) fn grant<'a>(&'a self, account: &'a str) -> Grant<'a> {
+        let (role, thumbprint) = (Role::Auditor, &*self.peer.thumbprint);
+        Grant { principal: account, client: account, role, scope: role.name(), thumbprint, login: None }
     }
 
     /// Sends a request as it is, on a connection of [`Api::peer`].

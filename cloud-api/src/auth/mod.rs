@@ -8,14 +8,17 @@ mod access_token;
 pub(crate) mod discovery;
 mod guard;
 pub(crate) mod jwks;
+mod key_ring;
 mod password;
 pub mod roles;
 mod throttle;
 pub mod token;
+pub mod token_keys;
 
-pub use access_token::{AccessTokens, Claims};
+pub use access_token::{AccessTokens, Claims, Grant};
 pub use guard::Caller;
 pub(crate) use guard::{Access, Target, guard};
+pub use key_ring::KeyRing;
 pub(crate) use password::verify_password;
 pub use password::{PasswordError, hash_password};
 pub use throttle::Throttle;

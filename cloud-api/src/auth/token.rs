@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use crate::api::extract;
-use crate::auth::verify_password;
+use crate::auth::{Grant, verify_password};
 use crate::keys::{KeyError, Vault, random};
 use crate::listener::Peer;
 use crate::problem::{Problem, Slug};
@@ -205,7 +205,17 @@ async fn grant(
         return Err(TokenError::InvalidScope);
     }
     Ok(TokenResponse {
-        access_token: app.tokens.issue(app.now(), &principal.principal_id, principal.role, &peer.thumbprint)?,
+        access_token: app.tokens.issue(
+            app.now(),
+            &Grant {
+                principal: &principal.principal_id,
+                client: &principal.principal_id,
+                role: principal.role,
+                scope: principal.role.name(),
+                thumbprint: &peer.thumbprint,
+                login: None,
+            },
+        )?,
         token_type: "Bearer".to_owned(),
         expires_in: app.tokens.lifetime_s(),
         refresh_token: refresh,
