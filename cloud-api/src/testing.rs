@@ -2,6 +2,8 @@
 //!
 //! World: [`SITE`] of [`CUSTOMER`] with one registered controller and a barrier; [`OTHER_SITE`] of another customer.
 
+pub(crate) mod tokens;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -109,6 +111,16 @@ impl Answer {
     pub(crate) fn problem(&self) -> (u16, &str) {
         assert_eq!(self.header("content-type"), crate::problem::CONTENT_TYPE, "{} {}", self.status, self.json);
         (self.status, self.json["type"].as_str().unwrap().strip_prefix("/problems/").unwrap())
+    }
+
+    /// A member of the body that is text.
+    pub(crate) fn text(&self, member: &str) -> &str {
+        self.json[member].as_str().unwrap_or_default()
+    }
+
+    /// Status and OAuth error code, for comparing.
+    pub(crate) fn error(&self) -> (u16, &str) {
+        (self.status, self.text("error"))
     }
 
     pub(crate) fn header(&self, name: &str) -> String {

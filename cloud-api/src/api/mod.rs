@@ -52,7 +52,7 @@ use cardea_protocol::message::Validity;
 use serde::Serialize;
 
 use crate::auth::roles::Operation;
-use crate::auth::{Access, Target, discovery, guard, jwks, token};
+use crate::auth::{Access, Target, discovery, guard, introspect, jwks, revoke, token, userinfo};
 use crate::listener::Peer;
 use crate::problem::Problem;
 use crate::state::Shared;
@@ -95,10 +95,15 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         open("/.well-known/openid-configuration") => discovery::discovery,
         open("/oauth2/jwks") => jwks::jwks,
         (Method::POST, "/oauth2/token", Access::Certificate) => token::token,
+        (Method::POST, "/oauth2/revoke", Access::Certificate) => revoke::revoke,
+        (Method::POST, "/oauth2/introspect", Access::Certificate) => introspect::introspect,
         open("/healthz") => healthz::handle,
         open("/openapi.json") => openapi::handle,
         open("/v1/data-inventory") => data_inventory::handle,
         open("/v1/signing-keys") => signing_keys::handle,
+        // any account
+        (Method::GET, "/oauth2/userinfo", Access::Token) => userinfo::userinfo,
+        (Method::POST, "/oauth2/userinfo", Access::Token) => userinfo::userinfo_by_post,
         // the operator
         post("/v1/sites", O::RegisterSite) => register_site::handle,
         post("/v1/customers", O::RegisterCustomer) => register_customer::handle,

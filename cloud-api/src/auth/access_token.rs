@@ -209,8 +209,14 @@ mod tests {
 
     fn issue(tokens: &AccessTokens, at: Timestamp) -> String {
         let role = Role::CustomerService;
-        let grant =
-            Grant { principal: "backend", client: "backend", role, scope: role.name(), thumbprint: "thumb", login: None };
+        let grant = Grant {
+            principal: "backend",
+            client: "backend",
+            role,
+            scope: role.name(),
+            thumbprint: "thumb",
+            login: None,
+        };
         tokens.issue(at, &grant).unwrap()
     }
 

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::auth::roles::Role;
+use crate::auth::scope::OPENID;
 use crate::state::Shared;
 
 /// What this OpenID Provider can do. There is no login page, so no authorisation endpoint.
@@ -12,17 +13,24 @@ use crate::state::Shared;
     responses((status = 200, description = "Provider metadata", content_type = "application/json")))]
 pub(crate) async fn discovery(State(app): State<Shared>) -> Response {
     let issuer = app.tokens.issuer();
+    let scopes: Vec<&str> = [OPENID].into_iter().chain(Role::ALL.map(Role::name)).collect();
     axum::Json(json!({
         "issuer": issuer,
         "token_endpoint": format!("{issuer}/oauth2/token"),
         "jwks_uri": format!("{issuer}/oauth2/jwks"),
+        "userinfo_endpoint": format!("{issuer}/oauth2/userinfo"),
+        "revocation_endpoint": format!("{issuer}/oauth2/revoke"),
+        "introspection_endpoint": format!("{issuer}/oauth2/introspect"),
         "grant_types_supported": ["password", "client_credentials", "refresh_token"],
         "response_types_supported": [],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["EdDSA"],
+        "claims_supported": ["iss", "sub", "aud", "iat", "exp", "auth_time", "nonce", "at_hash", "roles"],
         "token_endpoint_auth_methods_supported": ["tls_client_auth"],
+        "revocation_endpoint_auth_methods_supported": ["tls_client_auth"],
+        "introspection_endpoint_auth_methods_supported": ["tls_client_auth"],
         "tls_client_certificate_bound_access_tokens": true,
-        "scopes_supported": Role::ALL.map(Role::name),
+        "scopes_supported": scopes,
     }))
     .into_response()
 }

@@ -5,17 +5,26 @@
 //! before every endpoint and does all of it, and the audit; handlers see a [`Caller`] and nothing of tokens.
 
 mod access_token;
+mod certificate_name;
+mod client;
 pub(crate) mod discovery;
 mod guard;
+mod id_token;
+pub(crate) mod introspect;
 pub(crate) mod jwks;
 mod key_ring;
+pub(crate) mod oauth;
 mod password;
+pub(crate) mod revoke;
 pub mod roles;
+mod scope;
 mod throttle;
 pub mod token;
 pub mod token_keys;
+pub(crate) mod userinfo;
 
 pub use access_token::{AccessTokens, Claims, Grant};
+pub(crate) use certificate_name::{CertificateName, CertificateNameError};
 pub use guard::Caller;
 pub(crate) use guard::{Access, Target, guard};
 pub use key_ring::KeyRing;

@@ -36,12 +36,7 @@ pub enum TokenKeyError {
 }
 
 /// Makes the first key, and another one when the newest is older than `max_age_ms`; forgets those whose last token is gone.
-pub async fn keep(
-    storage: &Storage,
-    vault: &Vault,
-    now: Timestamp,
-    max_age_ms: i64,
-) -> Result<KeyRing, TokenKeyError> {
+pub async fn keep(storage: &Storage, vault: &Vault, now: Timestamp, max_age_ms: i64) -> Result<KeyRing, TokenKeyError> {
     let due = match load(storage, vault).await? {
         None => Some((now, None)),
         Some(ring) => {

@@ -25,6 +25,7 @@ pub mod erasures;
 pub mod events;
 mod holdings;
 mod inbox;
+pub mod logins;
 pub mod plates;
 pub mod principals;
 pub mod sales;

@@ -4,7 +4,7 @@
 //! window gets the *same* successor and a lost answer locks nobody out. Any other use of a spent token revokes the family.
 
 use cardea_protocol::Timestamp;
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::{Storage, StorageError};
 
@@ -66,29 +66,6 @@ pub(crate) struct Presentation<F> {
 }
 
 impl Storage {
-    /// Begins a family; forgets those that have expired.
-    pub async fn begin_family(&self, family: NewFamily, at: Timestamp) -> Result<(), StorageError> {
-        self.write(move |tx| {
-            tx.execute(
-                "DELETE FROM refresh_tokens WHERE family_id IN
-                     (SELECT family_id FROM refresh_families WHERE expires_at <= ?1)",
-                [at.0],
-            )?;
-            tx.execute("DELETE FROM refresh_families WHERE expires_at <= ?1", [at.0])?;
-            tx.execute(
-                "INSERT INTO refresh_families (family_id, principal_id, cert_thumbprint, rotates, expires_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![family.family_id, family.principal_id, family.thumbprint, family.rotates, family.expires_at.0],
-            )?;
-            tx.execute(
-                "INSERT INTO refresh_tokens (token_hash, family_id, generation, issued_at) VALUES (?1, ?2, 0, ?3)",
-                params![family.first, family.family_id, at.0],
-            )?;
-            Ok(())
-        })
-        .await
-    }
-
     /// Judges a presented token, and spends it if its family rotates.
     pub(crate) async fn present_refresh_token<F>(&self, presented: Presentation<F>) -> Result<Presented, StorageError>
     where
@@ -152,6 +129,25 @@ impl Storage {
     }
 }
 
+/// Begins a family; forgets those that have expired.
+pub(super) fn begin_family(tx: &Transaction<'_>, family: &NewFamily, at: Timestamp) -> Result<(), StorageError> {
+    tx.execute(
+        "DELETE FROM refresh_tokens WHERE family_id IN (SELECT family_id FROM refresh_families WHERE expires_at <= ?1)",
+        [at.0],
+    )?;
+    tx.execute("DELETE FROM refresh_families WHERE expires_at <= ?1", [at.0])?;
+    tx.execute(
+        "INSERT INTO refresh_families (family_id, principal_id, cert_thumbprint, rotates, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![family.family_id, family.principal_id, family.thumbprint, family.rotates, family.expires_at.0],
+    )?;
+    tx.execute(
+        "INSERT INTO refresh_tokens (token_hash, family_id, generation, issued_at) VALUES (?1, ?2, 0, ?3)",
+        params![family.first, family.family_id, at.0],
+    )?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,7 +179,7 @@ mod tests {
             first: hash("f", 0),
             expires_at: T0.plus_ms(1_000_000),
         };
-        storage.begin_family(family, T0).await.unwrap();
+        storage.write(move |tx| begin_family(tx, &family, T0)).await.unwrap();
         storage
     }
 
