@@ -5,6 +5,7 @@
 //! before every endpoint and does all of it, and the audit; handlers see a [`Caller`] and nothing of tokens.
 
 mod access_token;
+pub(crate) mod authorize;
 mod certificate_name;
 mod client;
 pub(crate) mod discovery;
@@ -15,6 +16,7 @@ pub(crate) mod jwks;
 mod key_ring;
 pub(crate) mod oauth;
 mod password;
+mod redirect_uri;
 pub(crate) mod revoke;
 pub mod roles;
 mod scope;
@@ -30,4 +32,5 @@ pub(crate) use guard::{Access, Target, guard};
 pub use key_ring::KeyRing;
 pub(crate) use password::verify_password;
 pub use password::{PasswordError, hash_password};
+pub(crate) use redirect_uri::RedirectUri;
 pub use throttle::Throttle;

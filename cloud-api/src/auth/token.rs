@@ -6,6 +6,7 @@
 //! advises against it there; requirement S2 asks for it).
 
 mod certificate;
+mod code;
 mod login;
 mod password;
 mod refresh;
@@ -28,6 +29,7 @@ use crate::state::{App, Shared};
 use crate::storage::principals::Principal;
 
 pub(crate) use login::token_hash;
+pub(crate) use password::check as check_password;
 
 // === doc ===
 
@@ -35,19 +37,25 @@ pub(crate) use login::token_hash;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenRequest {
-    /// `password`, `client_credentials` or `refresh_token`.
+    /// `password`, `client_credentials`, `refresh_token` or `authorization_code`.
     grant_type: String,
     /// Login of the password grant.
     username: Option<String>,
     /// Password of the password grant.
     password: Option<String>,
-    /// Account of the client_credentials grant, whose registered name the client certificate must carry. With a refresh
-    /// token, the account it was issued to, or nothing.
+    /// Account of the client_credentials and authorization_code grants, whose registered name the client certificate must
+    /// carry. With a refresh token, the account it was issued to, or nothing.
     client_id: Option<String>,
     /// Token of the refresh_token grant.
     refresh_token: Option<String>,
-    /// The account's role, `openid` where a person logs in, or nothing.
+    /// The account's role, `openid` where a person logs in, or nothing. A code has its scope already.
     scope: Option<String>,
+    /// Code of the authorization_code grant.
+    code: Option<String>,
+    /// Where the code was sent.
+    redirect_uri: Option<String>,
+    /// What the code challenge was made of (RFC 7636).
+    code_verifier: Option<String>,
 }
 
 /// RFC 6749 §5.1.
@@ -68,7 +76,7 @@ pub struct TokenResponse {
     id_token: Option<String>,
 }
 
-/// An access token for a password, a client certificate, or a refresh token.
+/// An access token for a password, a client certificate, a refresh token, or the code of a login by browser.
 #[utoipa::path(post, path = "/oauth2/token", operation_id = "token", tag = "tokens",
     request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
     responses(
@@ -121,20 +129,29 @@ async fn handle(app: &App, peer: &Peer, headers: &HeaderMap, body: Body) -> Resp
 
 /// Carries out the grant; `known` is set once an existing account is named, for the audit.
 async fn grant(app: &App, peer: &Peer, form: TokenRequest, known: &mut Option<Principal>) -> Result<Granted, Refusal> {
-    let TokenRequest { grant_type, username, password, client_id, refresh_token, scope } = form;
-    let (password, refresh_token) = (password.map(Zeroizing::new), refresh_token.map(Zeroizing::new));
+    let TokenRequest { grant_type, username, password, client_id, refresh_token, scope, .. } = form;
+    let [password, refresh_token, code, verifier] =
+        [password, refresh_token, form.code, form.code_verifier].map(|secret| secret.map(Zeroizing::new));
     let asked = AskedScope::parse(scope.as_deref())?;
-    match (grant_type.as_str(), client_id, (username, password), refresh_token) {
-        ("password", None, (Some(username), Some(password)), None) => {
+    let exchange = (code, form.redirect_uri, verifier);
+    match (grant_type.as_str(), client_id, (username, password), refresh_token, exchange) {
+        ("password", None, (Some(username), Some(password)), None, (None, None, None)) => {
             password::grant(app, peer, &username, password, &asked, known).await
         }
-        ("client_credentials", Some(client_id), (None, None), None) => {
+        ("client_credentials", Some(client_id), (None, None), None, (None, None, None)) => {
             certificate::grant(app, peer, &client_id, &asked, known).await
         }
-        ("refresh_token", client_id, (None, None), Some(token)) => {
+        ("refresh_token", client_id, (None, None), Some(token), (None, None, None)) => {
             refresh::grant(app, peer, client_id.as_deref(), token, scope.is_some().then_some(&asked), known).await
         }
-        ("password" | "client_credentials" | "refresh_token", ..) => Err(Refusal::InvalidRequest),
+        ("authorization_code", Some(client_id), (None, None), None, (Some(code), Some(uri), Some(verifier)))
+            if scope.is_none() =>
+        {
+            code::grant(app, peer, &client_id, code, uri, verifier, known).await
+        }
+        ("password" | "client_credentials" | "refresh_token" | "authorization_code", ..) => {
+            Err(Refusal::InvalidRequest)
+        }
         _ => Err(Refusal::UnsupportedGrantType),
     }
 }

@@ -22,3 +22,28 @@ CREATE TABLE revoked_tokens (
     jti         TEXT PRIMARY KEY,
     expires_at  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Where a login by browser may lead back to, as the operator has registered it for a client.
+CREATE TABLE redirect_uris (
+    client_id   TEXT NOT NULL REFERENCES principals,
+    uri         TEXT NOT NULL,                      -- compared letter by letter
+    created_at  INTEGER NOT NULL,
+    PRIMARY KEY (client_id, uri)
+) STRICT, WITHOUT ROWID;
+
+-- Codes of logins by browser, good once and for a minute. A spent one stays as long as its login, so that a second use
+-- ends it.
+CREATE TABLE authorization_codes (
+    code_hash    BLOB PRIMARY KEY,                  -- SHA-256 of the code; the code itself is never stored
+    client_id    TEXT NOT NULL REFERENCES principals, -- whom it was made for
+    principal_id TEXT NOT NULL REFERENCES principals, -- who has logged in
+    redirect_uri TEXT NOT NULL,                     -- where it was sent
+    challenge    TEXT NOT NULL,                     -- PKCE by S256 (RFC 7636)
+    openid       INTEGER NOT NULL,
+    nonce        TEXT,                              -- the client's, for the ID token
+    auth_time    INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL,
+    spent_at     INTEGER,
+    family_id    TEXT REFERENCES refresh_families ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX authorization_codes_family ON authorization_codes (family_id);
