@@ -25,6 +25,9 @@ pub enum Problem {
     /// The route is for controllers.
     #[error("this route is for controllers, by an active certificate of the Cardea CA")]
     CertificateNotController,
+    /// The keys of the token's issuer are not to be had.
+    #[error("the token's issuer cannot be reached to look at its keys: try again in a minute")]
+    IssuerUnavailable,
     /// The token does not include the scope.
     #[error("this needs a token with the scope {0}: ask for it when you get one")]
     ScopeMissing(&'static str),
@@ -134,6 +137,7 @@ impl Problem {
             Self::TokenMissing => ("token-missing", S::UNAUTHORIZED, "No access token"),
             Self::TokenInvalid(_) => ("token-invalid", S::UNAUTHORIZED, "Access token not valid"),
             Self::CertificateNotController => ("certificate-not-controller", S::FORBIDDEN, "Not a controller"),
+            Self::IssuerUnavailable => ("issuer-unavailable", S::SERVICE_UNAVAILABLE, "Issuer unavailable"),
             Self::ScopeMissing(_) => ("scope-missing", S::FORBIDDEN, "Scope missing"),
             Self::RoleForbidden => ("role-forbidden", S::FORBIDDEN, "Not allowed for this role"),
             Self::TooManyAttempts { .. } => ("too-many-attempts", S::TOO_MANY_REQUESTS, "Too many attempts"),

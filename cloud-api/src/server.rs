@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::api;
 use crate::auth::token_keys::{self, TokenKeyError};
-use crate::auth::{AccessTokens, Throttle};
+use crate::auth::{AccessTokens, ExternalIssuers, SourceError, Throttle};
 use crate::config::{Config, ConfigError};
 use crate::enrolment::{Enroller as ControllerEnroller, EnrolmentError, EnrolmentSettings};
 use crate::keys::{KeyError, SigningKey, Vault};
@@ -55,6 +55,9 @@ pub enum ServerError {
     /// The keys that sign tokens.
     #[error(transparent)]
     TokenKey(#[from] TokenKeyError),
+    /// Another issuer.
+    #[error(transparent)]
+    Issuer(#[from] SourceError),
     /// The signing key.
     #[error(transparent)]
     Jws(#[from] JwsError),
@@ -215,6 +218,7 @@ impl Server {
             token_keys::keep(&data.storage, &data.vault, clock.now(), config.tokens.key_max_age_ms()).await?;
         let app = Shared(Arc::new(App {
             tokens: AccessTokens::new(token_keys, issuer, config.tokens.lifetime_s),
+            issuers: ExternalIssuers::new(&config.issuers)?,
             storage: data.storage,
             vault: data.vault,
             sync,

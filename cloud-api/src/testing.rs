@@ -19,7 +19,7 @@ use tower::ServiceExt as _;
 use zeroize::Zeroizing;
 
 use crate::auth::roles::Role;
-use crate::auth::{AccessTokens, Grant, KeyRing, Throttle};
+use crate::auth::{AccessTokens, ExternalIssuers, Grant, KeyRing, Throttle};
 use crate::config::Config;
 use crate::keys::{SigningKey, Vault};
 use crate::listener::Peer;
@@ -164,6 +164,7 @@ impl Api {
             clock: clock.clone(),
             grammars: config.grammars().unwrap(),
             config,
+            issuers: ExternalIssuers::default(),
             tokens,
             signing: SigningKey::generate().unwrap(),
             enroller: Arc::new(FakeEnroller),

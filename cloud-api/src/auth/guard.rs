@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use cardea_protocol::id::{AccessPointId, CustomerId, SiteId};
 
 use crate::api::extract::drain;
+use crate::auth::external::Moment;
 use crate::auth::roles::{Operation, Role};
 use crate::auth::scope::has_openid;
 use crate::listener::Peer;
@@ -77,7 +78,11 @@ async fn authenticate(app: &App, peer: &Peer, headers: &HeaderMap) -> Result<Cal
     if !scheme.eq_ignore_ascii_case("Bearer") {
         return Err(Problem::TokenMissing);
     }
-    let claims = app.tokens.verify(app.now(), token.trim(), &peer.thumbprint)?;
+    let (token, now) = (token.trim(), Moment { wall: app.now(), monotonic: app.clock.monotonic() });
+    if let Some(caller) = app.issuers.caller(&app.vault, now, token, &peer.thumbprint).await {
+        return caller;
+    }
+    let claims = app.tokens.verify(app.now(), token, &peer.thumbprint)?;
     if app.storage.is_revoked(&claims.jti, claims.sid.as_deref(), app.now()).await? {
         return Err(Problem::TokenInvalid("it was revoked"));
     }

@@ -9,6 +9,7 @@ pub(crate) mod authorize;
 mod certificate_name;
 mod client;
 pub(crate) mod discovery;
+pub(crate) mod external;
 mod guard;
 mod id_token;
 pub(crate) mod introspect;
@@ -27,6 +28,7 @@ pub(crate) mod userinfo;
 
 pub use access_token::{AccessTokens, Claims, Grant};
 pub(crate) use certificate_name::{CertificateName, CertificateNameError};
+pub use external::{ExternalIssuers, SourceError};
 pub use guard::Caller;
 pub(crate) use guard::{Access, Target, guard};
 pub use key_ring::KeyRing;
