@@ -40,7 +40,7 @@ impl CertificateName {
             (1..=63).contains(&label.len())
                 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         };
-        let good = text.len() <= 253 && text.split('.').all(label) && !text.parse::<IpAddr>().is_ok();
+        let good = text.len() <= 253 && text.split('.').all(label) && text.parse::<IpAddr>().is_err();
         if good { Ok(Self::SanDns(text.to_ascii_lowercase())) } else { Err(CertificateNameError("san_dns")) }
     }
 

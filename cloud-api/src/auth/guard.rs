@@ -89,6 +89,10 @@ async fn authenticate(app: &App, peer: &Peer, headers: &HeaderMap) -> Result<Cal
     // The account as it is, not as it was up to an hour ago.
     let account = app.storage.principal(&claims.sub).await?;
     let account = account.ok_or(Problem::TokenInvalid("its account is disabled"))?;
+    // A client that was taken out of service acts in nobody's name any more.
+    if claims.client_id != claims.sub && app.storage.principal(&claims.client_id).await?.is_none() {
+        return Err(Problem::TokenInvalid("its client is disabled"));
+    }
     let openid = has_openid(&claims.scope);
     Ok(Caller { principal_id: account.principal_id, role: account.role, customer: account.customer, openid })
 }

@@ -389,6 +389,15 @@ async fn the_clients_certificate_is_needed_for_the_exchange() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_disabled_acts_in_nobodys_name() {
+    let api = world().await;
+    let tokens = exchange(&api, &a_code(&api).await, &[]).await;
+    disable(&api, "service").await;
+    assert_refused(&use_token(&api, tokens.text("access_token")).await, "its client is disabled");
+    assert_eq!(refresh(&api, tokens.text("refresh_token")).await.error(), (400, "invalid_grant"));
+}
+
+#[tokio::test]
 async fn an_account_that_goes_in_between_gets_nothing() {
     let api = world().await;
     let (code, page) = (a_code(&api).await, ask(&api, &[]).await);

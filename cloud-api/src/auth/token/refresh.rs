@@ -25,6 +25,9 @@ pub(super) async fn grant(
     // What is refused for its scope or its sender must not be spent.
     let bound = login.thumbprint == *peer.thumbprint && client_id.is_none_or(|id| id == login.client_id);
     let principal = known.clone().filter(|_| bound).ok_or(Refusal::InvalidGrant)?;
+    if login.client_id != login.principal_id && app.storage.principal(&login.client_id).await?.is_none() {
+        return Err(Refusal::InvalidGrant);
+    }
     let scope = match asked {
         None => GrantedScope { role: principal.role, openid: login.openid },
         Some(asked) if asked.openid && !login.openid => return Err(Refusal::InvalidScope),
