@@ -1,10 +1,36 @@
 #!/usr/bin/env python3
-"""Installs what the tests' peers need (setup/peers.txt) into .tools/python-peers; a second run only looks at it.
+"""Installs what the tests' peers need: from PyPI (setup/peers.txt) into .tools/python-peers, and, where Node.js 18 or later and
+npm are here, from npm (setup/peers-node) into .tools/node-peers. A second run only looks at it.
 
 Needs Python 3.9 or later with pip, for libosdp 3.10 or later; nothing is installed into that Python.
 """
 
+import shutil
+import subprocess
+import sys
+
 import python_packages
+
+
+def node():
+    """Installs the packages for Node.js, as their lock file pins them; says what is missing."""
+    lock = python_packages.HERE / "peers-node" / "package-lock.json"
+    target = python_packages.TOOLS / "node-peers"
+    done = target / ".installed"
+    if not (shutil.which("node") and shutil.which("npm")):
+        print("peers: without node and npm the tests with another OpenID Provider are skipped")
+        return
+    if done.is_file() and done.read_text() == lock.read_text():
+        print(f"peers: their packages are in {target}")
+        return
+    print("peers: installing oidc-provider (9 MB) ...", flush=True)
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(lock.parent, target)
+    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+    if subprocess.run(command, cwd=target, check=False).returncode != 0:
+        sys.exit("setup/peers: npm could not install the packages (its message is above)")
+    done.write_text(lock.read_text())
+
 
 if not python_packages.install(
     "peers.txt",
@@ -13,3 +39,4 @@ if not python_packages.install(
     "setup/peers: pip could not install the packages (its message is above); Python 3.9 or later is needed",
 ):
     print(f"peers: their packages are in {python_packages.TOOLS / 'python-peers'}")
+node()

@@ -1,11 +1,14 @@
 //! `cardea-cloud.toml`: every key with its default. Unknown keys are refused, so that a misspelt limit is never ignored.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use cardea_access::grammar::Grammars;
+use cardea_protocol::id::CustomerId;
 use serde::Deserialize;
 
+use crate::auth::roles::Role;
 use crate::storage::PostgresSettings;
 
 /// No access token lives longer (requirement S2), seconds.
@@ -27,6 +30,9 @@ pub struct Config {
     /// Access and refresh tokens.
     #[serde(default)]
     pub tokens: Tokens,
+    /// Other issuers whose access tokens count here.
+    #[serde(default)]
+    pub issuers: Vec<ExternalIssuer>,
     /// Turning enrolment photos into templates. Without it, photos are answered with `recognition-unavailable`.
     pub recognition: Option<Recognition>,
     /// Kinds of plates in use.
@@ -110,6 +116,8 @@ pub struct Tokens {
     pub lifetime_s: u32,
     /// Lifetime of a login, however often it is refreshed, seconds.
     pub refresh_lifetime_s: u32,
+    /// A key that signs tokens is relieved by another one at this age, days.
+    pub key_max_age_days: u32,
     /// Within this time after its first use a spent refresh token still yields the same successor, seconds.
     pub refresh_retry_s: u32,
 }
@@ -120,8 +128,71 @@ impl Default for Tokens {
             issuer: None,
             lifetime_s: MAX_TOKEN_LIFETIME_S,
             refresh_lifetime_s: 30 * 24 * 3_600,
+            key_max_age_days: 30,
             refresh_retry_s: 30,
         }
+    }
+}
+
+impl Tokens {
+    /// [`Tokens::key_max_age_days`] in milliseconds.
+    pub fn key_max_age_ms(&self) -> i64 {
+        i64::from(self.key_max_age_days) * 86_400_000
+    }
+}
+
+/// Another issuer (Keycloak and the like) whose access tokens count here.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExternalIssuer {
+    /// Its URL, letter by letter as its tokens name it; its metadata are found below it.
+    pub issuer: String,
+    /// What its tokens for this API name as their audience.
+    pub audience: String,
+    /// Where its tokens say what somebody may do: a JSON pointer (RFC 6901), such as `/realm_access/roles`, to a list of
+    /// names, or a text of names with spaces between.
+    #[serde(default = "role_claim")]
+    pub role_claim: String,
+    /// Which role here is given for which of these names. Others give none.
+    pub roles: BTreeMap<String, Role>,
+    /// Whose accounts its tokens are of; nothing for the operator's own.
+    pub customer: Option<CustomerId>,
+    /// PEM file of the CAs that its HTTPS is trusted by; by default the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Whether a token that is bound to no client certificate is taken: it works for whoever has copied it and has any
+    /// trusted certificate. One that is bound is held to it either way.
+    #[serde(default)]
+    pub accept_unbound: bool,
+    /// Whether access tokens of the type `JWT` are taken, for issuers that do not follow RFC 9068.
+    #[serde(default)]
+    pub accept_plain_jwt: bool,
+}
+
+fn role_claim() -> String {
+    "/roles".to_owned()
+}
+
+impl ExternalIssuer {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let value = |key, value: &str, rule| Err(ConfigError::Value { key, value: value.to_owned(), rule });
+        let plain = |url: &url::Url| url.scheme() == "https" && url.query().is_none() && url.fragment().is_none();
+        if !url::Url::parse(&self.issuer).is_ok_and(|url| plain(&url)) {
+            return value("issuers.issuer", &self.issuer, "an https URL without query and fragment");
+        }
+        if self.audience.is_empty() {
+            return value("issuers.audience", "", "what its tokens for this API name as their audience");
+        }
+        if !self.role_claim.starts_with('/') {
+            return value("issuers.role_claim", &self.role_claim, "a JSON pointer: it begins with /");
+        }
+        if self.roles.is_empty() {
+            return value("issuers.roles", "{}", "at least one name and its role");
+        }
+        if self.roles.values().any(|role| role.is_of_customer() != self.customer.is_some()) {
+            let rule = "customer is given for the roles of a customer, and for those only";
+            return value("issuers.customer", self.customer.as_ref().map_or("", CustomerId::as_str), rule);
+        }
+        Ok(())
     }
 }
 
@@ -270,6 +341,16 @@ impl Config {
         if tokens.refresh_retry_s > 300 {
             return value("tokens.refresh_retry_s", tokens.refresh_retry_s.to_string(), "at most 300 seconds");
         }
+        if !(1..=366).contains(&tokens.key_max_age_days) {
+            return value("tokens.key_max_age_days", tokens.key_max_age_days.to_string(), "1 to 366 days");
+        }
+        let mut named = BTreeSet::new();
+        for issuer in &self.issuers {
+            issuer.validate()?;
+            if !named.insert(&issuer.issuer) || tokens.issuer.as_ref() == Some(&issuer.issuer) {
+                return value("issuers.issuer", issuer.issuer.clone(), "each issuer once, and not this one itself");
+            }
+        }
         if self.server.public_names.is_empty() {
             return value("server.public_names", "[]".to_owned(), "give at least one DNS name or IP address");
         }
@@ -316,6 +397,7 @@ impl Config {
         paths.extend(self.server.private_key.iter_mut());
         let StorageSection { path, url: _, password_file, ca } = &mut self.storage;
         paths.extend([path, password_file, ca].into_iter().flatten());
+        paths.extend(self.issuers.iter_mut().filter_map(|issuer| issuer.ca_file.as_mut()));
         if let Some(recognition) = &mut self.recognition {
             paths.extend([&mut recognition.pack, &mut recognition.onnxruntime]);
         }
@@ -370,6 +452,27 @@ mod tests {
         assert_eq!(refused("path = 'a.db'\nurl = 'postgresql://cardea@localhost/cardea'"), Some("storage.path"));
         assert_eq!(refused("password_file = 'p'"), Some("storage.password_file"));
         assert_eq!(refused("ca = 'ca.pem'"), Some("storage.ca"));
+    }
+
+    #[test]
+    fn an_issuer_says_what_its_tokens_may_do_and_whose_they_are() {
+        let good = "[[issuers]]\nissuer = 'https://idp.example.org'\naudience = 'cardea'\ncustomer = 'birch'\n\
+            [issuers.roles]\nadmin = 'customer-admin'\n";
+        let issuers = Config::parse(&format!("{SMALLEST}{good}")).unwrap().issuers;
+        assert!(!issuers[0].accept_unbound && !issuers[0].accept_plain_jwt && issuers[0].role_claim == "/roles");
+        for (from, to, key) in [
+            ("https:", "http:", "issuers.issuer"),
+            ("example.org", "example.org?x", "issuers.issuer"),
+            ("'cardea'", "''", "issuers.audience"),
+            ("customer = 'birch'\n", "", "issuers.customer"),
+            ("'customer-admin'", "'operator'", "issuers.customer"),
+            ("admin = 'customer-admin'\n", "", "issuers.roles"),
+            ("customer = 'birch'", "customer = 'birch'\nrole_claim = 'roles'", "issuers.role_claim"),
+        ] {
+            let error = Config::parse(&format!("{SMALLEST}{}", good.replace(from, to))).unwrap_err();
+            assert!(matches!(error, ConfigError::Value { key: named, .. } if named == key), "{to}: {error}");
+        }
+        assert!(Config::parse(&format!("{SMALLEST}{good}{good}")).is_err());
     }
 
     #[test]

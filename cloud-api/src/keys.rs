@@ -4,6 +4,8 @@
 //! HKDF-Expand, RFC 5869 §2.3, does for one block), so that a wrapped key is never taken for a tombstone. It encrypts
 //! the subjects' keys, those encrypt the templates; a backup of the database alone is noise.
 //!
+//! Keys that sign tokens come and go ([`crate::auth::token_keys`]); they lie in the database, encrypted under the vault key.
+//!
 //! Key files are created at the first start with mode 0600 and refused when others may read them.
 
 use std::fmt;
@@ -98,6 +100,18 @@ impl Vault {
         Ok(SubjectKey(Zeroizing::new(key)))
     }
 
+    /// Encrypts a signing key for the database: nonce and ciphertext, associated data = its id.
+    pub fn wrap_signing_key(&self, key: &SigningKey) -> Result<Vec<u8>, KeyError> {
+        seal(&self.derive("signing-key wrap", b""), key.kid.as_bytes(), key.private_pem.as_bytes())
+    }
+
+    /// The key of that id that [`Vault::wrap_signing_key`] wrapped.
+    pub fn unwrap_signing_key(&self, kid: &str, wrapped: &[u8]) -> Result<SigningKey, KeyError> {
+        let pem = open(&self.derive("signing-key wrap", b""), kid.as_bytes(), wrapped)?;
+        let pem = std::str::from_utf8(&pem).map(|pem| Zeroizing::new(pem.to_owned())).map_err(|_| KeyError::Decrypt)?;
+        SigningKey::from_pem(pem).filter(|key| key.kid == kid).ok_or(KeyError::Decrypt)
+    }
+
     /// A keyed fingerprint of `value`, for tombstones: equal values are found, none can be read back.
     pub fn hmac(&self, value: &[u8]) -> [u8; 32] {
         *self.derive("sale block", value)
@@ -158,7 +172,7 @@ fn open(key: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>,
     cipher.decrypt(Nonce::from_slice(nonce), Payload { msg, aad }).map(Zeroizing::new).map_err(|_| KeyError::Decrypt)
 }
 
-/// An Ed25519 key pair (RFC 8032) the cloud signs with: one for controllers and exports, another for access tokens.
+/// An Ed25519 key pair (RFC 8032) the cloud signs with: one for controllers and exports, others in turn for tokens.
 #[derive(Clone)]
 pub struct SigningKey {
     private_pem: Zeroizing<String>,
@@ -185,7 +199,7 @@ impl SigningKey {
         Self::from_pem(private_pem).ok_or_else(malformed)
     }
 
-    /// A fresh one in memory only: for tests.
+    /// A fresh one, in memory only.
     pub fn generate() -> Result<Self, KeyError> {
         let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).map_err(|_| KeyError::Generate)?;
         Self::from_pem(Zeroizing::new(pair.serialize_pem())).ok_or(KeyError::Generate)
@@ -317,6 +331,15 @@ mod tests {
         assert!(vault.unwrap(&SiteId::new("site-2").unwrap(), &subject, &wrapped).is_err());
         assert!(Vault::from_bytes([8; 32]).unwrap(&site, &subject, &wrapped).is_err());
         assert!(again.decrypt(&template, &ciphertext[..5]).is_err());
+    }
+
+    #[test]
+    fn a_signing_key_opens_under_its_own_id_only() {
+        let (vault, key) = (Vault::from_bytes([7; 32]), SigningKey::generate().unwrap());
+        let wrapped = vault.wrap_signing_key(&key).unwrap();
+        assert_eq!(vault.unwrap_signing_key(key.kid(), &wrapped).unwrap().private_pem, key.private_pem);
+        assert!(vault.unwrap_signing_key(SigningKey::generate().unwrap().kid(), &wrapped).is_err());
+        assert!(Vault::from_bytes([8; 32]).unwrap_signing_key(key.kid(), &wrapped).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! a failure of ours is `internal`, and its cause goes to the log. No detail repeats a value that was sent, since it may
 //! be personal data sent by mistake.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use cardea_protocol::id::{IdError, SaleId};
 
@@ -25,6 +25,12 @@ pub enum Problem {
     /// The route is for controllers.
     #[error("this route is for controllers, by an active certificate of the Cardea CA")]
     CertificateNotController,
+    /// The keys of the token's issuer are not to be had.
+    #[error("the token's issuer cannot be reached to look at its keys: try again in a minute")]
+    IssuerUnavailable,
+    /// The token does not include the scope.
+    #[error("this needs a token with the scope {0}: ask for it when you get one")]
+    ScopeMissing(&'static str),
     /// The role does not allow it.
     #[error("the role of this account does not include this operation")]
     RoleForbidden,
@@ -134,6 +140,8 @@ impl Problem {
             Self::TokenMissing => ("token-missing", S::UNAUTHORIZED, "No access token"),
             Self::TokenInvalid(_) => ("token-invalid", S::UNAUTHORIZED, "Access token not valid"),
             Self::CertificateNotController => ("certificate-not-controller", S::FORBIDDEN, "Not a controller"),
+            Self::IssuerUnavailable => ("issuer-unavailable", S::SERVICE_UNAVAILABLE, "Issuer unavailable"),
+            Self::ScopeMissing(_) => ("scope-missing", S::FORBIDDEN, "Scope missing"),
             Self::RoleForbidden => ("role-forbidden", S::FORBIDDEN, "Not allowed for this role"),
             Self::TooManyAttempts { .. } => ("too-many-attempts", S::TOO_MANY_REQUESTS, "Too many attempts"),
             Self::NotFound => ("not-found", S::NOT_FOUND, "Not found"),
@@ -214,6 +222,13 @@ pub struct ProblemDetails {
     pub detail: String,
 }
 
+/// RFC 6750 §3.
+fn challenge(headers: &mut HeaderMap, error: &str) {
+    if let Ok(value) = HeaderValue::try_from(format!("Bearer realm=\"cardea\"{error}")) {
+        headers.insert(header::WWW_AUTHENTICATE, value);
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (slug, status, title) = self.parts();
@@ -227,13 +242,13 @@ impl IntoResponse for Problem {
         let mut response = (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response();
         let headers = response.headers_mut();
         match &self {
-            // RFC 6750 §3
-            Self::TokenMissing => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"cardea\""));
+            Self::TokenMissing => challenge(headers, ""),
+            Self::TokenInvalid(why) => {
+                challenge(headers, &format!(", error=\"invalid_token\", error_description=\"{why}\""));
             }
-            Self::TokenInvalid(_) => {
-                let challenge = "Bearer realm=\"cardea\", error=\"invalid_token\"";
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            Self::RoleForbidden => challenge(headers, ", error=\"insufficient_scope\""),
+            Self::ScopeMissing(scope) => {
+                challenge(headers, &format!(", error=\"insufficient_scope\", scope=\"{scope}\""));
             }
             Self::TooManyAttempts { retry_after_s } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_s));

@@ -12,7 +12,8 @@ use serde::Serialize;
 use tokio::task::JoinHandle;
 
 use crate::api;
-use crate::auth::{AccessTokens, Throttle};
+use crate::auth::token_keys::{self, TokenKeyError};
+use crate::auth::{AccessTokens, ExternalIssuers, SourceError, Throttle};
 use crate::config::{Config, ConfigError};
 use crate::enrolment::{Enroller as ControllerEnroller, EnrolmentError, EnrolmentSettings};
 use crate::keys::{self, KeyError, SigningKey, Vault};
@@ -51,6 +52,12 @@ pub enum ServerError {
     /// A key file.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The keys that sign tokens.
+    #[error(transparent)]
+    TokenKey(#[from] TokenKeyError),
+    /// Another issuer.
+    #[error(transparent)]
+    Issuer(#[from] SourceError),
     /// The signing key.
     #[error(transparent)]
     Jws(#[from] JwsError),
@@ -86,8 +93,6 @@ pub struct Data {
     pub vault: Arc<Vault>,
     /// Signs exports and what controllers are told.
     pub signing: SigningKey,
-    /// Signs access tokens.
-    pub token_key: SigningKey,
     /// The Cardea CA.
     pub authority: Arc<Authority>,
 }
@@ -108,7 +113,6 @@ impl Data {
             storage: open_storage(config)?,
             vault: Arc::new(Vault::open_or_create(&keys.join("vault.key"))?),
             signing: SigningKey::open_or_create(&keys.join("signing.key"))?,
-            token_key: SigningKey::open_or_create(&keys.join("tokens.key"))?,
             authority: Arc::new(Authority::open_or_create(&keys, clock.now())?),
         })
     }
@@ -153,6 +157,7 @@ pub struct Server {
     app: Shared,
     handles: Vec<Handle>,
     tasks: Vec<JoinHandle<std::io::Result<()>>>,
+    key_keeper: JoinHandle<()>,
 }
 
 /// Takes an address, and says which one it has become (port 0: any free one).
@@ -225,8 +230,11 @@ impl Server {
         let enrol_listener = listener::open_listener(enrol_socket, identity)?;
 
         let issuer = config.tokens.issuer.clone().unwrap_or_else(|| addresses.api_url.clone());
+        let token_keys =
+            token_keys::keep(&data.storage, &data.vault, clock.now(), config.tokens.key_max_age_ms()).await?;
         let app = Shared(Arc::new(App {
-            tokens: AccessTokens::new(&data.token_key, issuer, config.tokens.lifetime_s)?,
+            tokens: AccessTokens::new(token_keys, issuer, config.tokens.lifetime_s),
+            issuers: ExternalIssuers::new(&config.issuers)?,
             storage: data.storage,
             vault: data.vault,
             sync,
@@ -248,7 +256,8 @@ impl Server {
             handle.listening().await;
         }
         tracing::info!(api = %addresses.api, enrol = %addresses.enrol, "the cloud serves");
-        Ok(Self { addresses, app, handles, tasks })
+        let key_keeper = tokio::spawn(token_keys::run(app.clone()));
+        Ok(Self { addresses, app, handles, tasks, key_keeper })
     }
 
     /// Where it is to be found.
@@ -270,6 +279,7 @@ impl Server {
             // A listener that failed has said so in the log.
             let _ = task.await;
         }
+        self.key_keeper.abort();
         self.app.storage.scrub().await?;
         tracing::info!("the cloud has ended");
         Ok(())

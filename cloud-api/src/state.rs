@@ -6,7 +6,7 @@ use cardea_access::grammar::Grammars;
 use cardea_access::time::Timestamp;
 use cardea_protocol::clock::SharedClock;
 
-use crate::auth::{AccessTokens, Throttle};
+use crate::auth::{AccessTokens, ExternalIssuers, Throttle};
 use crate::config::Config;
 use crate::keys::{SigningKey, Vault};
 use crate::recognition::Enroller;
@@ -27,6 +27,8 @@ pub struct App {
     pub config: Config,
     /// Issues and checks access tokens.
     pub tokens: AccessTokens,
+    /// Other issuers whose access tokens count.
+    pub issuers: ExternalIssuers,
     /// Signs exports, and everything controllers are told.
     pub signing: SigningKey,
     /// Turns photos into templates.

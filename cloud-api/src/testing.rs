@@ -3,6 +3,7 @@
 //! World: [`SITE`] of [`CUSTOMER`] with one registered controller and a barrier; [`OTHER_SITE`] of another customer.
 
 pub(crate) mod postgres;
+pub(crate) mod tokens;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use tower::ServiceExt as _;
 use zeroize::Zeroizing;
 
 use crate::auth::roles::Role;
-use crate::auth::{AccessTokens, Throttle};
+use crate::auth::{AccessTokens, ExternalIssuers, Grant, KeyRing, Throttle};
 use crate::config::Config;
 use crate::keys::{SigningKey, Vault};
 use crate::listener::Peer;
@@ -30,6 +31,7 @@ use crate::storage::Storage;
 use crate::storage::principals::Principal;
 use crate::sync::Sync;
 
+pub(crate) const ISSUER: &str = "https://localhost";
 pub(crate) const SITE: &str = "birch-street-12";
 pub(crate) const OTHER_SITE: &str = "oak-street-3";
 pub(crate) const CUSTOMER: &str = "birch-homes";
@@ -158,6 +160,16 @@ impl Answer {
         (self.status, self.json["type"].as_str().unwrap().strip_prefix("/problems/").unwrap())
     }
 
+    /// A member of the body that is text.
+    pub(crate) fn text(&self, member: &str) -> &str {
+        self.json[member].as_str().unwrap_or_default()
+    }
+
+    /// Status and OAuth error code, for comparing.
+    pub(crate) fn error(&self) -> (u16, &str) {
+        (self.status, self.text("error"))
+    }
+
     pub(crate) fn header(&self, name: &str) -> String {
         self.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
     }
@@ -193,7 +205,7 @@ impl Api {
         let config = "data_dir = '/nowhere'\n[server]\npublic_names = ['localhost']\n[client_ca]\nfiles = []\n";
         let config = Config::parse(config).unwrap();
         let tokens =
-            AccessTokens::new(&SigningKey::generate().unwrap(), "https://localhost".to_owned(), 3_600).unwrap();
+            AccessTokens::new(KeyRing::of(&SigningKey::generate().unwrap()).unwrap(), ISSUER.to_owned(), 3_600);
         let app = App {
             storage,
             vault: Arc::new(Vault::from_bytes([7; 32])),
@@ -201,6 +213,7 @@ impl Api {
             clock: clock.clone(),
             grammars: config.grammars().unwrap(),
             config,
+            issuers: ExternalIssuers::default(),
             tokens,
             signing: SigningKey::generate().unwrap(),
             enroller: Arc::new(FakeEnroller),
@@ -255,10 +268,16 @@ impl Api {
     fn request(&self, method: &Method, path: &str, who: As) -> axum::http::request::Builder {
         let mut request = Request::builder().method(method).uri(path);
         if let As(Some(account)) = who {
-            let token = self.app.tokens.issue(self.app.now(), account, Role::Auditor, &self.peer.thumbprint).unwrap();
+            let token = self.app.tokens.issue(self.app.now(), &self.grant(account)).unwrap();
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
         request
+    }
+
+    /// What a token for that account is issued for, on a connection of [`Api::peer`].
+    pub(crate) fn grant<'a>(&'a self, account: &'a str) -> Grant<'a> {
+        let (role, thumbprint) = (Role::Auditor, &*self.peer.thumbprint);
+        Grant { principal: account, client: account, role, scope: role.name(), thumbprint, login: None }
     }
 
     /// Sends a request as it is, on a connection of [`Api::peer`].

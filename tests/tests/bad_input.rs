@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use cardea_cloud::auth::AccessTokens;
 use cardea_cloud::auth::roles::Role;
-use cardea_cloud::keys::SigningKey;
+use cardea_cloud::auth::{AccessTokens, Grant, KeyRing, token_keys};
+use cardea_cloud::keys::{SigningKey, Vault};
+use cardea_cloud::storage::Storage;
 use cardea_daemon::local::{self, HoldingsStatus};
 use cardea_protocol::clock::{Clock as _, SystemClock};
 use cardea_tests::picture::{self, View};
@@ -246,18 +247,24 @@ async fn only_a_current_token_of_this_cloud_on_its_own_certificate_counts() -> a
     let client = site.customer_client()?;
     let issuer = client.get("/.well-known/openid-configuration").await?.expect(200)?.text("/issuer")?;
     let own = thumbprint(&site.customer)?;
-    let real_key = SigningKey::open_or_create(&site.dir.join("cloud/keys/tokens.key"))?;
-    let real = AccessTokens::new(&real_key, issuer.clone(), 3_600)?;
+    let storage = Storage::open(&site.dir.join("cloud/cloud.db"))?;
+    let vault = Vault::open_or_create(&site.dir.join("cloud/keys/vault.key"))?;
+    let real_keys = token_keys::load(&storage, &vault).await?.context("no keys that sign tokens")?;
+    let real = AccessTokens::new(real_keys.clone(), issuer.clone(), 3_600);
+    let role = Role::CustomerAdmin;
     let now = SystemClock.now();
-    let issue = |tokens: &AccessTokens, at, thumbprint: &str| tokens.issue(at, CLIENT, Role::CustomerAdmin, thumbprint);
+    let issue = |tokens: &AccessTokens, at, thumbprint: &str| {
+        let grant = Grant { principal: CLIENT, client: CLIENT, role, scope: role.name(), thumbprint, login: None };
+        tokens.issue(at, &grant)
+    };
 
     // The way these are made is right: one that should count does.
     let good = issue(&real, now, &own)?;
     client.with_token(&good).get("/v1/sites").await?.expect(200)?;
 
     let expired = issue(&real, now.plus_ms(-3_600_000), &own)?;
-    let foreign = issue(&AccessTokens::new(&SigningKey::generate()?, issuer, 3_600)?, now, &own)?;
-    let elsewhere = issue(&AccessTokens::new(&real_key, "https://elsewhere.example".into(), 3_600)?, now, &own)?;
+    let foreign = issue(&AccessTokens::new(KeyRing::of(&SigningKey::generate()?)?, issuer, 3_600), now, &own)?;
+    let elsewhere = issue(&AccessTokens::new(real_keys, "https://elsewhere.example".into(), 3_600), now, &own)?;
     let another = site.client_ca.client("Birch Homes", "another-back-end")?;
     let anothers = issue(&real, now, &thumbprint(&another)?)?;
     let unsigned = without_signature(&good)?;

@@ -28,6 +28,7 @@ mod record_consent;
 mod register_controller;
 mod register_customer;
 mod register_principal;
+mod register_redirect_uri;
 mod register_site;
 mod remove_card;
 mod remove_plate;
@@ -52,7 +53,7 @@ use cardea_protocol::message::Validity;
 use serde::Serialize;
 
 use crate::auth::roles::Operation;
-use crate::auth::{Access, Target, discovery, guard, jwks, token};
+use crate::auth::{Access, Target, authorize, discovery, guard, introspect, jwks, revoke, token, userinfo};
 use crate::listener::Peer;
 use crate::problem::Problem;
 use crate::state::Shared;
@@ -95,14 +96,23 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         open("/.well-known/openid-configuration") => discovery::discovery,
         open("/oauth2/jwks") => jwks::jwks,
         (Method::POST, "/oauth2/token", Access::Certificate) => token::token,
+        open("/oauth2/authorize") => authorize::authorize,
+        (Method::POST, "/oauth2/authorize", Access::Certificate) => authorize::authorize_by_post,
+        (Method::POST, "/oauth2/sign-in", Access::Certificate) => authorize::sign_in::sign_in,
+        (Method::POST, "/oauth2/revoke", Access::Certificate) => revoke::revoke,
+        (Method::POST, "/oauth2/introspect", Access::Certificate) => introspect::introspect,
         open("/healthz") => healthz::handle,
         open("/openapi.json") => openapi::handle,
         open("/v1/data-inventory") => data_inventory::handle,
         open("/v1/signing-keys") => signing_keys::handle,
+        // any account
+        (Method::GET, "/oauth2/userinfo", Access::Token) => userinfo::userinfo,
+        (Method::POST, "/oauth2/userinfo", Access::Token) => userinfo::userinfo_by_post,
         // the operator
         post("/v1/sites", O::RegisterSite) => register_site::handle,
         post("/v1/customers", O::RegisterCustomer) => register_customer::handle,
         post("/v1/principals", O::RegisterPrincipal) => register_principal::handle,
+        post("/v1/principals/{principal}/redirect-uris", O::RegisterRedirectUri) => register_redirect_uri::handle,
         post("/v1/sites/{site}/controllers", O::RegisterController) => register_controller::handle,
         get("/v1/controllers/{controller}", O::ReadController) => read_controller::handle,
         post("/v1/controllers/{controller}/claim-codes", O::RenewClaim) => renew_claim::handle,

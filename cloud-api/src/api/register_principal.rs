@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 use super::extract::Json;
 use super::{created, short_text};
-use crate::auth::hash_password;
 use crate::auth::roles::Role;
+use crate::auth::{CertificateName, CertificateNameError, hash_password};
 use crate::problem::{Problem, ProblemDetails};
 use crate::state::Shared;
 use crate::storage::principals::{Principal, PrincipalError};
@@ -44,8 +44,49 @@ pub(crate) struct RegisterPrincipal {
     /// For the password grant; 15 characters at least.
     password: Option<String>,
     /// For the client_credentials grant: subject of the client certificate (RFC 4514), most significant part last.
+    /// At most one of this and the next four (RFC 8705 §2.1.2).
     #[schema(example = "CN=backend,O=Birch Homes,C=RU")]
     subject_dn: Option<String>,
+    /// The same by a DNS name among the certificate's alternative names.
+    #[schema(example = "back-end.example.org")]
+    san_dns: Option<String>,
+    /// By a URI among them.
+    san_uri: Option<String>,
+    /// By an IP address among them.
+    san_ip: Option<String>,
+    /// By an e-mail address among them: a post's, not a person's.
+    san_email: Option<String>,
+}
+
+impl RegisterPrincipal {
+    /// The one name its certificate is known by, as it is stored.
+    fn certificate_name(&self) -> Result<Option<String>, Problem> {
+        let invalid = |error: CertificateNameError| Problem::InvalidField(error.to_string());
+        let mut names = Vec::new();
+        if let Some(dn) = &self.subject_dn {
+            let dn = short_text("subject_dn", dn.clone())?;
+            let name = dn.parse::<CertificateName>().map_err(invalid)?;
+            if !matches!(name, CertificateName::SubjectDn(_)) {
+                return Err(Problem::InvalidField("subject_dn is a subject; alternative names have fields".to_owned()));
+            }
+            names.push(name);
+        }
+        type Parse = fn(&str) -> Result<CertificateName, CertificateNameError>;
+        let alternatives: [(&Option<String>, Parse); 4] = [
+            (&self.san_dns, CertificateName::dns),
+            (&self.san_uri, CertificateName::uri),
+            (&self.san_ip, CertificateName::ip),
+            (&self.san_email, CertificateName::email),
+        ];
+        for (text, parse) in alternatives {
+            names.extend(text.as_deref().map(parse).transpose().map_err(invalid)?);
+        }
+        if names.len() > 1 {
+            let rule = "give one of subject_dn, san_dns, san_uri, san_ip and san_email at most";
+            return Err(Problem::InvalidField(rule.to_owned()));
+        }
+        Ok(names.pop().map(|name| name.to_string()))
+    }
 }
 
 /// A registered account.
@@ -67,16 +108,17 @@ pub(crate) async fn handle(
     State(app): State<Shared>,
     Json(request): Json<RegisterPrincipal>,
 ) -> Result<Response, Problem> {
-    let RegisterPrincipal { principal_id, customer_id, role, password, subject_dn } = request;
+    let certificate_name = request.certificate_name();
+    let RegisterPrincipal { principal_id, customer_id, role, password, .. } = request;
     let password = password.map(Zeroizing::new);
+    let subject_dn = certificate_name?;
     if role.is_of_customer() != customer_id.is_some() {
         let rule = "customer_id is given for the roles of a customer, and for those only";
         return Err(Problem::InvalidField(rule.to_owned()));
     }
     if password.is_none() && subject_dn.is_none() {
-        return Err(Problem::InvalidField("give a password, a subject_dn, or both".to_owned()));
+        return Err(Problem::InvalidField("give a password, a name of its certificate, or both".to_owned()));
     }
-    let subject_dn = subject_dn.map(|dn| short_text("subject_dn", dn)).transpose()?;
     let password_hash = match password {
         None => None,
         Some(password) => {
@@ -114,7 +156,27 @@ mod tests {
                 "{body}"
             );
         }
+        let both = json!({"principal_id": "p", "role": "operator", "subject_dn": "CN=a", "san_dns": "a.example.org"});
+        assert_eq!(api.post("/v1/principals", &both, as_operator()).await.problem(), (422, "invalid-field"));
+        for (field, bad) in [
+            ("subject_dn", "san_dns:a.org"),
+            ("san_dns", "*.a.org"),
+            ("san_uri", "a"),
+            ("san_ip", "1"),
+            ("san_email", "a"),
+        ] {
+            let body = json!({"principal_id": "p", "role": "operator", field: bad});
+            assert_eq!(
+                api.post("/v1/principals", &body, as_operator()).await.problem(),
+                (422, "invalid-field"),
+                "{field}"
+            );
+        }
         let good = json!({"principal_id": "p", "role": "auditor", "customer_id": CUSTOMER, "subject_dn": "CN=a"});
         assert_eq!(api.post("/v1/principals", &good, as_operator()).await.status, 201);
+        let good = json!({"principal_id": "q", "role": "operator", "san_ip": "2001:DB8:0::1"});
+        assert_eq!(api.post("/v1/principals", &good, as_operator()).await.status, 201);
+        let stored = api.app.storage.principal("q").await.unwrap().unwrap();
+        assert_eq!(stored.subject_dn.as_deref(), Some("san_ip:2001:db8::1"));
     }
 }

@@ -11,6 +11,7 @@ use crate::testing::{
 /// The path with ids in it: such that a caller who may passes the guard, whatever the handler then says.
 fn concrete(path: &str) -> String {
     path.replace("{site}", SITE)
+        .replace("{principal}", "service")
         .replace("{controller}", CONTROLLER)
         .replace("{subject}", SUBJECT)
         .replace("{access_point}", BARRIER)

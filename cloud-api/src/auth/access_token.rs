@@ -1,13 +1,16 @@
 //! Access tokens: JWTs of RFC 9068, bound to a client certificate (RFC 8705 §3), at most an hour old (requirement S2).
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use cardea_access::time::Timestamp;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use subtle::ConstantTimeEq as _;
 
+use crate::auth::KeyRing;
 use crate::auth::roles::Role;
 use crate::config::MAX_TOKEN_LIFETIME_S;
-use crate::keys::{KeyError, SigningKey};
 use crate::problem::Problem;
 
 /// §2.1: tells an access token from any other JWT of this issuer.
@@ -24,14 +27,20 @@ pub struct Claims {
     pub aud: String,
     /// Whose it is: the principal.
     pub sub: String,
-    /// Whom it was issued to: the same principal.
+    /// Whom it was issued to.
     pub client_id: String,
     /// When, seconds since the epoch.
     pub iat: i64,
     /// Until when, seconds since the epoch.
     pub exp: i64,
+    /// Not before, seconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<i64>,
     /// Unique id.
     pub jti: String,
+    /// The login it stems from, with which it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<String>,
     /// What it is for.
     pub roles: Vec<Role>,
     /// The same as an OAuth scope.
@@ -48,13 +57,26 @@ pub struct Confirmation {
     pub thumbprint: String,
 }
 
+/// What an access token is issued for.
+#[derive(Clone, Copy, Debug)]
+pub struct Grant<'a> {
+    /// Whose it is.
+    pub principal: &'a str,
+    /// Whom it is issued to.
+    pub client: &'a str,
+    /// What the account may do.
+    pub role: Role,
+    /// The scope, space-separated.
+    pub scope: &'a str,
+    /// The certificate it is bound to.
+    pub thumbprint: &'a str,
+    /// The login it stems from.
+    pub login: Option<&'a str>,
+}
+
 /// Issues and checks access tokens.
-#[derive(Clone)]
 pub struct AccessTokens {
-    encoding: EncodingKey,
-    decoding: DecodingKey,
-    kid: String,
-    jwk: serde_json::Value,
+    keys: RwLock<Arc<KeyRing>>,
     issuer: String,
     lifetime_s: u32,
 }
@@ -67,11 +89,9 @@ impl std::fmt::Debug for AccessTokens {
 
 impl AccessTokens {
     /// `lifetime_s` above an hour is cut to an hour, whatever the configuration let through.
-    pub fn new(key: &SigningKey, issuer: String, lifetime_s: u32) -> Result<Self, KeyError> {
-        let encoding = EncodingKey::from_ed_pem(key.private_pem().as_bytes()).map_err(|_| KeyError::Generate)?;
-        let decoding = DecodingKey::from_ed_pem(key.public_pem().as_bytes()).map_err(|_| KeyError::Generate)?;
+    pub fn new(keys: KeyRing, issuer: String, lifetime_s: u32) -> Self {
         let lifetime_s = lifetime_s.clamp(1, MAX_TOKEN_LIFETIME_S);
-        Ok(Self { encoding, decoding, kid: key.kid().to_owned(), jwk: key.jwk(), issuer, lifetime_s })
+        Self { keys: RwLock::new(Arc::new(keys)), issuer, lifetime_s }
     }
 
     /// The issuer's URL.
@@ -84,59 +104,88 @@ impl AccessTokens {
         self.lifetime_s
     }
 
-    /// The public key, as JSON Web Key.
-    pub(crate) fn jwk(&self) -> &serde_json::Value {
-        &self.jwk
+    /// From now on these keys sign and verify.
+    pub fn set_keys(&self, keys: KeyRing) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
     }
 
-    /// A token for `principal`, bound to the certificate with `thumbprint`.
-    pub fn issue(&self, now: Timestamp, principal: &str, role: Role, thumbprint: &str) -> Result<String, Problem> {
+    fn keys(&self) -> Arc<KeyRing> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The public keys, as JSON Web Keys.
+    pub(crate) fn jwks(&self, now: Timestamp) -> Vec<Value> {
+        self.keys().published(now)
+    }
+
+    /// Signs a JWT of that type with the key whose turn it is.
+    pub(super) fn sign(&self, now: Timestamp, typ: &str, claims: &impl Serialize) -> Result<String, Problem> {
+        let keys = self.keys();
+        let key = keys.signing(now);
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.typ = Some(typ.to_owned());
+        header.kid = Some(key.kid.clone());
+        jsonwebtoken::encode(&header, claims, &key.encoding).map_err(|error| Problem::internal(&error))
+    }
+
+    /// A token for a grant.
+    pub fn issue(&self, now: Timestamp, grant: &Grant<'_>) -> Result<String, Problem> {
         let iat = now.0.div_euclid(1_000);
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: self.issuer.clone(),
-            sub: principal.to_owned(),
-            client_id: principal.to_owned(),
+            sub: grant.principal.to_owned(),
+            client_id: grant.client.to_owned(),
             iat,
             exp: iat + i64::from(self.lifetime_s),
+            nbf: None,
             jti: uuid::Uuid::new_v4().to_string(),
-            roles: vec![role],
-            scope: role.name().to_owned(),
-            cnf: Confirmation { thumbprint: thumbprint.to_owned() },
+            sid: grant.login.map(str::to_owned),
+            roles: vec![grant.role],
+            scope: grant.scope.to_owned(),
+            cnf: Confirmation { thumbprint: grant.thumbprint.to_owned() },
         };
-        let mut header = Header::new(Algorithm::EdDSA);
-        header.typ = Some(TYP.to_owned());
-        header.kid = Some(self.kid.clone());
-        jsonwebtoken::encode(&header, &claims, &self.encoding).map_err(|error| Problem::internal(&error))
+        self.sign(now, TYP, &claims)
     }
 
     /// The claims of a token that is genuine, current, and bound to the certificate with `thumbprint`.
     pub fn verify(&self, now: Timestamp, token: &str, thumbprint: &str) -> Result<Claims, Problem> {
+        let claims = self.inspect(now, token)?;
+        if !bool::from(claims.cnf.thumbprint.as_bytes().ct_eq(thumbprint.as_bytes())) {
+            return Err(Problem::TokenInvalid("it is bound to another client certificate"));
+        }
+        Ok(claims)
+    }
+
+    /// The claims of a token that is genuine and current, whichever certificate it is bound to.
+    pub(super) fn inspect(&self, now: Timestamp, token: &str) -> Result<Claims, Problem> {
+        let refused = |why| Err(Problem::TokenInvalid(why));
+        let Ok(header) = jsonwebtoken::decode_header(token) else { return refused("it is not a signed JWT") };
+        if header.typ.as_deref() != Some(TYP) {
+            return refused("it is not an access token");
+        }
+        let keys = self.keys();
+        let Some(key) = header.kid.as_deref().and_then(|kid| keys.verifying(now, kid)) else {
+            return refused("no key of this issuer has signed it");
+        };
         let mut validation = Validation::new(Algorithm::EdDSA);
         // Time is checked below, against the caller's clock; audience and issuer with the rest.
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        let refused = |why| Err(Problem::TokenInvalid(why));
-        let Ok(token) = jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation) else {
+        let Ok(token) = jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation) else {
             return refused("it was not issued here");
         };
-        if token.header.typ.as_deref() != Some(TYP) {
-            return refused("it is not an access token");
-        }
         let claims = token.claims;
         if claims.iss != self.issuer || claims.aud != self.issuer {
             return refused("it was issued by, or for, another service");
         }
         let now = now.0.div_euclid(1_000);
-        if claims.exp <= now || claims.exp - claims.iat > i64::from(MAX_TOKEN_LIFETIME_S) {
+        if claims.exp <= now || claims.exp.saturating_sub(claims.iat) > i64::from(MAX_TOKEN_LIFETIME_S) {
             return refused("it has expired");
         }
-        if claims.iat > now + CLOCK_SKEW_S {
+        if claims.iat > now + CLOCK_SKEW_S || claims.nbf.is_some_and(|nbf| nbf > now + CLOCK_SKEW_S) {
             return refused("it is dated in the future");
-        }
-        if !bool::from(claims.cnf.thumbprint.as_bytes().ct_eq(thumbprint.as_bytes())) {
-            return refused("it is bound to another client certificate");
         }
         Ok(claims)
     }
@@ -145,12 +194,30 @@ impl AccessTokens {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::SigningKey;
     use proptest::prelude::*;
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
     fn tokens() -> AccessTokens {
-        AccessTokens::new(&SigningKey::generate().unwrap(), "https://cloud".to_owned(), 3_600).unwrap()
+        with_key(&SigningKey::generate().unwrap())
+    }
+
+    fn with_key(key: &SigningKey) -> AccessTokens {
+        AccessTokens::new(KeyRing::of(key).unwrap(), "https://cloud".to_owned(), 3_600)
+    }
+
+    fn issue(tokens: &AccessTokens, at: Timestamp) -> String {
+        let role = Role::CustomerService;
+        let grant = Grant {
+            principal: "backend",
+            client: "backend",
+            role,
+            scope: role.name(),
+            thumbprint: "thumb",
+            login: None,
+        };
+        tokens.issue(at, &grant).unwrap()
     }
 
     fn why(result: Result<Claims, Problem>) -> &'static str {
@@ -163,7 +230,7 @@ mod tests {
     #[test]
     fn a_token_is_good_for_its_hour_and_its_certificate() {
         let tokens = tokens();
-        let token = tokens.issue(NOW, "backend", Role::CustomerService, "thumb").unwrap();
+        let token = issue(&tokens, NOW);
         assert_eq!(tokens.verify(NOW, &token, "thumb").unwrap().sub, "backend");
         assert!(tokens.verify(NOW.plus_ms(3_599_000), &token, "thumb").is_ok());
         assert_eq!(why(tokens.verify(NOW.plus_ms(3_600_000), &token, "thumb")), "it has expired");
@@ -173,22 +240,38 @@ mod tests {
 
     #[test]
     fn a_foreign_token_is_refused() {
-        let token = tokens().issue(NOW, "backend", Role::Operator, "thumb").unwrap();
-        assert_eq!(why(tokens().verify(NOW, &token, "thumb")), "it was not issued here");
+        let token = issue(&tokens(), NOW);
+        assert_eq!(why(tokens().verify(NOW, &token, "thumb")), "no key of this issuer has signed it");
     }
 
     #[test]
     fn another_signature_of_the_same_key_is_no_access_token() {
         let key = SigningKey::generate().unwrap();
-        let tokens = AccessTokens::new(&key, "https://cloud".to_owned(), 60).unwrap();
-        let claims = tokens.verify(NOW, &tokens.issue(NOW, "b", Role::Operator, "t").unwrap(), "t").unwrap();
+        let tokens = with_key(&key);
+        let claims = tokens.verify(NOW, &issue(&tokens, NOW), "thumb").unwrap();
         let other_use = key.signer().unwrap().sign(cardea_protocol::jws::Use::Down, &claims).unwrap();
-        assert_eq!(why(tokens.verify(NOW, &other_use, "t")), "it is not an access token");
+        assert_eq!(why(tokens.verify(NOW, &other_use, "thumb")), "it is not an access token");
+    }
+
+    #[test]
+    fn a_relieved_keys_tokens_are_good_until_the_last_has_expired_and_not_after() {
+        let (old, new) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+        let before = with_key(&old);
+        let tokens = with_key(&old);
+        let ring = KeyRing::new(vec![(NOW.plus_ms(-1_000_000), old), (NOW, new)]).unwrap().unwrap();
+        tokens.set_keys(ring);
+        let last = issue(&tokens, NOW.plus_ms(-1));
+        assert!(tokens.verify(NOW.plus_ms(3_598_000), &last, "thumb").is_ok());
+        // What somebody who has kept the old key signs after its time.
+        let late = issue(&before, NOW.plus_ms(3_500_000));
+        assert!(tokens.verify(NOW.plus_ms(3_599_999), &late, "thumb").is_ok());
+        assert_eq!(why(tokens.verify(NOW.plus_ms(3_600_000), &late, "thumb")), "no key of this issuer has signed it");
+        assert!(tokens.verify(NOW.plus_ms(3_600_000), &issue(&tokens, NOW.plus_ms(3_600_000)), "thumb").is_ok());
     }
 
     #[test]
     fn a_longer_lifetime_is_cut_to_an_hour() {
-        let tokens = AccessTokens::new(&SigningKey::generate().unwrap(), "i".to_owned(), 86_400).unwrap();
+        let tokens = AccessTokens::new(KeyRing::of(&SigningKey::generate().unwrap()).unwrap(), "i".to_owned(), 86_400);
         assert_eq!(tokens.lifetime_s(), 3_600);
     }
 
@@ -196,7 +279,7 @@ mod tests {
         #[test]
         fn a_changed_token_is_refused(position in 0usize..400, flip in 1u8..127) {
             let tokens = tokens();
-            let mut bytes = tokens.issue(NOW, "backend", Role::Auditor, "thumb").unwrap().into_bytes();
+            let mut bytes = issue(&tokens, NOW).into_bytes();
             let position = position % bytes.len();
             bytes[position] ^= flip;
             if let Ok(text) = String::from_utf8(bytes) {

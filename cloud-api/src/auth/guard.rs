@@ -10,7 +10,9 @@ use axum::response::{IntoResponse as _, Response};
 use cardea_protocol::id::{AccessPointId, CustomerId, SiteId};
 
 use crate::api::extract::drain;
+use crate::auth::external::Moment;
 use crate::auth::roles::{Operation, Role};
+use crate::auth::scope::has_openid;
 use crate::listener::Peer;
 use crate::problem::{Problem, Slug};
 use crate::state::{App, Shared};
@@ -22,6 +24,8 @@ use crate::storage::sites::Scope;
 pub(crate) enum Access {
     /// Anyone with a trusted client certificate.
     Certificate,
+    /// Any account.
+    Token,
     /// An account whose role includes the operation.
     Role(Operation),
 }
@@ -35,6 +39,8 @@ pub struct Caller {
     pub role: Role,
     /// Whose it is; `None`: the operator's.
     pub customer: Option<CustomerId>,
+    /// Whether its token has the scope `openid`.
+    pub openid: bool,
 }
 
 impl Caller {
@@ -72,22 +78,34 @@ async fn authenticate(app: &App, peer: &Peer, headers: &HeaderMap) -> Result<Cal
     if !scheme.eq_ignore_ascii_case("Bearer") {
         return Err(Problem::TokenMissing);
     }
-    let claims = app.tokens.verify(app.now(), token.trim(), &peer.thumbprint)?;
+    let (token, now) = (token.trim(), Moment { wall: app.now(), monotonic: app.clock.monotonic() });
+    if let Some(caller) = app.issuers.caller(&app.vault, now, token, &peer.thumbprint).await {
+        return caller;
+    }
+    let claims = app.tokens.verify(app.now(), token, &peer.thumbprint)?;
+    if app.storage.is_revoked(&claims.jti, claims.sid.as_deref(), app.now()).await? {
+        return Err(Problem::TokenInvalid("it was revoked"));
+    }
     // The account as it is, not as it was up to an hour ago.
     let account = app.storage.principal(&claims.sub).await?;
     let account = account.ok_or(Problem::TokenInvalid("its account is disabled"))?;
-    Ok(Caller { principal_id: account.principal_id, role: account.role, customer: account.customer })
+    // A client that was taken out of service acts in nobody's name any more.
+    if claims.client_id != claims.sub && app.storage.principal(&claims.client_id).await?.is_none() {
+        return Err(Problem::TokenInvalid("its client is disabled"));
+    }
+    let openid = has_openid(&claims.scope);
+    Ok(Caller { principal_id: account.principal_id, role: account.role, customer: account.customer, openid })
 }
 
 async fn authorise(
     app: &App,
     peer: Option<Peer>,
     headers: &HeaderMap,
-    operation: Operation,
+    operation: Option<Operation>,
 ) -> (Option<Caller>, Result<(), Problem>) {
     let Some(peer) = peer else { return (None, Err(Problem::Internal)) };
     match authenticate(app, &peer, headers).await {
-        Ok(caller) if caller.role.may(operation) => (Some(caller), Ok(())),
+        Ok(caller) if operation.is_none_or(|operation| caller.role.may(operation)) => (Some(caller), Ok(())),
         Ok(caller) => (Some(caller), Err(Problem::RoleForbidden)),
         Err(problem) => (None, Err(problem)),
     }
@@ -100,19 +118,24 @@ pub(crate) async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let Access::Role(operation) = access else { return next.run(request).await };
+    let operation = match access {
+        Access::Certificate => return next.run(request).await,
+        Access::Token => None,
+        Access::Role(operation) => Some(operation),
+    };
     let peer = request.extensions().get::<Peer>().cloned();
     let headers = request.headers().clone();
     let (caller, verdict) = authorise(&app, peer, &headers, operation).await;
     if let Some(caller) = &caller {
         request.extensions_mut().insert(caller.clone());
     }
-    if request.method().is_safe() {
+    // What changes nothing needs no account of it; neither does what has no name in the table of roles.
+    let Some(operation) = operation.filter(|_| !request.method().is_safe()) else {
         return match verdict {
             Ok(()) => next.run(request).await,
             Err(problem) => refuse(request, problem).await,
         };
-    }
+    };
     let action = NewAction {
         customer: caller.as_ref().and_then(|caller| caller.customer.clone()),
         site: site_of(&app, &params, caller.as_ref()).await,
@@ -171,3 +194,6 @@ fn target_of(params: &RawPathParams) -> Option<String> {
 /// The id of what a call has created, for the audit: an extension of its answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Target(pub(crate) String);
+
+#[cfg(test)]
+mod tests;

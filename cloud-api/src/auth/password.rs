@@ -67,7 +67,12 @@ mod tests {
 
     #[test]
     fn nobodys_hash_parses_so_that_it_costs_the_same() {
-        assert!(PasswordHash::new(NOBODY).is_ok_and(|hash| hash.hash.is_some()));
+        let real = hash_password(&Zeroizing::new("correct horse battery".to_owned())).unwrap();
+        let (nobody, real) = (PasswordHash::new(NOBODY).unwrap(), PasswordHash::new(&real).unwrap());
+        assert_eq!((nobody.algorithm, nobody.version), (real.algorithm, real.version));
+        assert_eq!(nobody.params.to_string(), real.params.to_string());
+        let length = |hash: &PasswordHash<'_>| hash.hash.map(|output| output.len());
+        assert_eq!(length(&nobody), length(&real));
     }
 
     #[test]

@@ -28,6 +28,8 @@ operations! {
     RegisterCustomer = "register_customer",
     /// Register a credential.
     RegisterPrincipal = "register_principal",
+    /// Register where logins by browser through a client lead back to.
+    RegisterRedirectUri = "register_redirect_uri",
     /// Register a controller and get its claim code.
     RegisterController = "register_controller",
     /// Make another claim code for a controller that has not been claimed.
@@ -121,6 +123,7 @@ impl Role {
                 O::RegisterSite
                     | O::RegisterCustomer
                     | O::RegisterPrincipal
+                    | O::RegisterRedirectUri
                     | O::RegisterController
                     | O::RenewClaim
                     | O::ReadController

@@ -2,6 +2,7 @@
 
 mod check;
 mod init_operator;
+mod rotate_token_key;
 mod run;
 mod verify_export;
 
@@ -37,6 +38,8 @@ enum Command {
     InitOperator(init_operator::InitOperator),
     /// Say what is wrong with the installation, and what to do.
     Check(check::Check),
+    /// Relieve the key that signs access tokens.
+    RotateTokenKey(rotate_token_key::RotateTokenKey),
     /// Check an incident bundle, offline.
     VerifyExport(verify_export::VerifyExport),
 }
@@ -54,6 +57,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(command) => command.carry_out(),
         Command::InitOperator(command) => command.carry_out(),
         Command::Check(command) => command.carry_out(),
+        Command::RotateTokenKey(command) => command.carry_out(),
         Command::VerifyExport(command) => command.carry_out(),
     };
     match result {

@@ -21,6 +21,7 @@ pub mod audit;
 pub mod cards;
 pub mod certificates;
 pub(crate) mod changes;
+pub mod codes;
 pub mod commands;
 pub mod consents;
 pub mod controllers;
@@ -31,18 +32,21 @@ pub mod erasures;
 pub mod events;
 mod holdings;
 mod inbox;
+pub mod logins;
 pub mod plates;
 pub mod principals;
 mod queue;
+pub mod redirect_uris;
 pub mod sales;
 pub mod sites;
 pub mod templates;
+pub mod token_keys;
 pub mod tokens;
 
 pub use engine::{AddressError, PostgresSettings};
 
 /// Each step of the schema from one version to the next; a fresh database takes them all.
-const STEPS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const STEPS: [&str; 3] = [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
 const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 
 /// Why storage failed. What a *caller* did wrong has its own variants in each area's methods.

@@ -19,7 +19,8 @@ pub struct Principal {
     pub role: Role,
     /// Argon2id PHC string; `None`: no login by password.
     pub password_hash: Option<String>,
-    /// Subject of its client certificate (RFC 4514); `None`: no login by certificate.
+    /// What its client certificate is known by, as [`crate::auth`]'s `CertificateName` writes it: a subject (RFC 4514), or one
+    /// alternative name; `None`: no login by certificate.
     pub subject_dn: Option<String>,
 }
 

@@ -5,7 +5,7 @@
 
 use cardea_protocol::Timestamp;
 
-use super::engine::params;
+use super::engine::{Transaction, params};
 use super::{Storage, StorageError};
 
 /// SHA-256 of a refresh token.
@@ -66,29 +66,6 @@ pub(crate) struct Presentation<F> {
 }
 
 impl Storage {
-    /// Begins a family; forgets those that have expired.
-    pub async fn begin_family(&self, family: NewFamily, at: Timestamp) -> Result<(), StorageError> {
-        self.write(move |tx| {
-            tx.execute(
-                "DELETE FROM refresh_tokens WHERE family_id IN
-                 (SELECT family_id FROM refresh_families WHERE expires_at <= ?1)",
-                [at.0],
-            )?;
-            tx.execute("DELETE FROM refresh_families WHERE expires_at <= ?1", [at.0])?;
-            tx.execute(
-                "INSERT INTO refresh_families (family_id, principal_id, cert_thumbprint, rotates, expires_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![family.family_id, family.principal_id, family.thumbprint, family.rotates, family.expires_at.0],
-            )?;
-            tx.execute(
-                "INSERT INTO refresh_tokens (token_hash, family_id, generation, issued_at) VALUES (?1, ?2, 0, ?3)",
-                params![family.first, family.family_id, at.0],
-            )?;
-            Ok(())
-        })
-        .await
-    }
-
     /// Judges a presented token, and spends it if its family rotates.
     pub(crate) async fn present_refresh_token<F>(&self, presented: Presentation<F>) -> Result<Presented, StorageError>
     where
@@ -151,6 +128,25 @@ impl Storage {
     }
 }
 
+/// Begins a family; forgets those that have expired.
+pub(super) fn begin_family(tx: &Transaction<'_>, family: &NewFamily, at: Timestamp) -> Result<(), StorageError> {
+    tx.execute(
+        "DELETE FROM refresh_tokens WHERE family_id IN (SELECT family_id FROM refresh_families WHERE expires_at <= ?1)",
+        [at.0],
+    )?;
+    tx.execute("DELETE FROM refresh_families WHERE expires_at <= ?1", [at.0])?;
+    tx.execute(
+        "INSERT INTO refresh_families (family_id, principal_id, cert_thumbprint, rotates, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![family.family_id, family.principal_id, family.thumbprint, family.rotates, family.expires_at.0],
+    )?;
+    tx.execute(
+        "INSERT INTO refresh_tokens (token_hash, family_id, generation, issued_at) VALUES (?1, ?2, 0, ?3)",
+        params![family.first, family.family_id, at.0],
+    )?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,7 +178,7 @@ mod tests {
             first: hash("f", 0),
             expires_at: T0.plus_ms(1_000_000),
         };
-        storage.begin_family(family, T0).await.unwrap();
+        storage.write(move |tx| begin_family(tx, &family, T0)).await.unwrap();
         storage
     }
 

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use cardea_cloud::keys::Vault;
+use cardea_cloud::storage::Storage;
 use serde_json::{Value, json};
 
 use super::support::{Ca, Cloud, SITE, config_text};
@@ -73,6 +75,33 @@ fn poll<T>(mut ask: impl FnMut() -> Option<T>) -> T {
         let _ = pause.recv_timeout(Duration::from_millis(50));
     }
     panic!("no answer within twenty seconds");
+}
+
+#[tokio::test]
+async fn keys_that_sign_tokens_are_rotated_by_order() {
+    use cardea_cloud::auth::token_keys;
+    let folder = tempfile::tempdir().unwrap();
+    let config = write_config(folder.path(), "");
+    let rotate = |more: &[&str]| {
+        let output = program().args(["rotate-token-key", "--config"]).arg(&config).args(more).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        text(&output)
+    };
+    assert!(rotate(&[]).contains("a new key signs access tokens from 2"));
+    assert!(rotate(&[]).contains("a new key signs access tokens from 2"));
+    let keys = async || {
+        let data = folder.path().join("data");
+        let storage = Storage::open(&data.join("cloud.db")).unwrap();
+        let vault = Vault::open_or_create(&data.join("keys/vault.key")).unwrap();
+        let stored = storage.token_keys().await.unwrap();
+        assert!(token_keys::load(&storage, &vault).await.unwrap().is_some(), "they open");
+        stored.into_iter().map(|key| key.kid).collect::<Vec<_>>()
+    };
+    let before = keys().await;
+    assert_eq!(before.len(), 2);
+    assert!(rotate(&["--at-once"]).contains("all others count no more"));
+    let after = keys().await;
+    assert!(after.len() == 1 && !before.contains(&after[0]));
 }
 
 #[test]

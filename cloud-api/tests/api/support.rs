@@ -86,12 +86,21 @@ impl Cloud {
     }
 
     pub(crate) async fn start_with(models: bool) -> Self {
+        Self::start_configured_with(models, "").await
+    }
+
+    /// With this at the end of its configuration.
+    pub(crate) async fn start_configured(more: &str) -> Self {
+        Self::start_configured_with(false, more).await
+    }
+
+    async fn start_configured_with(models: bool, more: &str) -> Self {
         // The one provider; a second call only says that it is there.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let clients = Ca::new("Clients");
         let path = folder.path().join("cloud.toml");
-        std::fs::write(&path, config_text(folder.path(), &clients, models)).unwrap();
+        std::fs::write(&path, config_text(folder.path(), &clients, models) + more).unwrap();
         let clock = ManualClock::at(SystemClock.now());
         let server = Server::start(Config::load(&path).unwrap(), clock.clone()).await.unwrap();
         let cloud = Self { server, clock, clients, folder };
@@ -142,8 +151,9 @@ impl Cloud {
 
     /// A client with a certificate for `name`, and no token yet.
     pub(crate) fn client(&self, name: &str) -> Client {
-        let http = self.http(Some(self.clients.client(name)));
-        Client { http, base: format!("https://localhost:{}", self.api().port()), token: None }
+        let identity = self.clients.client(name);
+        let http = self.http(Some(identity.clone()));
+        Client { http, identity, base: format!("https://localhost:{}", self.api().port()), token: None }
     }
 
     /// A client with a token by its certificate.
@@ -172,6 +182,8 @@ impl Cloud {
 #[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) http: reqwest::Client,
+    /// Its certificate and key, PEM.
+    pub(crate) identity: (String, String),
     pub(crate) base: String,
     pub(crate) token: Option<String>,
 }
@@ -181,6 +193,8 @@ pub(crate) struct Client {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) content_type: String,
+    /// `WWW-Authenticate`.
+    pub(crate) challenge: String,
     pub(crate) bytes: Vec<u8>,
     pub(crate) json: Value,
 }
@@ -227,11 +241,11 @@ impl Client {
 pub(crate) async fn answer(request: RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
     let status = response.status();
-    let content_type =
-        response.headers().get("content-type").map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default();
+    let header = |name| response.headers().get(name).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default();
+    let (content_type, challenge) = (header("content-type"), header("www-authenticate"));
     let bytes = response.bytes().await.unwrap().to_vec();
     let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-    Answer { status, content_type, bytes, json }
+    Answer { status, content_type, challenge, bytes, json }
 }
 
 /// A consent to record.

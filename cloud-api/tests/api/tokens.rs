@@ -1,12 +1,12 @@
 //! Tokens over real connections: bound to the certificate, short-lived, of this cloud only.
 
-use cardea_cloud::auth::hash_password;
 use cardea_cloud::auth::roles::Role;
+use cardea_cloud::auth::{hash_password, token_keys};
 use cardea_cloud::storage::principals::Principal;
 use cardea_protocol::clock::Clock as _;
 use zeroize::Zeroizing;
 
-use super::support::{Cloud, PASSWORD};
+use super::support::{Cloud, PASSWORD, answer};
 
 #[tokio::test]
 async fn all_three_grants_work_and_a_token_dies_within_the_hour() {
@@ -55,6 +55,49 @@ async fn a_foreign_token_is_refused() {
     assert_eq!(client.get("/v1/sites").await.problem(), (401, "token-invalid"));
     client.token = None;
     assert_eq!(client.get("/v1/sites").await.problem(), (401, "token-missing"));
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_refused_at_once_and_introspection_says_no_more_than_that() {
+    let cloud = Cloud::start().await;
+    let client = cloud.logged_in("operator").await;
+    let metadata = client.get("/.well-known/openid-configuration").await.json;
+    let token = client.token.clone().unwrap();
+    let send = async |endpoint: &str| {
+        let url = metadata[endpoint].as_str().unwrap();
+        answer(client.http.post(url).form(&[("token", token.as_str()), ("client_id", "operator")])).await
+    };
+    assert_eq!(send("introspection_endpoint").await.json["active"], true);
+    assert_eq!(send("revocation_endpoint").await.status, 200);
+    assert_eq!(send("introspection_endpoint").await.json, serde_json::json!({"active": false}));
+    let refused = client.get("/v1/sites").await;
+    assert_eq!(refused.problem(), (401, "token-invalid"));
+    assert!(refused.challenge.contains("error=\"invalid_token\", error_description=\"it was revoked\""));
+}
+
+#[tokio::test]
+async fn a_key_that_was_relieved_verifies_until_its_last_token_has_expired() {
+    let cloud = Cloud::start().await;
+    let client = cloud.logged_in("operator").await;
+    let app = cloud.server.app();
+    let look = async || {
+        let ring = token_keys::keep(&app.storage, &app.vault, cloud.clock.now(), i64::MAX).await.unwrap();
+        app.tokens.set_keys(ring);
+        client.get("/oauth2/jwks").await.json["keys"].as_array().unwrap().clone()
+    };
+    let old = look().await;
+    token_keys::rotate(&app.storage, &app.vault, cloud.clock.now()).await.unwrap();
+    assert_eq!(look().await.len(), 2, "the next key is announced");
+    cloud.clock.advance_ms(u32::try_from(token_keys::ANNOUNCED_MS).unwrap());
+    assert_eq!((look().await.len(), client.get("/v1/sites").await.status.as_u16()), (2, 200));
+    let renewed = cloud.logged_in("operator").await;
+    cloud.clock.advance_ms(3_599_000);
+    assert!(look().await.contains(&old[0]));
+    cloud.clock.advance_ms(1_000);
+    let left = look().await;
+    assert!(left.len() == 1 && !left.contains(&old[0]));
+    assert_eq!(renewed.get("/v1/sites").await.problem(), (401, "token-invalid"), "an hour is over for it too");
+    assert_eq!(cloud.logged_in("operator").await.get("/v1/sites").await.status, 200);
 }
 
 #[tokio::test]
