@@ -11,6 +11,8 @@
 //! - **It never drives both ways at once.** A close pulse waits until the open pulse is over; the other way round, where
 //!   waiting could cost a car, [`Command::Reverse`] ends the one before it begins the other.
 //! - **It never acts late.** A deadline that was slept through is not made up for: the wait begins again.
+//! - **What must be is commanded again.** What the boards did not take of a stop, of an opening in a fire or for a hold, or of
+//!   a boom that was to turn round, is repeated twice a second while that is still so.
 //! - **Accepted is not confirmed.** `Confirmed` means that the upper limit switch closed.
 //!
 //! The shell feeds every input's present value after the start and after `BoardRestored`, and each change from then on.
@@ -92,10 +94,16 @@ pub struct Barrier {
     hold: bool,
     /// It stays up because of a fire: known to be true, and not known to be false since.
     fire: bool,
-    /// The stop button is known to be pressed.
+    /// The stop button is known to be pressed, and not known to be let go since.
     stop_pressed: bool,
+    /// Whether it still is, nobody knows: its board is lost.
+    stop_unknown: bool,
     /// An order to close was given: no need to wait any longer than for a clear way.
     ordered_close: bool,
+    /// When what was not delivered and must be is commanded again.
+    repeat_at: Option<Monotonic>,
+    /// Until when a boom that was falling is turned round: longer it cannot fall.
+    calling_back: Option<Monotonic>,
 }
 
 impl Barrier {
@@ -119,7 +127,10 @@ impl Barrier {
             hold: false,
             fire: false,
             stop_pressed: false,
+            stop_unknown: false,
             ordered_close: false,
+            repeat_at: None,
+            calling_back: None,
         }
     }
 
@@ -151,7 +162,8 @@ impl Barrier {
             _ => None,
         };
         let settle = self.contradict_since.filter(|_| self.blocking_fault().is_none());
-        earlier(earlier(phase, self.lane.next_deadline()), settle.map(|t| t.plus_ms(LIMIT_SETTLE_MS)))
+        let settled = settle.map(|t| t.plus_ms(LIMIT_SETTLE_MS));
+        earlier(earlier(phase, self.lane.next_deadline()), earlier(settled, self.repeat_at))
     }
 
     /// Takes an event at `now` and says what to do.
@@ -170,6 +182,7 @@ impl Barrier {
         match event {
             Event::OpenGranted { grant } => self.open(grant, false, now, out),
             Event::Hold { grant } => self.open(grant, true, now, out),
+            Event::EndHold if self.hold => self.order_close(now, out),
             Event::Close => self.order_close(now, out),
             Event::Stop => self.stop(out),
             Event::StopButton(pressed) => self.stop_button(pressed, now, out),
@@ -190,13 +203,26 @@ impl Barrier {
                 self.closed_limit = Some(on);
                 self.limits_changed(false, now, out);
             }
-            Event::ActuationFailed => {
-                self.pending.fail(NotDone::ActuationFailed, out);
-                self.lane.doubt();
+            Event::ActuationFailed { command, may_have_acted } => self.not_delivered(command, may_have_acted, now, out),
+            Event::BoardLost => self.board_lost(now, out),
+            Event::RelaysRestored if self.fire && self.phase == Phase::Fault(Fault::BoardLost) => {
+                self.open_for_fire(now, out);
             }
-            Event::BoardLost => self.board_lost(out),
-            Event::BoardRestored if self.phase == Phase::Fault(Fault::BoardLost) => self.leave_fault(out),
-            Event::OpenLimit(_) | Event::ClosedLimit(_) | Event::BoardRestored | Event::Tick => {}
+            Event::BoardRestored if self.phase == Phase::Fault(Fault::BoardLost) => {
+                self.leave_fault(out);
+                // By now it is down, or up, or the sensors will tell: a late opening is for nobody.
+                self.calling_back = None;
+                if self.granted && !self.config.limits_fitted {
+                    // Turned round when the board was lost, and nothing but time tells where it is.
+                    self.phase = Phase::Opening { deadline: now.plus_ms(self.config.travel_ms) };
+                }
+            }
+            Event::EndHold
+            | Event::OpenLimit(_)
+            | Event::ClosedLimit(_)
+            | Event::RelaysRestored
+            | Event::BoardRestored
+            | Event::Tick => {}
         }
     }
 
@@ -207,12 +233,20 @@ impl Barrier {
 
     // === faults ===
 
-    fn board_lost(&mut self, out: &mut Vec<Command>) {
+    fn board_lost(&mut self, now: Monotonic, out: &mut Vec<Command>) {
         self.pending.fail(NotDone::BoardLost, out);
+        // Nobody sees any more what is under it. The relays may hang on other boards than the one that is lost.
+        let turned_round = self.is_falling(now) && self.may_call_back();
+        if turned_round {
+            self.call_back(now, out);
+        }
         (self.loop_occupied, self.photocell_blocked, self.clear_since) = (None, None, None);
         (self.open_limit, self.closed_limit, self.contradict_since) = (None, None, None);
-        (self.granted, self.was_up, self.hold, self.ordered_close) = (false, false, false, false);
-        self.stop_pressed = false;
+        // What this machine has turned round it brings down again, once the sensors have spoken.
+        let told_again = self.phase == Phase::Fault(Fault::BoardLost) && self.granted;
+        self.granted = turned_round || told_again;
+        self.was_up = self.granted;
+        (self.hold, self.ordered_close) = (false, false);
         self.lane.lose();
         if self.phase != Phase::Fault(Fault::BoardLost) {
             self.enter_fault(Fault::BoardLost, out);

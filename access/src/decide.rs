@@ -23,7 +23,7 @@ use crate::id::{AccessPointId, CardId, CommandId, PlateId, SubjectId, TemplateId
 use crate::passback::{Holder, Passage, Passback};
 use crate::reason::Reason;
 use crate::request::{AccessRequest, Direction};
-use crate::rules::{AccessPoint, Blockable, Grant, Mode, PadPolicy, RuleSet};
+use crate::rules::{AccessPoint, Blockable, FaceGrant, Grant, Mode, PadPolicy, PlateGrant, RuleSet};
 use crate::time::{Now, Timestamp};
 
 /// Admitted or not.
@@ -155,7 +155,8 @@ impl Judge<'_> {
         } else {
             self.seen_in_time()?;
             if self.request.direction == Direction::Exit {
-                let passage = self.passage(point, identity.holder());
+                // Everybody may leave, but only who is surely recognised is known to have left.
+                let passage = self.recognised(point.pad).and_then(|()| self.passage(point, identity.holder()));
                 return self.way_out().map(|reason| Admission { reason, passage, passback: false });
             }
         }
@@ -167,8 +168,7 @@ impl Judge<'_> {
         let reason = match &self.request.evidence {
             Evidence::Plate(seen) => self.plate(seen),
             Evidence::PushedPlate(pushed) => {
-                object(pushed.picture == PictureCheck::Differs, Reason::PlatePictureDiffers)?;
-                object(pushed.picture == PictureCheck::Missing, Reason::PlateTextOnly)?;
+                picture(pushed)?;
                 self.plate(&pushed.plate)
             }
             Evidence::Face(seen) => self.face(seen, point.pad),
@@ -269,7 +269,19 @@ impl Judge<'_> {
         Ok(Reason::ExitFree)
     }
 
-    fn plate(&self, seen: &PlateEvidence) -> Verdict {
+    /// Some if the evidence names a registration as surely as it has to on the way in.
+    fn recognised(&self, pad: PadPolicy) -> Option<()> {
+        match &self.request.evidence {
+            Evidence::Plate(seen) => self.known_plate(seen).is_ok(),
+            Evidence::PushedPlate(pushed) => picture(pushed).and_then(|()| self.known_plate(&pushed.plate)).is_ok(),
+            Evidence::Face(seen) => self.known_face(seen, pad).is_ok(),
+            Evidence::Card(card) => self.rules.cards.contains_key(card),
+            Evidence::ExitButton | Evidence::RemoteOpen(_) => false,
+        }
+        .then_some(())
+    }
+
+    fn known_plate(&self, seen: &PlateEvidence) -> Result<&PlateGrant, Reason> {
         let limits = &self.rules.limits;
         object(!seen.in_zone, Reason::PlateOutsideZone)?;
         object(seen.vehicle == VehiclePresence::Absent, Reason::LoopClear)?;
@@ -278,15 +290,19 @@ impl Judge<'_> {
         require(best.log_likelihood_ratio > 0.0, Reason::PlateUnknown)?;
         require(best.log_likelihood_ratio >= best.threshold, Reason::PlateUncertain)?;
         object(seen.frames < limits.plate_min_frames.max(1), Reason::PlateTooFewFrames)?;
-        let known = self.rules.plates.get(&best.plate).ok_or(Reason::PlateUnknown)?;
+        self.rules.plates.get(&best.plate).ok_or(Reason::PlateUnknown)
+    }
+
+    fn plate(&self, seen: &PlateEvidence) -> Verdict {
+        let known = self.known_plate(seen)?;
         self.unblocked(Blockable::Plate(known.plate.clone()), Reason::PlateBlocked)?;
         self.subject_is_free(known.subject.as_ref())?;
-        self.fresh(limits.plate_max_staleness_s, Reason::PlateStale)?;
+        self.fresh(self.rules.limits.plate_max_staleness_s, Reason::PlateStale)?;
         self.granted(&known.grant)?;
         Ok(Reason::PlateAdmitted)
     }
 
-    fn face(&self, seen: &FaceEvidence, pad: PadPolicy) -> Verdict {
+    fn known_face(&self, seen: &FaceEvidence, pad: PadPolicy) -> Result<&FaceGrant, Reason> {
         let limits = &self.rules.limits;
         object(!seen.in_zone, Reason::FaceOutsideZone)?;
         object(seen.fitness == Fitness::Demo && !limits.demo_face_models, Reason::FaceModelDemo)?;
@@ -297,9 +313,13 @@ impl Judge<'_> {
         require(clear, Reason::FaceAmbiguous)?;
         object(seen.frames < limits.face_min_frames.max(1), Reason::FaceTooFewFrames)?;
         object(pad == PadPolicy::Require && seen.liveness != Liveness::Live, Reason::FaceLivenessUnknown)?;
-        let known = self.rules.faces.get(&best.template).ok_or(Reason::FaceErased)?;
+        self.rules.faces.get(&best.template).ok_or(Reason::FaceErased)
+    }
+
+    fn face(&self, seen: &FaceEvidence, pad: PadPolicy) -> Verdict {
+        let known = self.known_face(seen, pad)?;
         self.subject_is_free(Some(&known.subject))?;
-        self.fresh(Some(limits.face_max_staleness_s), Reason::FaceStale)?;
+        self.fresh(Some(self.rules.limits.face_max_staleness_s), Reason::FaceStale)?;
         self.granted(&known.grant)?;
         Ok(Reason::FaceAdmitted)
     }
@@ -329,6 +349,12 @@ impl Judge<'_> {
     fn granted(&self, grant: &Grant) -> Result<(), Reason> {
         grant.refusal(&self.request.access_point, self.wall).map_or(Ok(()), Err)
     }
+}
+
+/// Whether the picture bears out what another machine has read.
+fn picture(pushed: &PushedPlate) -> Result<(), Reason> {
+    object(pushed.picture == PictureCheck::Differs, Reason::PlatePictureDiffers)?;
+    object(pushed.picture == PictureCheck::Missing, Reason::PlateTextOnly)
 }
 
 /// Refuses with `reason` if `objection` holds.

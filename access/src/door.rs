@@ -7,6 +7,8 @@
 //! - **In a fire it is open.** A fire alarm that is known to be true releases and holds, also while a board is lost, until it
 //!   is known to be false: a line that burns through does not lock the door again. One that was never known to be true
 //!   releases nothing: a lost board is no fire. (Free egress in a fire is the hardware's: the panel cuts the lock's current.)
+//! - **A lock, a hold and a fire last.** What the boards did not take of them is commanded again twice a second, until they have
+//!   or until it is no longer so.
 //! - **Every release ends** in a lock: when the door has been opened, after `release_ms`, when a hold ends, or when the
 //!   board is lost. Only a hold by order and a fire last.
 //! - **It never releases by itself**: not after a start, not when the board comes back.
@@ -28,7 +30,9 @@
 //! Source of the alarms: ONVIF Door Control service, `DoorAlarmState` (forced open, open too long); EN 60839-11-1 (access
 //! point interface and its alarms).
 
-use crate::machine::{Alarm, Alarms, Command, Fault, GrantId, Incident, NotDone, Pending, Report, State, earlier};
+use crate::machine::{
+    Alarm, Alarms, Command, Fault, GrantId, Incident, NotDone, Pending, REPEAT_MS, Report, State, earlier,
+};
 use crate::time::Monotonic;
 
 /// A door that opens this soon after it was locked again, in milliseconds, was being opened already: the contact is
@@ -80,12 +84,14 @@ pub enum Event {
         /// The shell's number for it.
         grant: GrantId,
     },
-    /// By order: release and stay released until [`Event::Close`]. Confirmed when the door is first opened; a second one
+    /// By order: release and stay released until [`Event::EndHold`] or [`Event::Close`]. Confirmed when the door is first opened; a second one
     /// changes nothing and is answered at once.
     Hold {
         /// The shell's number for it.
         grant: GrantId,
     },
+    /// The order to hold open is over. Where the hold has ended before, it changes nothing.
+    EndHold,
     /// By order: end a hold, or a release under way, and lock.
     Close,
     /// The button inside was pressed.
@@ -96,10 +102,17 @@ pub enum Event {
     ContactOpened,
     /// The contact says it is shut.
     ContactClosed,
-    /// A release could not be delivered in time.
-    ActuationFailed,
+    /// A command could not be delivered in time.
+    ActuationFailed {
+        /// Which.
+        command: Command,
+        /// It may have been carried out all the same.
+        may_have_acted: bool,
+    },
     /// A board this door needs does not answer. The contact becomes unknown.
     BoardLost,
+    /// The board of its lock answers again, with the lock in its safe state, while another board is still lost.
+    RelaysRestored,
     /// All its boards answer again.
     BoardRestored,
     /// [`Door::next_deadline`] has come.
@@ -126,6 +139,8 @@ pub struct Door {
     contact_open: Option<bool>,
     /// From when on the time the door may stay open is counted.
     open_since: Option<Monotonic>,
+    /// When a lock, or a release in a fire, that was not delivered is commanded again.
+    repeat_at: Option<Monotonic>,
 }
 
 impl Door {
@@ -142,6 +157,7 @@ impl Door {
             locked_at: None,
             contact_open: None,
             open_since: None,
+            repeat_at: None,
         }
     }
 
@@ -171,7 +187,7 @@ impl Door {
 
     /// When the machine next wants a [`Event::Tick`], if nothing happens before.
     pub fn next_deadline(&self) -> Option<Monotonic> {
-        earlier(self.released_until, self.too_long_at())
+        earlier(earlier(self.released_until, self.too_long_at()), self.repeat_at)
     }
 
     /// Takes an event at `now` and says what to do.
@@ -189,6 +205,7 @@ impl Door {
         match event {
             Event::OpenGranted { grant } => self.open(grant, false, now, out),
             Event::Hold { grant } => self.open(grant, true, now, out),
+            Event::EndHold if self.hold => self.close(now, out),
             Event::Close => self.close(now, out),
             Event::ExitPressed => self.release(now, out),
             Event::Fire(alarm) => self.sense_fire(alarm, now, out),
@@ -200,29 +217,36 @@ impl Door {
                 self.open_since = None;
                 self.alarms.clear(out);
             }
-            Event::ActuationFailed => self.pending.fail(NotDone::ActuationFailed, out),
+            Event::ActuationFailed { command, .. } => self.not_delivered(command, now, out),
             Event::BoardLost if !self.board_lost => self.board_lost(out),
+            // The lock's safe state may be either: it is told which is meant.
+            Event::RelaysRestored => self.tell_lock(out),
             Event::BoardRestored if self.board_lost => {
                 self.board_lost = false;
                 out.push(Command::Report(Report::FaultCleared(Fault::BoardLost)));
-                if !self.is_released() {
-                    out.push(Command::Lock);
-                }
+                self.tell_lock(out);
             }
-            Event::ContactOpened | Event::ContactClosed | Event::BoardLost | Event::BoardRestored | Event::Tick => {}
+            Event::ContactOpened
+            | Event::ContactClosed
+            | Event::EndHold
+            | Event::BoardLost
+            | Event::BoardRestored
+            | Event::Tick => {}
         }
     }
 
     fn open(&mut self, grant: GrantId, hold: bool, now: Monotonic, out: &mut Vec<Command>) {
-        let held_already = hold && self.hold;
+        let nothing_to_wait_for = self.held() && (!self.config.contact_fitted || self.pending.is_full());
+        let answered_at_once = hold && self.hold || nothing_to_wait_for;
         let lost = self.board_lost.then_some(NotDone::BoardLost);
-        let busy = || (!held_already && !self.pending.push(grant)).then_some(NotDone::Busy);
+        let busy = || (!answered_at_once && !self.pending.push(grant)).then_some(NotDone::Busy);
         if let Some(why) = lost.or_else(busy) {
             out.push(Command::Report(Report::Refused { grant, why }));
             return;
         }
         out.push(Command::Report(Report::Accepted { grant }));
-        if held_already {
+        if answered_at_once {
+            self.hold |= hold;
             let (opened, why) = (self.contact_open == Some(true), self.unconfirmed());
             let answer = if opened { Report::Confirmed { grant } } else { Report::NotConfirmed { grant, why } };
             out.push(Command::Report(answer));
@@ -249,6 +273,28 @@ impl Door {
         }
     }
 
+    fn not_delivered(&mut self, command: Command, now: Monotonic, out: &mut Vec<Command>) {
+        match command {
+            Command::Release => {
+                self.pending.fail(NotDone::ActuationFailed, out);
+                if self.held() {
+                    self.repeat_at = Some(now.plus_ms(REPEAT_MS));
+                }
+            }
+            Command::Lock if !self.is_released() => self.repeat_at = Some(now.plus_ms(REPEAT_MS)),
+            _ => {}
+        }
+    }
+
+    /// Tells the lock what is to last. A release for someone who may have gone is not given again.
+    fn tell_lock(&self, out: &mut Vec<Command>) {
+        if self.held() {
+            out.push(Command::Release);
+        } else if !self.is_released() {
+            out.push(Command::Lock);
+        }
+    }
+
     fn sense_fire(&mut self, alarm: Option<bool>, now: Monotonic, out: &mut Vec<Command>) {
         match alarm {
             Some(true) => {
@@ -259,10 +305,11 @@ impl Door {
             }
             Some(false) if self.fire => {
                 self.fire = false;
-                self.alarms.end(Alarm::Fire, out);
                 if !self.is_released() {
                     self.lock_again(now, out);
                 }
+                // After the openings of the fire have been answered: who passed in it is nobody's guess.
+                self.alarms.end(Alarm::Fire, out);
             }
             Some(false) | None => {}
         }
@@ -324,6 +371,9 @@ impl Door {
     }
 
     fn expire(&mut self, now: Monotonic, out: &mut Vec<Command>) {
+        if self.repeat_at.take_if(|at| now >= *at).is_some() {
+            self.tell_lock(out);
+        }
         if self.released_until.is_some_and(|until| now >= until) {
             self.released_until = None;
             if !self.held() {

@@ -8,6 +8,7 @@
 //!   factor counts.
 //! - **The same person**, where both are tied to a subject. Where one is not, as with a plate registered for the site
 //!   alone, any other admitted credential of the second kind is enough.
+//! - **A plate counts while its vehicle is there**, where a loop can tell: whoever comes next begins anew.
 //! - **It is kept in memory only.** After a restart the first factor has to be presented again.
 //!
 //! The exit button, the way out and an open on demand are not concerned: whoever orders an opening stands for both.
@@ -102,8 +103,10 @@ impl Factors {
         self.0.retain(|_, first| first.subject.as_ref().is_none_or(&held));
     }
 
-    /// Forgets everything presented at `access_point`.
-    pub fn forget(&mut self, access_point: &AccessPointId) {
-        self.0.remove(access_point);
+    /// The vehicle that waited at `access_point` has gone, and its plate with it.
+    pub fn vehicle_left(&mut self, access_point: &AccessPointId) {
+        if self.0.get(access_point).is_some_and(|first| first.method == Method::Plate) {
+            self.0.remove(access_point);
+        }
     }
 }

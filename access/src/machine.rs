@@ -2,12 +2,17 @@
 //!
 //! A machine ([`crate::barrier::Barrier`], [`crate::door::Door`]) takes events with the time and returns [`Command`]s. It
 //! never waits: [`crate::barrier::Barrier::next_deadline`] says when it wants a `Tick`. The shell carries commands out at
-//! once or not at all; one it could not deliver is answered with `ActuationFailed`, never queued and never retried.
+//! once or not at all; one it could not deliver is answered with `ActuationFailed`, never queued and never retried by the shell.
+//! What must be so in the end (a lock that is to be shut, a boom that is to stop, the way out in a fire) the machine commands
+//! again twice a second for as long as it is still true.
 //!
 //! A grant passes three stages, which are different things: the decision *admitted*, the machine *accepted* (the relay
 //! was told), and the mechanics *confirmed* (a limit switch or a contact says so) or not.
 
 use crate::time::Monotonic;
+
+/// After what time a command that was not delivered and must be is given again, in milliseconds.
+pub(crate) const REPEAT_MS: u64 = 500;
 
 /// Ties an opening to what was decided: the shell's own number for the decision or remote command behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -207,11 +212,16 @@ impl Pending {
 
     /// Remembers `grant`; whether there was room.
     pub(crate) fn push(&mut self, grant: GrantId) -> bool {
-        let room = self.0.len() < Self::MAX;
+        let room = !self.is_full();
         if room {
             self.0.push(grant);
         }
         room
+    }
+
+    /// Whether no more may wait.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.len() >= Self::MAX
     }
 
     /// Whether none waits.

@@ -63,11 +63,14 @@ impl RuleSet {
 
     /// The wall-clock time to judge by: never before what the cloud or this controller has seen pass.
     pub fn wall_time(&self, now: Now) -> Timestamp {
-        let proven = self.freshness.map_or(Timestamp(i64::MIN), |f| {
-            let since = f.received.map_or(0, |at| now.mono.since_ms(at));
-            f.statement_at.plus_ms(i64::try_from(since).unwrap_or(i64::MAX))
-        });
-        now.wall.max(self.clock_floor).max(proven)
+        let proven = self.freshness.map(|f| self.told_time(now.mono).unwrap_or(f.statement_at));
+        now.wall.max(self.clock_floor).max(proven.unwrap_or(Timestamp(i64::MIN)))
+    }
+
+    /// What time it is by the last statement of the cloud, if one came since the machine started; it cannot be earlier.
+    pub fn told_time(&self, now: Monotonic) -> Option<Timestamp> {
+        let Freshness { statement_at, received } = self.freshness?;
+        Some(statement_at.plus_ms(i64::try_from(now.since_ms(received?)).unwrap_or(i64::MAX)))
     }
 }
 

@@ -31,11 +31,23 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::PhotocellUnknown),
         4 => any::<bool>().prop_map(Event::OpenLimit),
         4 => any::<bool>().prop_map(Event::ClosedLimit),
-        1 => Just(Event::ActuationFailed),
+        1 => Just(Event::EndHold),
+        2 => failed(),
+        1 => Just(Event::RelaysRestored),
         1 => Just(Event::BoardLost),
         2 => Just(Event::BoardRestored),
         4 => Just(Event::Tick),
     ]
+}
+
+fn failed() -> impl Strategy<Value = Event> {
+    let command = prop_oneof![
+        Just(Command::PulseOpen { ms: 500 }),
+        Just(Command::Reverse { ms: 500 }),
+        Just(Command::PulseClose { ms: 500 }),
+        Just(Command::Stop),
+    ];
+    (command, any::<bool>()).prop_map(|(command, may_have_acted)| Event::ActuationFailed { command, may_have_acted })
 }
 
 /// Short waits, long ones (a clock that jumped, a machine that slept), and "until the machine's own deadline".
@@ -77,6 +89,14 @@ struct Observer {
     /// The fire alarm is known to be true, and not known to be false since.
     fire: bool,
     stop_pressed: bool,
+    /// Whether it still is, nobody knows.
+    stop_unknown: bool,
+    /// Until when a boom that was falling is turned round.
+    calling_back: Monotonic,
+    /// Until when the *close* contact may be closed if the last reversal was not delivered.
+    reversed_from: Monotonic,
+    /// It was told that a command was not delivered, and has not repeated it since.
+    failed: bool,
     /// Until when the contacts may be closed: a board may begin a second late.
     open_until: Monotonic,
     close_until: Monotonic,
@@ -86,6 +106,10 @@ struct Observer {
 
 impl Observer {
     fn see(&mut self, event: Event, now: Monotonic) {
+        self.failed |= matches!(event, Event::ActuationFailed { .. });
+        if matches!(event, Event::ActuationFailed { command: Command::Reverse { .. }, .. }) {
+            self.close_until = self.close_until.max(self.reversed_from);
+        }
         match event {
             Event::LoopClear => self.loop_clear_since = self.loop_clear_since.or(Some(now)),
             Event::LoopOccupied | Event::LoopUnknown => self.loop_clear_since = None,
@@ -97,17 +121,22 @@ impl Observer {
                     board_lost: true,
                     unanswered: self.unanswered.clone(),
                     fire: self.fire,
+                    stop_pressed: self.stop_pressed,
+                    stop_unknown: self.stop_unknown,
+                    calling_back: self.calling_back,
+                    reversed_from: self.reversed_from,
+                    failed: self.failed,
                     open_until: self.open_until,
                     close_until: self.close_until,
                     ..Self::default()
                 }
             }
             Event::BoardRestored => self.board_lost = false,
-            Event::OpenGranted { .. } | Event::Hold { .. } | Event::Close => {
-                self.ordered |= !self.board_lost;
+            Event::OpenGranted { .. } | Event::Hold { .. } | Event::Close | Event::EndHold => {
+                self.ordered |= !self.board_lost && (event != Event::EndHold || self.hold);
                 self.hold = match event {
                     Event::Hold { .. } => !self.board_lost,
-                    Event::Close => false,
+                    Event::Close | Event::EndHold => false,
                     _ => self.hold,
                 };
             }
@@ -115,14 +144,15 @@ impl Observer {
                 self.fire = on;
                 self.ordered |= on;
             }
-            Event::StopButton(Some(on)) => self.stop_pressed = on,
+            Event::StopButton(Some(on)) => (self.stop_pressed, self.stop_unknown) = (on, false),
+            Event::StopButton(None) => self.stop_unknown = true,
             Event::ClosedLimit(_)
             | Event::Stop
-            | Event::StopButton(None)
             | Event::Fire(None)
             | Event::ApproachLoop(_)
             | Event::DepartureLoop(_)
-            | Event::ActuationFailed
+            | Event::ActuationFailed { .. }
+            | Event::RelaysRestored
             | Event::Tick => {}
         }
     }
@@ -161,19 +191,31 @@ impl Observer {
                 }
                 Command::PulseOpen { .. } | Command::Reverse { .. } => {
                     let kept_up = config.self_closing && before == State::Held && (self.hold || self.fire);
-                    let fire = matches!(event, Event::Fire(Some(true)))
-                        || event == Event::StopButton(Some(false)) && self.fire;
+                    let told = matches!(event, Event::StopButton(_) | Event::RelaysRestored);
+                    let fire = event == Event::Fire(Some(true)) || self.fire && (self.failed || told);
+                    let again = self.failed && (self.hold || now <= self.calling_back);
                     let called_back = before == State::Closing || config.self_closing && before == State::Open;
-                    prop_assert!(opening || fire || called_back || kept_up, "opens in {before:?} on {event:?}");
-                    prop_assert!(!self.board_lost || fire, "pulses a lost board");
-                    prop_assert!(!self.stop_pressed, "moves under the hand that stops it");
+                    let asked = opening || fire || called_back || kept_up || again;
+                    prop_assert!(asked, "opens in {before:?} on {event:?}");
+                    // The relay may hang on another board than the one that was just lost.
+                    let unseen = event == Event::BoardLost && before == State::Closing;
+                    prop_assert!(!self.board_lost || fire || unseen || again, "pulses a lost board");
+                    let stopped = self.stop_pressed && !(self.fire && self.stop_unknown);
+                    prop_assert!(!stopped, "moves under the hand that stops it");
+                    if called_back || unseen {
+                        self.calling_back = now.plus_ms(config.travel_ms + 1_000);
+                        // What it has turned round itself it may bring down.
+                        self.ordered |= unseen;
+                    }
                     let reverses = matches!(command, Command::Reverse { .. });
                     prop_assert!(reverses || now >= self.close_until, "drives both ways");
+                    self.reversed_from = self.close_until;
                     (self.close_until, self.open_until) = (now, now.plus_ms(config.pulse_ms + LATE_RELAY_MS));
                 }
                 Command::Stop => {
-                    prop_assert!(matches!(event, Event::Stop | Event::StopButton(Some(true))));
-                    (self.close_until, self.open_until) = (now, now);
+                    let pressed = matches!(event, Event::Stop | Event::StopButton(Some(true)));
+                    prop_assert!(pressed || self.failed, "stops by itself on {event:?}");
+                    self.calling_back = now;
                 }
                 Command::Release | Command::Lock => prop_assert!(false, "a barrier has no lock"),
                 Command::Report(Report::Accepted { grant }) => *self.unanswered.entry(*grant).or_default() += 1,
@@ -197,6 +239,8 @@ impl Observer {
             .filter(|c| matches!(c, Command::PulseOpen { .. } | Command::Reverse { .. } | Command::PulseClose { .. }))
             .count();
         prop_assert!(pulses <= 1, "one pulse for one event");
+        // What was not delivered was given again.
+        self.failed &= pulses == 0 && !said.contains(&Command::Stop);
         Ok(())
     }
 

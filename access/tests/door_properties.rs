@@ -16,11 +16,18 @@ fn event() -> impl Strategy<Value = Event> {
         2 => prop_oneof![Just(Some(true)), Just(Some(false)), Just(None)].prop_map(Event::Fire),
         3 => Just(Event::ContactOpened),
         3 => Just(Event::ContactClosed),
-        1 => Just(Event::ActuationFailed),
+        1 => Just(Event::EndHold),
+        2 => failed(),
+        1 => Just(Event::RelaysRestored),
         1 => Just(Event::BoardLost),
         2 => Just(Event::BoardRestored),
         3 => Just(Event::Tick),
     ]
+}
+
+fn failed() -> impl Strategy<Value = Event> {
+    let command = prop_oneof![Just(Command::Release), Just(Command::Lock)];
+    (command, any::<bool>()).prop_map(|(command, may_have_acted)| Event::ActuationFailed { command, may_have_acted })
 }
 
 proptest! {
@@ -44,7 +51,7 @@ proptest! {
                 match command {
                     Command::Release => {
                         let asked = matches!(event, Event::OpenGranted { .. } | Event::Hold { .. });
-                        let leaving = matches!(event, Event::ExitPressed | Event::Fire(Some(true)));
+                        let leaving = fire || held || matches!(event, Event::ExitPressed | Event::Fire(Some(true)));
                         prop_assert!(leaving || asked && available, "releases by itself on {event:?}");
                         released = true;
                     }
@@ -78,7 +85,7 @@ proptest! {
             prop_assert_eq!(door.is_released(), released, "the machine knows its lock");
             held = match event {
                 Event::Hold { .. } if available => true,
-                Event::Close | Event::BoardLost => false,
+                Event::Close | Event::EndHold | Event::BoardLost => false,
                 _ => held,
             };
             fire = match event {

@@ -13,7 +13,7 @@ use cardea_protocol::event::EventKind;
 use cardea_protocol::id::{AccessPointId, PlateId, SubjectToken};
 use cardea_protocol::message::{Change, CommandOutcome};
 use support::pictures::{at_the_door, empty_scene, enrol, recognition, sample};
-use support::{Site, Wish};
+use support::{Site, Wish, house};
 use tokio::sync::oneshot;
 
 const DONE: [CommandOutcome; 2] = [CommandOutcome::Accepted, CommandOutcome::Confirmed];
@@ -117,6 +117,18 @@ async fn hours_hold_open_and_an_order_locks_down() {
 }
 
 #[tokio::test]
+async fn hours_hold_nothing_open_before_the_clock_is_known_to_be_right() {
+    let door = "[access_point.rules]\nfree_hours = \"always\"\n".to_owned();
+    let site = Site::start(Wish { sections: ALWAYS.into(), door, clock_not_set: true, ..Wish::default() }).await;
+    assert_eq!(site.outcomes(site.order("door-1"), true).await[0], CommandOutcome::Accepted, "orders count");
+    site.until("it is locked again", |site| !site.sim.state().relays[4]).await;
+    assert!(told(&site, "door-1").await.is_empty());
+    site.state_fresh().await;
+    site.until("the cloud has told the time", |site| site.state_of("door-1") == "held").await;
+    site.finish().await;
+}
+
+#[tokio::test]
 async fn an_order_to_hold_open_ends_with_the_board_and_is_refused_without_it() {
     let site = Site::start(Wish::default()).await;
     posture(&site, Some("door-1"), PostureOrder::FreeAccess).await.unwrap();
@@ -129,6 +141,43 @@ async fn an_order_to_hold_open_ends_with_the_board_and_is_refused_without_it() {
     site.until("it is back and shut", |site| site.state_of("door-1") == "closed").await;
     site.until("it is locked", |site| !site.sim.state().relays[4]).await;
     assert_eq!(site.pulses("lock"), 1, "nothing opens later");
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn an_order_for_which_nobody_waits_any_more_is_not_carried_out() {
+    let site = Site::start(Wish::default()).await;
+    let (reply, answer) = oneshot::channel();
+    drop(answer);
+    let late = LocalOrder::Posture { access_point: None, posture: PostureOrder::FreeAccess };
+    site.gate.orders.send(OrderRequest { order: late, reply }).await.unwrap();
+    let postures = posture(&site, None, PostureOrder::Normal).await.unwrap().postures;
+    assert!(postures.values().all(|status| status.posture == "normal"));
+    assert!(told(&site, "door-1").await.is_empty());
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn in_a_fire_a_lock_whose_board_comes_back_is_released_again_while_the_panel_s_is_lost() {
+    let panel = house(false).await;
+    let sections = format!(
+        "[[board]]\nid = \"io2\"\ndriver = \"modbus-tcp\"\naddress = \"{}\"\nunit = 1\n\
+         timing = {{ poll_ms = 10, request_timeout_ms = 300, deliver_within_ms = 700, reconnect_max_ms = 200 }}\n\
+         [[input]]\nid = \"panel\"\nboard = \"io2\"\nchannel = {INPUT_KEY_OPEN}\n",
+        panel.modbus_addr()
+    );
+    let site = Site::start(Wish { sections, door: "fire = \"panel\"\n".into(), ..Wish::default() }).await;
+    panel.set_input(INPUT_KEY_OPEN, Some(true)).unwrap();
+    site.until("the fire releases the lock", |site| site.sim.state().relays[4]).await;
+    panel.set_fault(IO_PART, Fault::Dead).unwrap();
+    site.until("the panel's board is lost", |site| site.state_of("door-1") == "fault").await;
+    site.sim.set_fault(IO_PART, Fault::Dead).unwrap();
+    site.until("the lock's too", |site| site.state_of("barrier-1") == "fault").await;
+    site.sim.set_fault(IO_PART, Fault::None).unwrap();
+    site.until("it is locked as it comes back, and released again", |site| {
+        site.pulses("lock") == 2 && site.sim.state().relays[4]
+    })
+    .await;
     site.finish().await;
 }
 
@@ -168,6 +217,48 @@ async fn a_car_that_is_inside_does_not_come_in_again_until_it_is_forgotten() {
     assert!(site.store.kept().await.unwrap().inside.is_empty(), "it goes with the plate");
     site.sim.set_input(INPUT_LOOP, Some(false)).unwrap();
     site.until("the boom is down", |site| site.state_of("barrier-1") == "closed").await;
+    site.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_let_out_at_first_sight_is_known_to_have_left_once_that_is_sure() {
+    let sections =
+        "[plates]\nmin_frames = 5\n[[area]]\nid = \"yard\"\nanti_passback = \"timed\"\nwithin_min = 60\n".to_owned();
+    let barrier = "rules = { area = \"yard\", direction = \"exit\" }".to_owned();
+    let wish = Wish { recognition: Some(recognition()), sections, barrier, inside: Some(KNOWN), ..Wish::default() };
+    let site = Site::start(wish).await;
+    site.sim.set_picture("plate-cam", sample("car-day.jpg")).unwrap();
+    site.sim.set_input(INPUT_LOOP, Some(true)).unwrap();
+    assert!(site.decision("exit-free").await.granted);
+    let leaving = async {
+        while !site.store.kept().await.unwrap().inside.is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    assert!(tokio::time::timeout(support::PATIENCE, leaving).await.is_ok(), "it is inside for ever");
+    assert_eq!((site.pulses("open"), site.decisions().await.len()), (1, 1), "known, and not let out twice");
+    site.sim.set_input(INPUT_LOOP, Some(false)).unwrap();
+    site.until("the boom is down", |site| site.state_of("barrier-1") == "closed").await;
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn a_lockdown_shuts_what_the_stop_button_has_left_open() {
+    let barrier = "stop_button = \"key-open\"".to_owned();
+    let site = Site::start(Wish { barrier, ..Wish::default() }).await;
+    posture(&site, Some("barrier-1"), PostureOrder::FreeAccess).await.unwrap();
+    site.until("it is held open", |site| {
+        site.sim.state().barrier.position >= 1.0 && site.state_of("barrier-1") == "held"
+    })
+    .await;
+    site.sim.set_input(INPUT_KEY_OPEN, Some(true)).unwrap();
+    let stopped = async { while site.outcomes(site.order("barrier-1"), true).await != refused("equipment-fault") {} };
+    assert!(tokio::time::timeout(support::PATIENCE, stopped).await.is_ok(), "it cannot be stopped");
+    site.sim.set_input(INPUT_KEY_OPEN, Some(false)).unwrap();
+    site.sim.set_input(INPUT_EXIT_BUTTON, Some(true)).unwrap();
+    site.until("both buttons were looked at", |site| site.pulses("lock") == 1).await;
+    posture(&site, None, PostureOrder::Lockdown).await.unwrap();
+    site.until("it is shut", |site| site.state_of("barrier-1") == "closed").await;
     site.finish().await;
 }
 

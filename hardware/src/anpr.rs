@@ -7,24 +7,31 @@
 //! ```
 //!
 //! What such a camera says is a claim: whoever uses it checks the picture that comes with it. Everything is bounded, nothing
-//! is kept: an event that nobody takes is dropped. An event's age counts from its arrival; one that the camera calls a
-//! retransmission, or that was seen before, is no event.
+//! is kept: an event that nobody takes is dropped. An event's age counts from its arrival, unless the camera's clock shows that
+//! it has waited (`date.rs`); one that the camera calls a retransmission, that was seen before, or that is about another lane is
+//! no event.
 
 mod assembly;
 pub(crate) mod dahua;
+mod date;
 pub(crate) mod hikvision;
 mod inbox;
 mod listen;
+mod mark;
 mod pull;
+mod slots;
 
 use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, time::Instant};
 
+use self::{date::Date, mark::Mark};
 use crate::Health;
 
+pub use date::Dated;
 pub(crate) use inbox::Inbox;
 pub(crate) use listen::start as listen;
 pub(crate) use pull::start as pull;
@@ -40,6 +47,8 @@ pub struct PlateEvent {
     pub pictures: Vec<Bytes>,
     /// When it arrived, its first byte.
     pub arrived_at: Instant,
+    /// When it was, by the camera's clock.
+    pub dated: Dated,
 }
 
 impl fmt::Debug for PlateEvent {
@@ -76,12 +85,65 @@ pub(crate) struct Told {
     pub(crate) text: String,
     /// 0 to 1.
     pub(crate) confidence: Option<f32>,
-    /// What tells this event from every other: an id, a date, or both.
-    pub(crate) mark: String,
+    /// What tells this event from every other.
+    pub(crate) mark: Option<Mark>,
     /// How many pictures follow, if that is said.
     pub(crate) pictures: Option<usize>,
     /// The camera says that it is an old one.
     pub(crate) again: bool,
+    /// The camera's channel, from 1.
+    pub(crate) channel: Option<u32>,
+    /// The lane, as the camera counts them.
+    pub(crate) lane: Option<u32>,
+    /// Where the vehicle goes.
+    pub(crate) course: Option<Course>,
+    /// When it was.
+    pub(crate) date: Option<Date>,
+}
+
+/// Where a vehicle goes, as its camera sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Course {
+    /// Towards the camera.
+    Approach,
+    /// Away from it.
+    Leave,
+}
+
+impl Course {
+    /// `None` for what is neither of the two words.
+    fn read(text: &str, approach: &str, leave: &str) -> Option<Self> {
+        let is = |word: &str| text.eq_ignore_ascii_case(word);
+        if is(approach) { Some(Self::Approach) } else { is(leave).then_some(Self::Leave) }
+    }
+}
+
+/// Which events of a camera count. What it does not say, it does not say otherwise.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    pub(crate) channel: u32,
+    pub(crate) lane: Option<u32>,
+    pub(crate) course: Option<Course>,
+}
+
+impl Wanted {
+    fn takes(&self, told: &Told) -> bool {
+        let fits = |wanted: Option<u32>, said: Option<u32>| wanted.is_none() || said.is_none() || wanted == said;
+        let course = self.course.is_none() || told.course.is_none() || self.course == told.course;
+        fits(Some(self.channel), told.channel) && fits(self.lane, told.lane) && course
+    }
+}
+
+/// What a description says.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Message {
+    /// A vehicle.
+    Vehicle(Told),
+    /// That the camera is there, and what its clock says.
+    Heartbeat(Option<Date>),
+    /// Something else, which may have pictures of its own.
+    Other,
 }
 
 /// Why a part of a stream is no event and no picture.
@@ -111,27 +173,76 @@ fn plate(text: &str) -> String {
     if none || text.chars().count() > MAX_PLATE { String::new() } else { text.to_owned() }
 }
 
+/// How a make writes its events.
+#[derive(Clone, Copy)]
+pub(crate) struct Make {
+    /// Reads a description.
+    pub(crate) read: fn(&[u8]) -> Result<Message, EventError>,
+    /// Whether a part of this media type (empty if it says none) and with this body is meant to be one.
+    pub(crate) is_message: fn(&str, &[u8]) -> bool,
+}
+
 /// What one part of a stream is.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Part {
-    /// An event about a vehicle.
-    Event(Told),
+    /// A description.
+    Message(Message),
     /// A picture.
     Picture(Bytes),
-    /// A heartbeat, or an event about something else.
-    Other,
+    /// What nobody here reads: another make's JSON, a clip, a form's field.
+    Unknown,
 }
 
-/// How a make writes its events.
-pub(crate) type Reader = fn(&[u8]) -> Result<Option<Told>, EventError>;
-
-/// Tells what a part is, by its first bytes.
-pub(crate) fn part(body: Bytes, read: Reader) -> Result<Part, EventError> {
+/// Tells what a part is: a picture by its first bytes, everything else by what it says it is.
+pub(crate) fn part(kind: &str, body: Bytes, make: Make) -> Result<Part, EventError> {
     if crate::ImageKind::sniff(&body).is_some() {
         return Ok(Part::Picture(body));
+    }
+    if body.trim_ascii().is_empty() || !(make.is_message)(kind, &body) {
+        return Ok(Part::Unknown);
     }
     if body.len() > MAX_EVENT_BYTES {
         return Err(EventError::TooLong);
     }
-    Ok(read(&body)?.map_or(Part::Other, Part::Event))
+    (make.read)(&body).map(Part::Message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_description_is_passed_over_whatever_it_holds() {
+        let look = |kind: &str, body: &[u8], make| part(kind, Bytes::copy_from_slice(body), make);
+        let jpeg = [0xFF, 0xD8, 0xFF, 0xE0];
+        for make in [hikvision::MAKE, dahua::MAKE] {
+            assert_eq!(look("image/jpeg", &jpeg, make), Ok(Part::Picture(Bytes::copy_from_slice(&jpeg))));
+            for (kind, body) in [("image/jpeg", &b"\xFF\x00"[..]), ("video/mp4", &[7; 100_000]), ("", b" \r\n")] {
+                assert_eq!(look(kind, body, make), Ok(Part::Unknown), "{kind}");
+            }
+        }
+        assert_eq!(look("application/json", b"{\"eventType\": \"ANPR\"}", hikvision::MAKE), Ok(Part::Unknown));
+        assert_eq!(look("text/plain", b"field", hikvision::MAKE), Ok(Part::Unknown));
+        assert_eq!(look("", b"{}", hikvision::MAKE), Ok(Part::Unknown));
+        assert_eq!(look("application/xml", b"no xml", hikvision::MAKE), Err(EventError::Xml));
+        assert_eq!(look("", b"\xEF\xBB\xBF<a>", hikvision::MAKE), Err(EventError::Xml));
+        assert_eq!(look("text/plain", &[b'x'; MAX_EVENT_BYTES + 1], dahua::MAKE), Err(EventError::TooLong));
+        assert_eq!(look("text/plain", b"Heartbeat", dahua::MAKE), Ok(Part::Message(Message::Heartbeat(None))));
+    }
+
+    #[test]
+    fn another_lane_is_not_ours_and_what_is_not_said_is_no_other() {
+        let said = |channel, lane, course| Told { channel, lane, course, ..Told::default() };
+        let any = Wanted { channel: 1, lane: None, course: None };
+        let ours = Wanted { channel: 1, lane: Some(2), course: Some(Course::Approach) };
+        for (told, by_any, by_ours) in [
+            (said(None, None, None), true, true),
+            (said(Some(1), Some(2), Some(Course::Approach)), true, true),
+            (said(Some(2), None, None), false, false),
+            (said(None, Some(1), None), true, false),
+            (said(None, None, Some(Course::Leave)), true, false),
+        ] {
+            assert_eq!((any.takes(&told), ours.takes(&told)), (by_any, by_ours), "{told:?}");
+        }
+    }
 }

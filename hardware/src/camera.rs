@@ -10,6 +10,7 @@ pub(crate) mod login;
 pub(crate) mod replay;
 mod rtp_clock;
 pub(crate) mod rtsp;
+mod rtsp_login;
 pub(crate) mod v4l2;
 
 use std::fmt;

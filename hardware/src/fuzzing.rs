@@ -1,7 +1,7 @@
 //! What reads a camera's bytes, as plain functions, for the fuzzer: not part of the API.
 
 use crate::{
-    anpr::{dahua, hikvision, part},
+    anpr::{Message, dahua, hikvision, part},
     camera::h264::{Pictures, Unit, access_units},
     mjpeg::Multipart,
 };
@@ -25,9 +25,12 @@ pub fn multipart(content_type: &str, stream: &[u8], chunk: usize) -> Option<usiz
 
 /// Reads an event of either make; answers the plates.
 pub fn plate_event(bytes: &[u8]) -> Vec<String> {
-    let read = [hikvision::read(bytes), dahua::read(bytes)];
-    let _ = part(bytes.to_vec().into(), hikvision::read);
-    read.into_iter().filter_map(|told| Some(told.ok()??.text)).collect()
+    let _ = part("", bytes.to_vec().into(), hikvision::MAKE);
+    let plate = |read| match read {
+        Ok(Message::Vehicle(told)) => Some(told.text),
+        _ => None,
+    };
+    [hikvision::read(bytes), dahua::read(bytes)].into_iter().filter_map(plate).collect()
 }
 
 /// Takes an H.264 stream apart and decodes it; answers how many pictures were shown.

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Camera, ConfigError, DeviceError, Frame, Health,
     camera::{
-        backoff::Dice,
+        backoff::{Dice, Kept as _},
         feed::Feed,
         login::{self, Login, LoginError},
     },

@@ -50,7 +50,7 @@ mod modbus;
 mod serial;
 mod site;
 
-pub use anpr::{PlateCamera, PlateEvent};
+pub use anpr::{Course, Dated, PlateCamera, PlateEvent};
 pub use camera::{Camera, Frame, ImageKind};
 pub use config::HardwareConfig;
 pub use error::{ConfigError, DeviceError};
@@ -60,5 +60,5 @@ pub use input::{Input, Reading};
 #[doc(hidden)]
 pub use modbus::fuzzing as fuzzing_boards;
 pub use output::{Actuated, Output};
-pub use reader::{CardNumber, Read, Reader, Reads};
+pub use reader::{Answer, CardNumber, Read, Reader, Reads};
 pub use site::{Hardware, make_safe};

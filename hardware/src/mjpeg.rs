@@ -39,6 +39,8 @@ pub(crate) struct Multipart {
     max_bytes: usize,
     buffer: BytesMut,
     state: State,
+    /// The media type of the part at hand, in lower case, without parameters.
+    kind: String,
 }
 
 impl Multipart {
@@ -61,6 +63,7 @@ impl Multipart {
             max_bytes,
             buffer: BytesMut::new(),
             state: State::Preamble,
+            kind: String::new(),
         })
     }
 
@@ -72,6 +75,11 @@ impl Multipart {
     /// True while the first bytes of a body are there and the last are not.
     pub(crate) fn inside_body(&self) -> bool {
         matches!(self.state, State::Sized(_) | State::Unsized(_)) && !self.buffer.is_empty()
+    }
+
+    /// What the part of the last body said to be, as `image/jpeg`; empty if it did not say.
+    pub(crate) fn kind(&self) -> &str {
+        &self.kind
     }
 
     /// The next complete body; `None` asks for more of the stream.
@@ -88,14 +96,17 @@ impl Multipart {
                     self.state = State::Header;
                 }
                 State::Header => {
-                    let Some((header_len, body_at)) = end_of_header(&self.buffer) else {
-                        return if self.buffer.len() > MAX_HEADER_BYTES {
-                            Err(StreamError::BadHeader)
-                        } else {
-                            Ok(None)
-                        };
+                    let end = end_of_header(&self.buffer);
+                    if end.map_or(self.buffer.len(), |(header_len, _)| header_len) > MAX_HEADER_BYTES {
+                        return Err(StreamError::BadHeader);
+                    }
+                    let Some((header_len, body_at)) = end else { return Ok(None) };
+                    let length = match field(&self.buffer[..header_len], "content-length") {
+                        Some(length) => Some(length.parse().map_err(|_| StreamError::BadHeader)?),
+                        None => None,
                     };
-                    let length = content_length(&self.buffer[..header_len])?;
+                    let kind = field(&self.buffer[..header_len], "content-type").unwrap_or_default();
+                    self.kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
                     self.buffer.advance(body_at);
                     self.state = match length {
                         Some(length) if length > self.max_bytes => {
@@ -156,16 +167,12 @@ fn end_of_header(buffer: &[u8]) -> Option<(usize, usize)> {
     }
 }
 
-fn content_length(header: &[u8]) -> Result<Option<usize>, StreamError> {
-    for line in header.split(|byte| *byte == b'\n') {
-        let Ok(line) = std::str::from_utf8(line) else { continue };
-        if let Some((name, value)) = line.split_once(':')
-            && name.trim().eq_ignore_ascii_case("content-length")
-        {
-            return value.trim().parse().map(Some).map_err(|_| StreamError::BadHeader);
-        }
-    }
-    Ok(None)
+/// The first field of this name in a header block.
+fn field<'a>(header: &'a [u8], wanted: &str) -> Option<&'a str> {
+    header.split(|byte| *byte == b'\n').find_map(|line| {
+        let (name, value) = std::str::from_utf8(line).ok()?.split_once(':')?;
+        name.trim().eq_ignore_ascii_case(wanted).then(|| value.trim())
+    })
 }
 
 /// Cuts the line end that belongs to the delimiter, and dashes of a boundary that was announced without them.
@@ -258,6 +265,16 @@ mod tests {
     }
 
     #[test]
+    fn a_part_says_what_it_is_until_the_next_does() {
+        let mut parser = parser(100);
+        parser.push(
+            b"--frame\r\nContent-Type: Application/XML; charset=\"UTF-8\"\r\n\r\nA\r\n--frame\r\n\r\nB\r\n--frame\r\n",
+        );
+        assert_eq!((parser.next_body().unwrap().unwrap().as_ref(), parser.kind()), (&b"A"[..], "application/xml"));
+        assert_eq!((parser.next_body().unwrap().unwrap().as_ref(), parser.kind()), (&b"B"[..], ""));
+    }
+
+    #[test]
     fn sizes_are_limited() {
         let mut announced = parser(10);
         announced.push(&part(&[7; 11], true, "\r\n"));
@@ -270,6 +287,9 @@ mod tests {
         header.push(b"--frame\r\n");
         header.push(&[b'x'; MAX_HEADER_BYTES + 1]);
         assert_eq!(header.next_body(), Err(StreamError::BadHeader));
+        let mut ended = parser(10);
+        ended.push(&[b"--frame\r\n", &[b'x'; MAX_HEADER_BYTES + 1][..], b"\r\n\r\n"].concat());
+        assert_eq!(ended.next_body(), Err(StreamError::BadHeader), "in one piece, too");
         let mut length = parser(10);
         length.push(b"--frame\r\nContent-Length: many\r\n\r\n");
         assert_eq!(length.next_body(), Err(StreamError::BadHeader));

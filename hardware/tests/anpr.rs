@@ -10,14 +10,18 @@ use cardea_hardware::{
     sim::{Fault, Sim, SimConfig, SimHandle, SimLogin},
 };
 use serde_json::json;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const TOKEN: &str = "0123456789abcdef01234567";
 const PICTURE: &[u8] = &[0xFF, 0xD8, 0xFF, 0xE0, 7, 0xFF, 0xD9];
 
 async fn sim() -> SimHandle {
-    let login = SimLogin { username: "viewer".into(), password: "hunter2".into() };
+    let login = SimLogin { username: "viewer".into(), password: "hunter2".into(), ..SimLogin::default() };
     let sim = Sim::start(SimConfig { camera_login: Some(login), ..SimConfig::default() }).await.unwrap();
     sim.set_picture("plate-cam", Bytes::from_static(PICTURE)).unwrap();
     sim
@@ -29,8 +33,12 @@ fn open(keys: &str) -> Hardware {
 }
 
 fn pull(sim: &SimHandle, driver: &str, password: &str) -> Hardware {
+    pull_with(sim, driver, password, "")
+}
+
+fn pull_with(sim: &SimHandle, driver: &str, password: &str, keys: &str) -> Hardware {
     open(&format!(
-        "driver = \"{driver}\"\nurl = \"{}\"\nusername = \"viewer\"\npassword = \"{password}\"\ntimeout_ms = 2000",
+        "driver = \"{driver}\"\nurl = \"{}\"\nusername = \"viewer\"\npassword = \"{password}\"\ntimeout_ms = 2000\n{keys}",
         sim.anpr_url()
     ))
 }
@@ -83,6 +91,65 @@ async fn a_wrong_password_is_named_and_a_camera_that_fails_comes_back() {
     until(camera, Health::is_up).await;
     sim.act("anpr", "pass", json!({"plate": "A123BC77", "id": "9"})).unwrap();
     assert_eq!(next(camera).await.text, "A123BC77");
+}
+
+#[tokio::test]
+async fn what_a_camera_sends_besides_is_passed_over_and_a_stream_that_is_torn_is_opened_anew() {
+    for (driver, kind) in [("hikvision", "application/json"), ("dahua", "application/xml")] {
+        let sim = sim().await;
+        let hardware = pull(&sim, driver, "hunter2");
+        let camera = &hardware.anpr["lane"];
+        until(camera, Health::is_up).await;
+        let mut health = camera.health();
+        health.mark_unchanged();
+        let beat = "<E><eventType>videoloss</eventType><eventState>inactive</eventState></E>";
+        for (kind, text) in
+            [(kind, "{\"a\": 1}"), ("image/jpeg", "\0\0"), ("video/mp4", "…"), ("x/y", ""), ("text/xml", beat)]
+        {
+            sim.act("anpr", "part", json!({"kind": kind, "text": text})).unwrap();
+        }
+        sim.act("anpr", "pass", json!({"plate": "A123BC77", "id": "1", "camera": "plate-cam"})).unwrap();
+        assert_eq!(next(camera).await.pictures.len(), 1);
+        assert!(!health.has_changed().unwrap(), "{driver}: {:?}", health.borrow());
+        // A header without end is no multipart.
+        sim.act("anpr", "part", json!({"kind": "x".repeat(9_000), "text": ""})).unwrap();
+        let told = "header of a part";
+        until(camera, |health| matches!(health, Health::Down { reason } if reason.contains(told))).await;
+        until(camera, Health::is_up).await;
+        sim.act("anpr", "pass", json!({"plate": "B456CE99", "id": "2"})).unwrap();
+        assert_eq!(next(camera).await.text, "B456CE99");
+    }
+}
+
+#[tokio::test]
+async fn only_what_is_of_this_lane_and_of_now_is_told() {
+    let keys = "channel = 2\nlane = 1\ndirection = \"approach\"";
+    for (driver, towards, away, date) in
+        [("hikvision", "forward", "reverse", "2026-05-04T12:00:00Z"), ("dahua", "Approach", "Leave", "1777896000")]
+    {
+        let sim = sim().await;
+        let hardware = pull_with(&sim, driver, "hunter2", keys);
+        let camera = &hardware.anpr["lane"];
+        until(camera, Health::is_up).await;
+        let pass = |id: u32, channel: u32, lane: u32, direction: &str| {
+            let plate = format!("A{id:03}BC77");
+            let body = json!({"plate": plate, "id": id.to_string(), "channel": channel, "lane": lane,
+                "direction": direction, "date": date});
+            sim.act("anpr", "pass", body).unwrap();
+        };
+        pass(1, 1, 1, towards);
+        pass(2, 2, 2, towards);
+        pass(3, 2, 1, away);
+        if driver == "hikvision" {
+            sim.act("anpr", "pass", json!({"plate": "A004BC77", "id": "4", "again": true})).unwrap();
+        }
+        pass(5, 2, 1, towards);
+        let event = next(camera).await;
+        assert_eq!(event.text, "A005BC77", "{driver}");
+        assert_eq!((event.dated.unix_ms, event.dated.late_ms), (Some(1_777_896_000_000), None));
+        sim.act("anpr", "pass", json!({"plate": "A006BC77", "id": "6"})).unwrap();
+        assert_eq!(next(camera).await.text, "A006BC77", "{driver}: what is not said is not turned away");
+    }
 }
 
 /// A port that was free a moment ago.
@@ -153,9 +220,9 @@ async fn what_is_no_event_is_refused_and_the_next_one_counts() {
         assert_eq!(post(&url, kind, body).await, expected, "{kind}");
     }
     // A request that never ends is given up.
-    let mut slow = tokio::net::TcpStream::connect(url.split('/').nth(2).unwrap()).await.unwrap();
+    let mut slow = TcpStream::connect(url.split('/').nth(2).unwrap()).await.unwrap();
     let head = format!("POST /anpr/{TOKEN} HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n<E>");
-    tokio::io::AsyncWriteExt::write_all(&mut slow, head.as_bytes()).await.unwrap();
+    slow.write_all(head.as_bytes()).await.unwrap();
     assert_eq!(post(&url, multipart, part(event)).await, 200);
     assert_eq!(next(camera).await.text, "A123BC77");
     assert_eq!(post(&url, multipart, part(event)).await, 200);
@@ -163,6 +230,57 @@ async fn what_is_no_event_is_refused_and_the_next_one_counts() {
     assert_eq!(post(&url, multipart, part(&other)).await, 200);
     assert_eq!(next(camera).await.text, "B456CE99", "the same event twice is one");
     let mut answer = [0; 64];
-    let length = timeout(PATIENCE, tokio::io::AsyncReadExt::read(&mut slow, &mut answer)).await.unwrap().unwrap();
+    let length = timeout(PATIENCE, slow.read(&mut answer)).await.unwrap().unwrap();
     assert!(String::from_utf8_lossy(&answer[..length]).contains("408"));
+}
+
+/// How a connection that says nothing more ends, with what it was answered.
+async fn ending(mut socket: TcpStream) -> String {
+    let mut answer = Vec::new();
+    let read = timeout(PATIENCE, socket.read_to_end(&mut answer)).await.expect("closed in time");
+    // Whether it is closed or reset makes no difference.
+    drop(read);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn five_hundred_silent_connections_do_not_keep_an_event_out() {
+    let (hardware, url) = listening("127.0.0.1").await;
+    let address = url.split('/').nth(2).unwrap().to_owned();
+    let mut silent = Vec::new();
+    for _ in 0..500 {
+        silent.push(TcpStream::connect(&address).await.unwrap());
+    }
+    let event = "<E><eventType>ANPR</eventType><UUID>1</UUID><ANPR><licensePlate>A123BC77</licensePlate></ANPR></E>";
+    // Long before the first of them would be given up.
+    let url = format!("{url}{TOKEN}");
+    let posted = post(&url, "application/xml", event.into());
+    assert_eq!(timeout(Duration::from_millis(1_500), posted).await.expect("an answer at once"), 200);
+    assert_eq!(next(&hardware.anpr["lane"]).await.text, "A123BC77");
+    for socket in silent {
+        assert_eq!(ending(socket).await, "");
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_trickles_in_is_cut_off_and_a_strangers_connection_is_closed() {
+    let (hardware, url) = listening("127.0.0.1").await;
+    let address = url.split('/').nth(2).unwrap();
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    let (mut reader, mut writer) = slow.split();
+    let trickle = async {
+        while writer.write_all(b"X").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let mut answer = Vec::new();
+    tokio::select! {
+        ended = timeout(PATIENCE, reader.read_to_end(&mut answer)) => assert!(ended.is_ok(), "it goes on for ever"),
+        () = trickle => {}
+    }
+    let mut stranger = TcpStream::connect(address).await.unwrap();
+    stranger.write_all(b"POST /anpr/guess HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    assert!(ending(stranger).await.starts_with("HTTP/1.1 401"));
+    assert!(hardware.anpr["lane"].health().borrow().is_up());
 }

@@ -19,7 +19,7 @@ struct Yard {
 
 impl Yard {
     async fn with(fault: Fault, keys: &str) -> Self {
-        let login = SimLogin { username: "viewer".into(), password: "hunter2".into() };
+        let login = SimLogin { username: "viewer".into(), password: "hunter2".into(), ..SimLogin::default() };
         let sim = Sim::start(SimConfig { camera_login: Some(login), ..SimConfig::default() }).await.unwrap();
         sim.set_fault("rtsp", fault).unwrap();
         let hardware = open(&sim, "hunter2", keys);
@@ -87,13 +87,25 @@ async fn a_wrong_password_is_named_and_never_shown() {
 }
 
 #[tokio::test]
+async fn a_password_in_clear_text_is_refused_before_anybody_hears_it() {
+    let login = SimLogin { username: "viewer".into(), password: "hunter2".into(), basic: true, ..SimLogin::default() };
+    let sim = Sim::start(SimConfig { camera_login: Some(login), ..SimConfig::default() }).await.unwrap();
+    let hardware = open(&sim, "hunter2", "");
+    let told = hardware.cameras["yard"].frame().await.unwrap_err();
+    assert!(matches!(told, DeviceError::Unsupported { .. }), "{told}");
+    assert!(told.to_string().contains("allow_basic = true") && !told.to_string().contains("hunter2"), "{told}");
+    let allowed = Yard { hardware: open(&sim, "hunter2", "allow_basic = true"), sim };
+    allowed.until_seen().await;
+}
+
+#[tokio::test]
 async fn every_fault_is_a_word_and_passes() {
     for (fault, expected) in [
         (Fault::Dead, "could not be reached"),
         (Fault::Silent, "within 1500 ms"),
-        (Fault::Garbage, ""),
+        (Fault::Garbage, "Invalid RTSP message"),
         (Fault::Redirect, "redirects (302)"),
-        (Fault::Lying, ""),
+        (Fault::Lying, "within 1500 ms"),
         (Fault::Halved, "within 1500 ms"),
     ] {
         let yard = Yard::with(fault, "").await;

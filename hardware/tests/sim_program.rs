@@ -148,3 +148,26 @@ async fn a_scene_given_at_the_start_is_played_and_told_on_stderr() {
     assert!(!refused.status.success() && said.contains("scene.toml") && said.contains("soon"), "{said}");
     assert!(refused.stdout.is_empty());
 }
+
+#[tokio::test]
+async fn a_card_at_a_line_reader_is_a_line_at_the_path_that_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("reader");
+    let (_child, bound) = start(&["--line-reader", path.to_str().unwrap()]).await;
+    assert_eq!(bound["line-reader"], json!(path));
+    let control = Client::new(&bound["control"]);
+    let config = format!("[[reader]]\nid = 'r'\ndriver = 'serial-line'\npath = {path:?}\nformat = 'hex'\n");
+    let hardware = cardea_hardware::Hardware::open(&toml::from_str(&config).unwrap()).unwrap();
+    let mut health = hardware.readers["r"].health();
+    timeout(PATIENCE, health.wait_for(|health| health.is_up())).await.expect("up").unwrap();
+    let mut reads = hardware.readers["r"].watch();
+    for wrong in [json!({}), json!({"number": ""}), json!({"number": "a\nb"}), json!({"number": "04A1B2C3", "pin": 1})]
+    {
+        assert_eq!(control.put("/parts/line-reader/card", wrong).await, 400);
+    }
+    assert_eq!(control.put("/parts/line-reader/card", json!({"number": "04A1B2C3"})).await, 204);
+    let read = timeout(PATIENCE, reads.wait_for(|reads| reads.sequence == 1)).await.expect("a card").unwrap();
+    assert_eq!(read.last.as_ref().unwrap().number.expose(), "uid:04A1B2C3");
+    drop(read);
+    hardware.shutdown().await;
+}

@@ -90,6 +90,17 @@ fn a_machine_that_reverses_without_switching_off_is_condemned() {
 }
 
 #[test]
+fn a_machine_that_leaves_it_at_one_try_is_condemned() {
+    let once = |barrier: &mut Barrier, event, now| match event {
+        Event::ActuationFailed { .. } => Vec::new(),
+        other => barrier.handle(other, now),
+    };
+    let make = |config: BarrierConfig| Box::new(Wicked(Barrier::new(config), once)) as Box<dyn Controller>;
+    let found = run(1_500, 3, 1.0, &make).unsafe_states;
+    assert!(found.shut_in_a_fire > 0 && found.moved_when_stopped > 0, "{found:?}");
+}
+
+#[test]
 fn a_machine_that_makes_up_for_what_it_could_not_do_is_condemned() {
     let found = condemned(|| {
         let mut missed = VecDeque::new();

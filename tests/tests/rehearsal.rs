@@ -159,7 +159,7 @@ impl Evening {
                 _ => continue,
             };
             if self.board_lost {
-                self.handle(Event::ActuationFailed, now);
+                self.handle(Event::ActuationFailed { command, may_have_acted: false }, now);
                 continue;
             }
             let at = Duration::from_millis(now);
@@ -194,7 +194,7 @@ fn the_machine_harms_nobody_in_any_shipped_scene_and_tells_who_cheats() {
         }
         let cheats = |what| incidents.iter().filter(|incident| **incident == what).count();
         let (tailgating, wrong) = (cheats(Incident::Tailgating), cheats(Incident::WrongDirection));
-        if name != "at-the-door" && name != "resident" {
+        if !["a-card", "at-the-door", "resident"].contains(&name.as_str()) {
             assert!(done, "{name} does not end:\n{}", told(&happenings));
         }
         let expected = match name.as_str() {

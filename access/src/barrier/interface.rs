@@ -1,6 +1,6 @@
 //! What a barrier is told: how it is built, and what happens at it.
 
-use crate::machine::GrantId;
+use crate::machine::{Command, GrantId};
 use crate::request::Direction;
 
 /// What is fitted, and how long things take. Times are in milliseconds.
@@ -60,12 +60,15 @@ pub enum Event {
         /// The shell's number for it.
         grant: GrantId,
     },
-    /// By order: open and stay open until [`Event::Close`], or until the boom is down again, by hand or because it never
-    /// rose: an order that was not carried out is not carried out later. A second one changes nothing.
+    /// By order: open and stay open until [`Event::EndHold`] or [`Event::Close`], or until a board is lost, the boom is stopped, or
+    /// it is down again, by hand or because it never rose. A second one changes nothing.
     Hold {
         /// The shell's number for it.
         grant: GrantId,
     },
+    /// The order to hold open is over: close as soon as the way is clear. Where the hold has ended before, by the stop button or
+    /// by hand, it changes nothing: nobody stands there and expects the boom to move.
+    EndHold,
     /// By order: end a hold, and close as soon as the way is clear.
     Close,
     /// By order: stop where it is and stay so until the next opening, or order to close.
@@ -95,10 +98,17 @@ pub enum Event {
     OpenLimit(bool),
     /// The lower limit switch: whether the boom is fully down.
     ClosedLimit(bool),
-    /// A pulse could not be delivered in time.
-    ActuationFailed,
+    /// A command could not be delivered in time.
+    ActuationFailed {
+        /// Which.
+        command: Command,
+        /// It may have been carried out all the same.
+        may_have_acted: bool,
+    },
     /// A board this barrier needs does not answer. All inputs become unknown.
     BoardLost,
+    /// The boards of its relays answer again, and have opened all contacts, while another board is still lost.
+    RelaysRestored,
     /// All its boards answer again.
     BoardRestored,
     /// [`super::Barrier::next_deadline`] has come.

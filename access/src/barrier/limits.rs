@@ -45,8 +45,8 @@ impl Barrier {
             self.moved_by_hand(out);
         } else if self.is_watched() && !self.is_clear() && self.may_call_back() {
             self.alarms.raise(Alarm::Obstructed, out);
-            self.pulse_open(now, out);
-        } else if self.held() {
+            self.call_back(now, out);
+        } else if self.held() && !self.stop_blocks() {
             self.pulse_open(now, out);
         } else {
             self.phase = Phase::Closing { deadline: now.plus_ms(self.config.travel_ms) };
@@ -68,7 +68,7 @@ impl Barrier {
 
     pub(super) fn arrive_up(&mut self, now: Monotonic, out: &mut Vec<Command>) {
         self.phase = if self.held() { Phase::Held } else { Phase::Open { since: now } };
-        self.was_up = true;
+        (self.was_up, self.calling_back) = (true, None);
         self.pending.confirm(out);
         self.alarms.clear(out);
     }
@@ -83,6 +83,7 @@ impl Barrier {
         }
         self.phase = Phase::Closed;
         (self.granted, self.was_up, self.hold, self.ordered_close) = (false, false, false, false);
+        self.calling_back = None;
         self.lane.begin();
         self.alarms.clear(out);
     }

@@ -56,9 +56,9 @@ impl Barrier {
 
     pub(super) fn stop(&mut self, out: &mut Vec<Command>) {
         out.push(Command::Stop);
-        self.relays.stop();
         self.pending.fail(NotDone::Stopped, out);
         (self.granted, self.hold, self.ordered_close) = (false, false, false);
+        self.calling_back = None;
         if self.blocking_fault().is_none() && self.phase != Phase::Closed {
             self.leave_fault(out);
             self.phase = Phase::Stopped;
@@ -66,8 +66,11 @@ impl Barrier {
     }
 
     pub(super) fn stop_button(&mut self, pressed: Option<bool>, now: Monotonic, out: &mut Vec<Command>) {
-        // An unknown button stays as it was last known: a hand may be on it.
+        // An unknown button stays as it was last known: a hand may be on it. But people who have to get out of a fire do not wait
+        // until somebody can tell.
+        self.stop_unknown = pressed.is_none();
         match (self.stop_pressed, pressed) {
+            (true, None) if self.fire => self.open_for_fire(now, out),
             (false, Some(true)) => {
                 self.stop_pressed = true;
                 self.stop(out);
@@ -87,8 +90,9 @@ impl Barrier {
             Some(true) => {
                 let known = std::mem::replace(&mut self.fire, true);
                 self.alarms.raise(Alarm::Fire, out);
-                let at_rest = matches!(self.phase, Phase::Held | Phase::Stopped);
-                if !(known && at_rest) {
+                let under_way = matches!(self.phase, Phase::Held | Phase::Stopped | Phase::Opening { .. });
+                // An opening that was under way before may not have been delivered, and was not repeated.
+                if !(known && under_way) {
                     self.open_for_fire(now, out);
                 }
             }
@@ -104,20 +108,25 @@ impl Barrier {
         }
     }
 
-    fn open_for_fire(&mut self, now: Monotonic, out: &mut Vec<Command>) {
-        if self.stop_pressed {
+    pub(super) fn open_for_fire(&mut self, now: Monotonic, out: &mut Vec<Command>) {
+        if self.stop_blocks() {
             return;
         }
         if self.phase == Phase::Fault(Fault::BoardLost) {
             // The board that is lost may be another than the relay's; the attempt costs nothing.
-            out.push(self.relays.open(self.config.pulse_ms, now));
+            self.tell_open(now, out);
             return;
         }
         self.begin_opening();
         if self.is_up() {
             self.arrive_up(now, out);
-        } else if !matches!(self.phase, Phase::Opening { .. }) {
+        } else {
             self.pulse_open(now, out);
         }
+    }
+
+    /// Whether the stop button keeps the boom where it is.
+    pub(super) fn stop_blocks(&self) -> bool {
+        self.stop_pressed && !(self.fire && self.stop_unknown)
     }
 }

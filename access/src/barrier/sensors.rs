@@ -1,6 +1,5 @@
 //! The sensors under the boom: what is there, and who passed.
 
-use super::movement::LATE_MS;
 use super::{Barrier, Phase, lane::Passage};
 use crate::machine::{Alarm, Command, Incident, Report};
 use crate::time::Monotonic;
@@ -25,18 +24,16 @@ impl Barrier {
         self.clear_since = clear.then(|| self.clear_since.unwrap_or(now));
         let under = if self.occupied() { Some(true) } else { clear.then_some(false) };
         self.lane.sense_under(under, self.held(), now);
-        // Long after its deadline the boom is down, or stands: what comes then is the next one, whom nobody admitted.
-        let falls = matches!(self.phase, Phase::Closing { deadline } if now <= deadline.plus_ms(LATE_MS));
-        if falls && !clear && self.may_call_back() {
+        if self.is_falling(now) && !clear && self.may_call_back() {
             self.alarms.raise(Alarm::Obstructed, out);
-            self.pulse_open(now, out);
+            self.call_back(now, out);
         }
     }
 
     /// Whether a falling boom is ours to turn round. A drive that closes by itself looks after itself where nobody here opened
-    /// it, and where there are no limit switches to say when it falls.
+    /// it, and where there are no limit switches to say when it falls. Under the hand that stops it nothing moves.
     pub(super) fn may_call_back(&self) -> bool {
-        !self.config.self_closing || self.granted && self.config.limits_fitted
+        !self.stop_pressed && (!self.config.self_closing || self.granted && self.config.limits_fitted)
     }
 
     /// A sensor under the boom is fitted.

@@ -67,6 +67,11 @@ impl Site {
     }
 
     /// Follows the deadlines until the state is `wanted`.
+    fn at_deadline(&mut self) -> Vec<Command> {
+        self.now = self.barrier.next_deadline().expect("a deadline");
+        self.on(Event::Tick)
+    }
+
     fn until(&mut self, wanted: State) -> Vec<Command> {
         let mut said = Vec::new();
         for _ in 0..10 {
@@ -392,7 +397,10 @@ fn a_pulse_that_was_not_delivered_is_answered_and_not_repeated() {
     let mut site = Site::closed(BarrierConfig::default());
     site.on(Event::OpenGranted { grant: GRANT });
     let failed = Report::NotConfirmed { grant: GRANT, why: NotDone::ActuationFailed };
-    assert_eq!(site.on(Event::ActuationFailed), [report(failed)]);
+    assert_eq!(
+        site.on(Event::ActuationFailed { command: Command::PulseOpen { ms: 500 }, may_have_acted: true }),
+        [report(failed)]
+    );
     assert_eq!(site.until(State::Fault), [report(Report::Fault(Fault::OpenLimitNotReached)), state(State::Fault)]);
 }
 

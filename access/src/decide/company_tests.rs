@@ -2,6 +2,7 @@
 
 use super::tests::*;
 use super::*;
+use crate::credential::PlateMatch;
 use crate::factors::TwoFactor;
 use crate::passback::Passback;
 use crate::rules::{Area, CardGrant};
@@ -80,6 +81,22 @@ fn a_first_factor_counts_where_it_was_presented() {
 }
 
 #[test]
+fn a_plate_counts_while_its_vehicle_is_there() {
+    let mut rules = plate_then_face(true);
+    assert_eq!(reason_at(&mut rules, Evidence::Plate(plate()), 0), Reason::SecondFactorAwaited);
+    rules.factors.vehicle_left(&"door".into());
+    assert_eq!(rules.factors.presented(&"gate".into(), 60_000, at(1).mono), Some(Method::Plate));
+    rules.factors.vehicle_left(&"gate".into());
+    assert_eq!(reason_at(&mut rules, Evidence::Face(face()), 1), Reason::SecondFactorAwaited, "a new beginning");
+    rules.factors.vehicle_left(&"gate".into());
+    assert_eq!(
+        reason_at(&mut rules, Evidence::Plate(plate()), 2),
+        Reason::PlateAdmitted,
+        "a face comes without a vehicle"
+    );
+}
+
+#[test]
 fn whoever_is_blocked_between_the_two_is_refused() {
     let mut rules = plate_then_face(true);
     rules.cards.insert("c2".into(), CardGrant { subject: None, grant: Grant::default() });
@@ -117,6 +134,31 @@ fn one_credential_lets_in_one_person_by_whatever_means() {
         let third = decided(&mut rules, "gate", Evidence::Face(face()), 4);
         assert!(third.is_allowed() && !third.passback, "{third:?}");
     }
+}
+
+#[test]
+fn who_leaves_is_known_only_where_that_is_as_sure_as_on_the_way_in() {
+    let rules = area(Passback::Hard);
+    let out = |evidence| {
+        let request = AccessRequest { direction: Direction::Exit, ..request(evidence) };
+        let decision = decide(&request, &rules, NOW);
+        assert_eq!(decision.reason, Reason::ExitFree, "everybody may leave");
+        decision.passage
+    };
+    assert!(out(Evidence::Plate(plate())).is_some() && out(Evidence::Face(face())).is_some());
+    let doubtful = |ratio| {
+        let best = plate().best.map(|best| PlateMatch { log_likelihood_ratio: ratio, ..best });
+        PlateEvidence { best, ..plate() }
+    };
+    let threshold = plate().best.unwrap().threshold;
+    assert!(out(Evidence::Plate(doubtful(threshold))).is_some());
+    assert_eq!(out(Evidence::Plate(doubtful(threshold - 0.1))), None, "a misread plate");
+    assert_eq!(out(Evidence::Plate(PlateEvidence { frames: 0, ..plate() })), None);
+    for picture in [PictureCheck::Differs, PictureCheck::Missing] {
+        assert_eq!(out(Evidence::PushedPlate(PushedPlate { plate: plate(), picture })), None, "{picture:?}");
+    }
+    assert_eq!(out(Evidence::Face(FaceEvidence { liveness: Liveness::Spoof, ..face() })), None, "a photograph");
+    assert_eq!(out(Evidence::Card("nobody's".into())), None);
 }
 
 #[test]

@@ -22,6 +22,10 @@ impl Site {
         self.door.handle(event, self.now)
     }
 
+    fn all<const N: usize>(&mut self, events: [Event; N]) -> Vec<Command> {
+        events.into_iter().flat_map(|e| self.on(e)).collect()
+    }
+
     fn wait(&mut self, ms: u64) {
         self.now = self.now.plus_ms(ms);
     }
@@ -193,7 +197,7 @@ fn a_release_that_was_not_delivered_is_answered() {
     let mut site = Site::closed();
     site.on(Event::OpenGranted { grant: GRANT });
     let failed = Report::NotConfirmed { grant: GRANT, why: NotDone::ActuationFailed };
-    assert_eq!(site.on(Event::ActuationFailed), [report(failed)]);
+    assert_eq!(site.on(Event::ActuationFailed { command: Command::Release, may_have_acted: false }), [report(failed)]);
     assert_eq!(site.at_deadline(), [Command::Lock, state(State::Closed)]);
 }
 
@@ -274,7 +278,7 @@ fn a_fire_releases_and_holds_until_it_is_known_to_be_over() {
     }
     assert_eq!(
         site.on(Event::Fire(Some(false))),
-        [report(Report::AlarmCleared(Alarm::Fire)), Command::Lock, state(State::Closed)]
+        [Command::Lock, report(Report::AlarmCleared(Alarm::Fire)), state(State::Closed)]
     );
     assert_eq!(site.on(Event::Fire(Some(false))), []);
 }
@@ -286,9 +290,10 @@ fn a_fire_that_stands_survives_a_lost_board_and_releases_again_when_it_speaks() 
     assert_eq!(site.on(Event::BoardLost), [report(Report::Fault(Fault::BoardLost)), state(State::Fault)]);
     assert!(site.door.is_released());
     let said = site.on(Event::BoardRestored);
-    assert_eq!(said, [report(Report::FaultCleared(Fault::BoardLost)), state(State::Held)]);
-    assert_eq!(site.on(Event::Fire(Some(true))), [Command::Release], "its board came back locked");
-    assert_eq!(site.on(Event::Fire(Some(false)))[1], Command::Lock);
+    let cleared = report(Report::FaultCleared(Fault::BoardLost));
+    assert_eq!(said, [cleared, Command::Release, state(State::Held)], "its board came back locked");
+    assert_eq!(site.on(Event::Fire(Some(true))), [Command::Release]);
+    assert_eq!(site.on(Event::Fire(Some(false)))[0], Command::Lock);
 }
 
 #[test]
@@ -309,4 +314,98 @@ fn a_fire_releases_while_a_board_is_lost_and_an_exit_press_outlasts_it() {
     site.on(Event::ExitPressed);
     assert!(!site.on(Event::Fire(Some(false))).contains(&Command::Lock), "someone is on their way out");
     assert!(site.at_deadline().contains(&Command::Lock));
+}
+
+fn failed(command: Command) -> Event {
+    Event::ActuationFailed { command, may_have_acted: false }
+}
+
+#[test]
+fn a_release_in_a_fire_that_was_not_delivered_is_given_again_until_it_is() {
+    let mut site = Site::closed();
+    site.on(Event::Fire(Some(true)));
+    for _ in 0..3 {
+        let told = site.now;
+        assert_eq!(site.on(failed(Command::Release)), []);
+        assert_eq!(site.at_deadline(), [Command::Release]);
+        assert_eq!(site.now, told.plus_ms(500));
+    }
+    assert_eq!(site.door.next_deadline(), None, "delivered");
+    site.on(failed(Command::Release));
+    site.on(Event::Fire(Some(false)));
+    assert!(!site.at_deadline().contains(&Command::Release), "the fire is over");
+}
+
+#[test]
+fn a_lock_that_was_not_delivered_is_given_again_until_it_is_or_someone_is_let_in() {
+    let mut site = Site::closed();
+    site.on(Event::OpenGranted { grant: GRANT });
+    assert!(site.at_deadline().contains(&Command::Lock));
+    site.on(failed(Command::Lock));
+    assert_eq!(site.at_deadline(), [Command::Lock]);
+    site.on(failed(Command::Lock));
+    site.on(Event::BoardLost);
+    assert_eq!(site.at_deadline(), [Command::Lock], "what is lost may be another board");
+    site.on(Event::BoardRestored);
+    site.on(failed(Command::Lock));
+    site.on(Event::OpenGranted { grant: GRANT });
+    assert_eq!(site.at_deadline(), [], "not while someone is let in");
+}
+
+#[test]
+fn a_lock_whose_board_comes_back_while_another_is_lost_is_told_what_is_meant() {
+    let mut site = Site::closed();
+    site.on(Event::BoardLost);
+    assert_eq!(site.on(Event::RelaysRestored), [Command::Lock], "a magnet's safe state is open");
+    site.on(Event::Fire(Some(true)));
+    assert_eq!(site.on(Event::RelaysRestored), [Command::Release], "a strike's is shut");
+    let mut site = Site::closed();
+    site.on(Event::OpenGranted { grant: GRANT });
+    assert_eq!(site.on(Event::RelaysRestored), [], "a late release would be for nobody");
+}
+
+#[test]
+fn a_hold_that_was_not_delivered_is_given_again_and_ends_with_its_board() {
+    let mut site = Site::closed();
+    site.on(Event::Hold { grant: GRANT });
+    let answer = Report::NotConfirmed { grant: GRANT, why: NotDone::ActuationFailed };
+    assert_eq!(site.on(failed(Command::Release)), [report(answer)]);
+    assert_eq!(site.at_deadline(), [Command::Release]);
+    site.on(failed(Command::Release));
+    site.on(Event::BoardLost);
+    assert!(!site.at_deadline().contains(&Command::Release), "a late opening is nobody's");
+    assert_eq!(site.on(Event::EndHold), [], "it ended before");
+}
+
+#[test]
+fn a_failed_release_for_someone_who_leaves_locks_no_held_door() {
+    let mut site = Site::closed();
+    site.all([Event::Hold { grant: GRANT }, Event::ExitPressed]);
+    assert_eq!(site.on(failed(Command::Release)).iter().filter(|command| **command == Command::Lock).count(), 0);
+    assert_eq!(site.door.state(), State::Held);
+}
+
+#[test]
+fn a_held_door_lets_in_more_people_than_can_wait_for_a_contact() {
+    for contact_fitted in [true, false] {
+        let mut door = Door::new(DoorConfig { contact_fitted, ..DoorConfig::default() });
+        door.handle(Event::Hold { grant: GRANT }, Monotonic(0));
+        for n in 2..100 {
+            let said = door.handle(Event::OpenGranted { grant: GrantId(n) }, Monotonic(n));
+            assert_eq!(said[0], report(Report::Accepted { grant: GrantId(n) }));
+        }
+    }
+}
+
+#[test]
+fn openings_of_a_fire_are_answered_before_it_is_said_to_be_over() {
+    let mut site = Site::closed();
+    site.on(Event::OpenGranted { grant: GRANT });
+    site.on(Event::Fire(Some(true)));
+    site.wait(5_000);
+    site.on(Event::Tick);
+    let said = site.on(Event::Fire(Some(false)));
+    let of = |wanted: &Command| said.iter().position(|command| command == wanted);
+    let answer = report(Report::NotConfirmed { grant: GRANT, why: NotDone::NoEntry });
+    assert!(of(&answer).unwrap() < of(&report(Report::AlarmCleared(Alarm::Fire))).unwrap(), "{said:?}");
 }

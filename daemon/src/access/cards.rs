@@ -1,14 +1,16 @@
-//! Cards: a read becomes evidence, once, and trying numbers is noticed.
+//! Cards: a read becomes evidence, once, and trying numbers is noticed. So is an opened reader.
 //!
 //! A read is judged when it comes and never again: it is not kept while a board is lost or the controller starts, and what is
 //! too old by then is refused like any evidence. The number itself goes no further than this file; everything behind it knows
 //! the card by the hash under which it is registered.
 
+use std::sync::Arc;
+
 use cardea_access::card::CardNumber;
 use cardea_access::credential::Evidence;
 use cardea_access::reason::Reason;
 use cardea_access::time::Monotonic;
-use cardea_hardware::{Read, Reads};
+use cardea_hardware::{Answer, Read, Reader, Reads};
 use cardea_protocol::event::{EventKind, Timings};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -29,10 +31,27 @@ const DEAF_MS: u64 = 60_000;
 
 /// The reader of one access point.
 pub(crate) struct CardReader {
-    /// Its configured name.
-    pub(crate) name: String,
+    reader: Arc<dyn Reader>,
     pub(crate) reads: watch::Receiver<Reads>,
+    pub(crate) tamper: watch::Receiver<Option<bool>>,
+    housing: Housing,
     patience: Patience,
+}
+
+/// What a reader has last said about its housing. One that is gone says nothing, and nothing is made of that: opened it was
+/// until it says otherwise.
+#[derive(Debug, Default)]
+struct Housing {
+    opened: bool,
+}
+
+impl Housing {
+    /// The name of the alarm, if this is news.
+    fn news(&mut self, tampered: Option<bool>) -> Option<&'static str> {
+        let tampered = tampered.filter(|tampered| *tampered != self.opened)?;
+        self.opened = tampered;
+        Some(if tampered { "reader-tampered" } else { "reader-tampered-cleared" })
+    }
 }
 
 /// What a reader has shown lately. Pure, with time as input.
@@ -73,10 +92,12 @@ impl Patience {
 }
 
 impl CardReader {
-    /// The reader called `name`; what it has read so far is nobody's business.
-    pub(crate) fn new(name: String, reads: watch::Receiver<Reads>) -> Self {
+    /// What `reader` has read so far is nobody's business.
+    pub(crate) fn new(reader: Arc<dyn Reader>) -> Self {
+        let (reads, tamper) = (reader.watch(), reader.tamper());
         let sequence = reads.borrow().sequence;
-        Self { name, reads, patience: Patience { sequence, ..Patience::default() } }
+        let patience = Patience { sequence, ..Patience::default() };
+        Self { reader, reads, tamper, housing: Housing::default(), patience }
     }
 
     /// The newest read, if it was not dealt with.
@@ -91,13 +112,25 @@ impl CardReader {
 }
 
 impl AccessTask {
-    /// The reader of an access point has read something.
+    /// The reader of an access point has read something, or was opened.
     pub(super) async fn on_card(&mut self, i: usize) {
         let now = self.clock.monotonic();
         let Some(reader) = self.points[i].reader.as_mut() else { return };
-        let Some(read) = reader.take() else { return };
+        let tampered = *reader.tamper.borrow();
+        let (news, read) = (reader.housing.news(tampered), reader.take());
+        if let Some(alarm) = news {
+            tracing::warn!(reader = reader.reader.id(), alarm, "the housing of a reader");
+            self.tell(i, EventKind::Alarm { alarm: alarm.to_owned() });
+        }
+        if let Some(read) = read {
+            self.on_read(i, &read, now).await;
+        }
+    }
+
+    async fn on_read(&mut self, i: usize, read: &Read, now: Monotonic) {
+        let Some(reader) = self.points[i].reader.as_mut() else { return };
         let Ok(number) = CardNumber::parse(read.number.expose()) else {
-            tracing::error!(reader = %reader.name, "a reader told a card in a form that does not exist");
+            tracing::error!(reader = reader.reader.id(), "a reader told a card in a form that does not exist");
             return;
         };
         let card = Knowledge::card(&number);
@@ -112,6 +145,9 @@ impl AccessTask {
         let decide_ms = Some(begun.elapsed().as_secs_f32() * 1_000.0);
         let mut event = record(&decision, &evidence, Timings { decide_ms, ..Timings::default() });
         event.card_id = self.knowledge.card_registration(&card);
+        if let Some(reader) = &self.points[i].reader {
+            reader.reader.answer(shown(decision.reason));
+        }
         if decision.is_allowed() {
             self.open(Grant::new(i, None, event, None, decision.passage)).await;
             return;
@@ -119,15 +155,42 @@ impl AccessTask {
         self.record(i, event);
         let Some(reader) = self.points[i].reader.as_mut() else { return };
         if decision.reason == Reason::CardUnknown && reader.patience.tried(now) {
-            tracing::warn!(reader = %reader.name, "many unknown cards; the reader is not listened to for a while");
+            tracing::warn!(
+                reader = reader.reader.id(),
+                "many unknown cards; the reader is not listened to for a while"
+            );
             self.tell(i, EventKind::Alarm { alarm: "cards-tried".to_owned() });
         }
+    }
+}
+
+/// What whoever holds the card sees of a decision.
+fn shown(reason: Reason) -> Answer {
+    match reason {
+        Reason::SecondFactorAwaited => Answer::Awaited,
+        reason if reason.admits() => Answer::Granted,
+        _ => Answer::Refused,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_opened_housing_is_told_once_and_only_its_reader_takes_it_back() {
+        let mut housing = Housing::default();
+        let said = [None, Some(false), Some(true), Some(true), None, Some(true), None, Some(false), None, Some(false)];
+        let told: Vec<_> = said.into_iter().filter_map(|tampered| housing.news(tampered)).collect();
+        assert_eq!(told, ["reader-tampered", "reader-tampered-cleared"]);
+    }
+
+    #[test]
+    fn a_second_factor_that_is_awaited_is_not_shown_as_a_refusal() {
+        assert_eq!(shown(Reason::CardAdmitted), Answer::Granted);
+        assert_eq!(shown(Reason::SecondFactorAwaited), Answer::Awaited);
+        assert_eq!(shown(Reason::CardUnknown), Answer::Refused);
+    }
 
     #[test]
     fn a_card_left_on_the_reader_is_one_presentation() {

@@ -13,6 +13,7 @@ use cardea_access::time::Now;
 use tokio::sync::oneshot;
 
 use super::task::AccessTask;
+use crate::capture::TrackKey;
 
 impl AccessTask {
     /// A decision was made: the rules and the posture are told.
@@ -42,6 +43,22 @@ impl AccessTask {
         if let Some(change) = passage.and_then(|passage| self.knowledge.rules.ledger.passed(passage, now)) {
             self.store.keep_passage(change);
             self.tell_inside();
+        }
+    }
+
+    /// Whether who leaves here leaves an area.
+    pub(super) fn is_a_way_out(&self, i: usize) -> bool {
+        let point = &self.points[i];
+        let rules = self.knowledge.rules.access_points.get(&AccessPointId::from(point.id.as_str()));
+        point.direction == Direction::Exit && rules.is_some_and(|rules| rules.area.is_some())
+    }
+
+    /// The track that was let out may be known by now: its opening is `passage`, or was, if it has come to its end.
+    pub(super) fn name(&mut self, key: TrackKey, passage: Option<Passage>) {
+        let Some(passage) = passage else { return };
+        self.memo.named(key);
+        if let Some(passage) = self.grants.name(key, passage) {
+            self.passed(Some(&passage));
         }
     }
 

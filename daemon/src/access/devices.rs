@@ -1,4 +1,4 @@
-//! Boards and cameras come and go; each coming and going is an event, once.
+//! Boards, cameras and readers come and go; each coming and going is an event, once.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use cardea_hardware::{Hardware, Health};
 use cardea_protocol::event::EventKind;
 use tokio::sync::watch;
 
-/// All boards and cameras by their configured names.
+/// All boards, cameras and readers by their configured names.
 pub(crate) struct Devices {
     health: BTreeMap<String, watch::Receiver<Health>>,
     /// Whether each answered when it was last looked at; `None` before first contact.

@@ -80,6 +80,17 @@ impl Grants {
         GrantId(self.last)
     }
 
+    /// It is known by now whose opening the one of this track is. Answers the passage if there is none under way any more.
+    pub(crate) fn name(&mut self, track: TrackKey, passage: Passage) -> Option<Passage> {
+        match self.grants.values_mut().find(|grant| grant.track == Some(track)) {
+            Some(grant) => {
+                grant.passage.get_or_insert(passage);
+                None
+            }
+            None => Some(passage),
+        }
+    }
+
     /// The board has acknowledged after `relay_ms`, or nothing needed switching: answers the record to hand over.
     pub(crate) fn accepted(&mut self, id: GrantId, relay_ms: Option<f32>) -> Option<(usize, AccessDecision)> {
         let grant = self.grants.get_mut(&id)?;

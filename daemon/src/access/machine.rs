@@ -54,18 +54,22 @@ impl Role {
 pub(crate) enum Happening {
     /// A decision admitted someone.
     Granted(GrantId),
-    /// Hold open, until `Close`.
+    /// Hold open, until `EndHold`.
     Hold(GrantId),
     /// End a hold.
+    EndHold,
+    /// Close, whatever opened it.
     Close,
     /// The exit button was pressed.
     ExitPressed,
     /// An input has this level; `None` while it is not known.
     Input(Role, Option<bool>),
-    /// The relay could not be switched in time.
-    ActuationFailed,
+    /// The board did not carry out `command` in time.
+    ActuationFailed { command: Command, may_have_acted: bool },
     /// A board does not answer.
     BoardLost,
+    /// The boards of its outputs answer again, while another does not yet.
+    RelaysRestored,
     /// All boards answer again.
     BoardRestored,
     /// The time the machine asked for has come.
@@ -126,6 +130,7 @@ fn barrier_event(what: Happening) -> Option<barrier::Event> {
     Some(match what {
         Happening::Granted(grant) => Event::OpenGranted { grant },
         Happening::Hold(grant) => Event::Hold { grant },
+        Happening::EndHold => Event::EndHold,
         Happening::Close => Event::Close,
         Happening::Input(Role::Loop, Some(true)) => Event::LoopOccupied,
         Happening::Input(Role::Loop, Some(false)) => Event::LoopClear,
@@ -141,8 +146,9 @@ fn barrier_event(what: Happening) -> Option<barrier::Event> {
         Happening::Input(Role::ClosedLimit, Some(on)) => Event::ClosedLimit(on),
         // An unknown limit switch comes with the loss of its board, which says more.
         Happening::Input(..) | Happening::ExitPressed => return None,
-        Happening::ActuationFailed => Event::ActuationFailed,
+        Happening::ActuationFailed { command, may_have_acted } => Event::ActuationFailed { command, may_have_acted },
         Happening::BoardLost => Event::BoardLost,
+        Happening::RelaysRestored => Event::RelaysRestored,
         Happening::BoardRestored => Event::BoardRestored,
         Happening::Tick => Event::Tick,
     })
@@ -153,14 +159,16 @@ fn door_event(what: Happening) -> Option<door::Event> {
     Some(match what {
         Happening::Granted(grant) => Event::OpenGranted { grant },
         Happening::Hold(grant) => Event::Hold { grant },
+        Happening::EndHold => Event::EndHold,
         Happening::Close => Event::Close,
         Happening::ExitPressed => Event::ExitPressed,
         Happening::Input(Role::Contact, Some(true)) => Event::ContactClosed,
         Happening::Input(Role::Contact, Some(false)) => Event::ContactOpened,
         Happening::Input(Role::Fire, alarm) => Event::Fire(alarm),
         Happening::Input(..) => return None,
-        Happening::ActuationFailed => Event::ActuationFailed,
+        Happening::ActuationFailed { command, may_have_acted } => Event::ActuationFailed { command, may_have_acted },
         Happening::BoardLost => Event::BoardLost,
+        Happening::RelaysRestored => Event::RelaysRestored,
         Happening::BoardRestored => Event::BoardRestored,
         Happening::Tick => Event::Tick,
     })

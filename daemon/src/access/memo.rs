@@ -31,6 +31,8 @@ struct About {
     refused: BTreeSet<Reason>,
     granted_at: Option<Monotonic>,
     failed: bool,
+    /// It was let out before it was surely recognised.
+    unnamed: bool,
 }
 
 impl Memo {
@@ -50,10 +52,22 @@ impl Memo {
         }
     }
 
-    /// The track was granted.
-    pub(crate) fn granted(&mut self, key: TrackKey, now: Monotonic) {
+    /// The track was granted. `unnamed`: nobody knows yet who it was, and somebody would like to.
+    pub(crate) fn granted(&mut self, key: TrackKey, unnamed: bool, now: Monotonic) {
         let about = self.about(key);
-        (about.granted_at, about.failed) = (Some(now), false);
+        (about.granted_at, about.failed, about.unnamed) = (Some(now), false, unnamed);
+    }
+
+    /// Whether the track was let out, and who it is would still be good to know: nobody is kept in until that is sure.
+    pub(crate) fn wants_name(&self, key: TrackKey) -> bool {
+        self.tracks.get(&key).is_some_and(|about| about.unnamed && !about.failed)
+    }
+
+    /// It is known now who the track is.
+    pub(crate) fn named(&mut self, key: TrackKey) {
+        if let Some(about) = self.tracks.get_mut(&key) {
+            about.unnamed = false;
+        }
     }
 
     /// The opening that the track was granted did not come about.
@@ -113,7 +127,7 @@ mod tests {
     #[test]
     fn a_car_is_granted_once_and_again_only_if_nothing_came_of_it() {
         let mut memo = Memo::default();
-        memo.granted(CAR, Monotonic(0));
+        memo.granted(CAR, false, Monotonic(0));
         assert!(!memo.wants_decision(CAR, State::Open, Monotonic(100)));
         assert!(!memo.wants_decision(CAR, State::Closed, Monotonic(100_000)), "a parked car stays shut out");
         memo.failed(CAR);
@@ -135,7 +149,7 @@ mod tests {
     #[test]
     fn a_face_opens_again_once_the_door_is_shut() {
         let mut memo = Memo::default();
-        memo.granted(FACE, Monotonic(0));
+        memo.granted(FACE, false, Monotonic(0));
         assert!(!memo.wants_decision(FACE, State::Opening, Monotonic(4_000)));
         assert!(!memo.wants_decision(FACE, State::Closed, Monotonic(2_000)));
         assert!(memo.wants_decision(FACE, State::Closed, Monotonic(5_000)));

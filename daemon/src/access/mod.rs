@@ -161,6 +161,7 @@ fn rules(config: &Config, links: &AccessLinks) -> RuleSet {
         face_min_margin: config.biometrics.min_margin,
         demo_face_models: config.recognition.as_ref().is_some_and(|r| r.allow_demo_models),
         plate_max_staleness_s: config.plates.max_staleness_s,
+        card_max_staleness_s: config.cards.max_staleness_s,
         plate_min_frames: config.plates.min_frames,
         ..Limits::default()
     };

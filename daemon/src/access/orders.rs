@@ -25,7 +25,8 @@ impl AccessTask {
     pub(super) async fn on_sighting(&mut self, sighting: Sighting) {
         let Sighting { key, seen, frames, at, mut timings } = sighting;
         let Some(point) = self.points.get(key.point) else { return };
-        if !self.memo.wants_decision(key, point.machine.state(), self.clock.monotonic()) {
+        let to_be_decided = self.memo.wants_decision(key, point.machine.state(), self.clock.monotonic());
+        if !to_be_decided && !self.memo.wants_name(key) {
             return;
         }
         let begun = Instant::now();
@@ -52,11 +53,16 @@ impl AccessTask {
         };
         let told = if let Seen::Pushed(pushed) = seen { Some(pushed) } else { None };
         let decision = self.decide(key.point, &evidence, at);
+        if !to_be_decided {
+            self.name(key, decision.passage);
+            return;
+        }
         self.keep_early(key, told, &decision, frames, at);
         timings.decide_ms = Some(begun.elapsed().as_secs_f32() * 1_000.0);
         let event = record(&decision, &evidence, timings);
         if decision.is_allowed() {
-            self.memo.granted(key, self.clock.monotonic());
+            let unnamed = decision.passage.is_none() && self.is_a_way_out(key.point);
+            self.memo.granted(key, unnamed, self.clock.monotonic());
             self.open(Grant::new(key.point, Some(key), event, None, decision.passage)).await;
         } else if self.memo.refused(key, decision.reason, settled) {
             self.record(key.point, event);
@@ -138,16 +144,25 @@ impl AccessTask {
             }
             return;
         }
-        // A machine whose boards are lost takes no inputs; when they are back, it gets all of them at once. A fire does not wait.
-        if self.points[i].boards != Boards::Up && role != Role::Fire {
+        // A machine whose boards are lost takes no inputs; when they are back, it gets all of them at once. A fire does not wait,
+        // nor does the hand that stops the boom.
+        if self.points[i].boards != Boards::Up && !matches!(role, Role::Fire | Role::StopButton) {
             return;
         }
-        let level = self.points[i].level(role);
-        let arrived = self.points[i].waits_at(role) && level == Some(true);
+        let (level, waits) = (self.points[i].level(role), self.points[i].waits_at(role));
+        let arrived = waits && level == Some(true);
+        if waits {
+            // Also when it arrives: the one before may have left between two looks.
+            self.vehicle_left(i);
+        }
         self.happen(i, Happening::Input(role, level), None).await;
         if arrived {
             self.on_arrival(i).await;
         }
+    }
+
+    fn vehicle_left(&mut self, i: usize) {
+        self.knowledge.rules.factors.vehicle_left(&self.points[i].id.as_str().into());
     }
 
     /// The exit button opens, whatever else is the matter.
@@ -160,13 +175,23 @@ impl AccessTask {
     /// A board or camera of an access point has news.
     pub(super) async fn on_boards(&mut self, i: usize) {
         let (before, after) = (self.points[i].boards, self.points[i].boards_now());
-        if before == after {
-            return;
+        let outputs_restored = self.points[i].outputs_restored();
+        if before != after {
+            self.on_boards_changed(i, before, after).await;
         }
+        // News without a difference: a board may have come and gone, or gone and come, between two looks.
+        let unseen = before == after && after == Boards::Up;
+        if outputs_restored && after != Boards::Up || unseen {
+            self.happen(i, Happening::RelaysRestored, None).await;
+        }
+    }
+
+    async fn on_boards_changed(&mut self, i: usize, before: Boards, after: Boards) {
         self.points[i].boards = after;
         match after {
             Boards::Starting => {}
             Boards::Lost => {
+                self.vehicle_left(i);
                 if self.postures.equipment_lost(i) {
                     self.passed_unseen(i);
                 }

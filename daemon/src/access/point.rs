@@ -48,8 +48,14 @@ pub(crate) struct Point {
     /// The loop on which a vehicle waits.
     waiting: Option<Role>,
     movements: Movements,
-    /// Health of the boards that the outputs and inputs sit on; a board may be there more than once.
+    /// Health of the boards that the outputs and then the inputs sit on; a board may be there more than once.
     pub(crate) board_health: Vec<watch::Receiver<Health>>,
+    /// The boards of its outputs all answered when they were last looked at.
+    outputs_up: bool,
+    /// A command was not carried out, and none has been since.
+    pub(crate) failing: bool,
+    /// Commands given so far: what became of an older one than the last is nobody's business any more.
+    pub(crate) commands: u64,
     pub(crate) camera_health: Option<watch::Receiver<Health>>,
     /// The card reader.
     pub(crate) reader: Option<CardReader>,
@@ -118,8 +124,11 @@ impl Point {
             },
             movements: Movements::default(),
             board_health,
+            outputs_up: false,
+            failing: false,
+            commands: 0,
             camera_health: camera.map(|camera| camera.health()),
-            reader: reader.map(|reader| CardReader::new(reader.id().to_owned(), reader.watch())),
+            reader: reader.map(|reader| CardReader::new(Arc::clone(reader))),
             boards: Boards::Starting,
             exit_presses,
         })
@@ -136,6 +145,12 @@ impl Point {
             }
         }
         all
+    }
+
+    /// Whether the boards of its outputs have come back since the last call: the outputs are in their safe state then.
+    pub(crate) fn outputs_restored(&mut self) -> bool {
+        let up = self.board_health.iter().take(self.outputs.len()).all(|health| *health.borrow() == Health::Up);
+        !std::mem::replace(&mut self.outputs_up, up) && up
     }
 
     /// Whether an opening could be carried out.
@@ -183,7 +198,7 @@ impl Point {
             Command::PulseOpen { ms } => self.in_turn(&[], "open", ms, true),
             Command::Reverse { ms } => self.in_turn(&["close"], "open", ms, true),
             // The machine has judged by what it was told; this looks at the sensors and relays once more at the last moment.
-            Command::PulseClose { .. } if self.something_under_the_boom() || self.is_on("open") => None,
+            Command::PulseClose { .. } if self.something_under_the_boom() || self.may_be_on("open") => None,
             Command::PulseClose { ms } => self.in_turn(&[], "close", ms, true),
             Command::Stop => self.in_turn(&["open", "close"], "stop", STOP_PULSE_MS, false),
             Command::Release => set("lock", true),
@@ -217,8 +232,8 @@ impl Point {
         Some(Box::pin(movement.in_turn(first, off, on.map(|on| (on, on_for)), only_if_off)))
     }
 
-    fn is_on(&self, key: &str) -> bool {
-        self.output(key).is_some_and(|output| output.state() == Some(true))
+    fn may_be_on(&self, key: &str) -> bool {
+        self.output(key).is_some_and(|output| output.state() != Some(false))
     }
 
     fn output(&self, key: &str) -> Option<Arc<dyn Output>> {

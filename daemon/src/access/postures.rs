@@ -7,8 +7,9 @@ use cardea_access::id::AccessPointId;
 use cardea_access::posture::{Cause, Event, Fitted, Order, Posture};
 use cardea_access::rules::Mode;
 use cardea_access::schedule::Schedule;
-use cardea_access::time::Timestamp;
+use cardea_access::time::{Monotonic, Timestamp};
 use cardea_hardware::{Hardware, Reading};
+use cardea_protocol::clock::Clock;
 use cardea_protocol::event::EventKind;
 use tokio::sync::watch;
 
@@ -23,7 +24,35 @@ use crate::seam::OrderRequest;
 pub(crate) struct Postures {
     points: Vec<PointPosture>,
     switches: Vec<Switch>,
+    clock: Trust,
 }
+
+/// Whether the wall clock can be relied on to open something by itself. A board without a battery starts with the time of its
+/// last shutdown; by that, the hours of yesterday's noon would open a gate tonight.
+#[derive(Default)]
+struct Trust {
+    proven: bool,
+    look_at: Option<Monotonic>,
+}
+
+impl Trust {
+    /// Once it is proven it stays so: what passes from then on is counted by the kernel. `stated`: the cloud has told the time
+    /// since the machine started, and the clock does not contradict it.
+    fn proven(&mut self, stated: bool, clock: &dyn Clock) -> bool {
+        let now = clock.monotonic();
+        if !self.proven && self.look_at.is_none_or(|at| now >= at) {
+            self.look_at = Some(now.plus_ms(LOOK_AGAIN_MS));
+            self.proven = clock.is_set();
+        }
+        self.proven |= stated;
+        self.proven
+    }
+}
+
+/// How far ahead of the cloud's word a clock may be that counts as right, in milliseconds.
+const AHEAD_MS: i64 = 300_000;
+/// How often a clock that is not proven is asked again, in milliseconds.
+const LOOK_AGAIN_MS: u64 = 1_000;
 
 struct PointPosture {
     posture: Posture,
@@ -65,7 +94,7 @@ impl Postures {
             told: (Mode::Normal, Cause::Rest),
             holding: false,
         });
-        Ok(Self { points: points.collect(), switches })
+        Ok(Self { points: points.collect(), switches, clock: Trust::default() })
     }
 
     /// The inputs, in the order of [`Self::switched`]'s numbers.
@@ -105,10 +134,15 @@ impl Postures {
         self.points.get(i).map_or((Mode::LockedDown, Cause::InputUnknown), |point| point.posture.mode())
     }
 
-    fn look_at_the_clock(&mut self, at: Timestamp) {
+    /// `at` is the time to judge by; `stated`: the cloud has told it since the machine started.
+    fn look_at_the_clock(&mut self, at: Timestamp, stated: bool, clock: &dyn Clock) {
+        if self.points.iter().all(|point| point.free_hours.is_none()) {
+            return;
+        }
+        let proven = self.clock.proven(stated, clock);
         for point in &mut self.points {
             if let Some(hours) = &point.free_hours {
-                point.posture.handle(Event::Hours(hours.allows(at)));
+                point.posture.handle(Event::Hours(proven && hours.allows(at)));
             }
         }
     }
@@ -137,7 +171,11 @@ fn add_switch(
 impl AccessTask {
     /// Brings rules and machines to what inputs, hours and orders ask for now.
     pub(super) async fn follow_postures(&mut self) {
-        self.postures.look_at_the_clock(self.now().wall);
+        // The word of the cloud puts a clock right that is behind; one that is far ahead of it is wrong all the same.
+        let told = self.knowledge.rules.told_time(self.clock.monotonic());
+        let stated = told.is_some_and(|told| self.clock.now() <= told.plus_ms(AHEAD_MS));
+        let now = self.now().wall;
+        self.postures.look_at_the_clock(now, stated, &*self.clock);
         for i in 0..self.points.len() {
             let (mode, cause) = self.postures.mode(i);
             let id = AccessPointId::from(self.points[i].id.as_str());
@@ -155,7 +193,9 @@ impl AccessTask {
                 self.passed_unseen(i);
             } else if mode != Mode::HeldOpen && holding {
                 self.postures.points[i].holding = false;
-                self.happen(i, Happening::Close, None).await;
+                // Whoever locks down expects what was held open to be shut, also where the stop button has ended the hold.
+                let end = if mode == Mode::LockedDown { Happening::Close } else { Happening::EndHold };
+                self.happen(i, end, None).await;
                 self.passed_unseen(i);
             }
         }
@@ -176,6 +216,10 @@ impl AccessTask {
     /// Someone at the controller orders a posture, or that nobody counts as inside.
     pub(super) async fn on_order(&mut self, request: OrderRequest) {
         let OrderRequest { order, reply } = request;
+        if reply.is_closed() {
+            // Whoever ordered was told that nothing was done.
+            return;
+        }
         let carried = match order {
             LocalOrder::Posture { access_point, posture } => match self.named(access_point.as_ref()) {
                 // Held open later, when the equipment is back, it would open by itself.
@@ -201,7 +245,7 @@ impl AccessTask {
                 }
             },
         };
-        // Whoever ordered may have gone; it is done all the same, as they wanted.
+        // Whoever ordered may have gone meanwhile.
         let _ = reply.send(carried);
     }
 

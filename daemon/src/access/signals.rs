@@ -23,7 +23,7 @@ pub(crate) enum Signal {
     Card(usize),
     /// A board or camera of an access point (by index).
     Equipment(usize),
-    /// A board or camera, by its configured name, whether any access point uses it or not.
+    /// A board, camera or reader, by its configured name, whether any access point uses it or not.
     Device(String),
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Follows everything that belongs to `points`, and all boards and cameras.
+    /// Follows everything that belongs to `points`, and all boards, cameras and readers.
     pub(crate) fn start(points: &[Point], postures: &Postures, hardware: &Hardware) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
         let mut forwarders = JoinSet::new();
@@ -45,6 +45,7 @@ impl Signals {
             }
             if let Some(reader) = &point.reader {
                 forwarders.spawn(forward(reader.reads.clone(), sender.clone(), Signal::Card(i)));
+                forwarders.spawn(forward(reader.tamper.clone(), sender.clone(), Signal::Card(i)));
             }
             for health in point.board_health.iter().chain(&point.camera_health) {
                 forwarders.spawn(forward(health.clone(), sender.clone(), Signal::Equipment(i)));

@@ -70,10 +70,20 @@ pub(super) type UnderWay = Pin<Box<dyn Future<Output = Done> + Send>>;
 /// An actuation that has ended.
 pub(super) struct Done {
     point: usize,
+    /// The number of its command.
+    number: u64,
     command: Command,
     grant: Option<GrantId>,
-    result: Result<Actuated, DeviceError>,
+    result: Result<Actuated, NotDone>,
     took_ms: f32,
+}
+
+/// Why nothing was switched.
+enum NotDone {
+    /// At the last moment it was not to be any more.
+    Withheld,
+    /// The board did not.
+    Device(DeviceError),
 }
 
 /// What comes to the task from outside.
@@ -196,13 +206,20 @@ impl AccessTask {
         grant: Option<GrantId>,
         decided: Monotonic,
     ) -> bool {
-        let Some(actuation) = self.points[i].actuation(command) else { return false };
-        if self.clock.monotonic().since_ms(decided) > LATE_MS {
+        self.points[i].commands += 1;
+        let number = self.points[i].commands;
+        let Some(actuation) = self.points[i].actuation(command) else {
+            self.withhold(i, command);
+            return false;
+        };
+        // What ends something is done late rather than never.
+        let ends = matches!(command, Command::Lock | Command::Stop);
+        if !ends && self.clock.monotonic().since_ms(decided) > LATE_MS {
             tracing::warn!(access_point = %self.points[i].id, ?command, "not done: too late after its decision");
             self.fail_late(i, command, grant);
             return true;
         }
-        let mut work: UnderWay = Box::pin(carry_out(i, command, grant, actuation));
+        let mut work: UnderWay = Box::pin(carry_out((i, number), command, grant, actuation));
         // Polled once here, so that commands reach a board in the order in which they were given.
         match poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
             Poll::Ready(done) => self.under_way.push(Box::pin(std::future::ready(done))),
@@ -218,25 +235,47 @@ impl AccessTask {
             after_ms: LATE_MS,
             sent: false,
         });
-        self.under_way.push(Box::pin(std::future::ready(Done { point: i, command, grant, result, took_ms: 0.0 })));
+        let result = result.map_err(NotDone::Device);
+        self.over(Done { point: i, number: self.points[i].commands, command, grant, result, took_ms: 0.0 });
+    }
+
+    /// A boom that is not sent down, because a sensor or the other relay says so at the last moment, stands up.
+    fn withhold(&mut self, i: usize, command: Command) {
+        if matches!(command, Command::PulseClose { .. }) {
+            let (number, result) = (self.points[i].commands, Err(NotDone::Withheld));
+            self.over(Done { point: i, number, command, grant: None, result, took_ms: 0.0 });
+        }
+    }
+
+    fn over(&mut self, done: Done) {
+        self.under_way.push(Box::pin(std::future::ready(done)));
     }
 
     async fn on_done(&mut self, done: Done) {
-        let Done { point, command, grant, result, took_ms } = done;
+        let Done { point, number, command, grant, result, took_ms } = done;
+        let last = number == self.points[point].commands;
         match result {
             Ok(_) => {
+                self.points[point].failing = false;
                 let record = grant.and_then(|grant| self.grants.accepted(grant, Some(took_ms)));
                 self.hand_over(record);
             }
-            Err(error) => {
+            Err(NotDone::Withheld) if last => {
+                self.happen(point, Happening::ActuationFailed { command, may_have_acted: false }, None).await;
+            }
+            Err(NotDone::Withheld) => {}
+            Err(NotDone::Device(error)) => {
                 tracing::warn!(access_point = %self.points[point].id, ?command, %error, "a relay was not switched");
-                let record = grant.and_then(|grant| self.grants.relay_failed(grant, error.may_have_acted()));
+                let may_have_acted = error.may_have_acted();
+                let record = grant.and_then(|grant| self.grants.relay_failed(grant, may_have_acted));
                 self.hand_over(record);
-                if matches!(command, Command::PulseOpen { .. } | Command::Reverse { .. } | Command::Release) {
-                    self.happen(point, Happening::ActuationFailed, None).await;
+                if last {
+                    self.happen(point, Happening::ActuationFailed { command, may_have_acted }, None).await;
                 }
-                let alarm = EventKind::Alarm { alarm: "actuation-failed".to_owned() };
-                self.outbox.push(Some(self.points[point].id.clone()), alarm);
+                // What is tried again each second is told once.
+                if !std::mem::replace(&mut self.points[point].failing, true) || grant.is_some() {
+                    self.alarm(point, "actuation-failed".to_owned());
+                }
             }
         }
     }
@@ -276,12 +315,17 @@ impl AccessTask {
     }
 }
 
-async fn carry_out(point: usize, command: Command, grant: Option<GrantId>, actuation: Actuation) -> Done {
+async fn carry_out(
+    (point, number): (usize, u64),
+    command: Command,
+    grant: Option<GrantId>,
+    actuation: Actuation,
+) -> Done {
     let begun = Instant::now();
     let result = actuation.await;
     let acknowledged = result.as_ref().map_or_else(|_| Instant::now(), |actuated| actuated.at);
     let took_ms = acknowledged.saturating_duration_since(begun).as_secs_f32() * 1_000.0;
-    Done { point, command, grant, result, took_ms }
+    Done { point, number, command, grant, result: result.map_err(NotDone::Device), took_ms }
 }
 
 async fn sleep_for(duration: Option<Duration>) {

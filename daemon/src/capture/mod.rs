@@ -27,6 +27,7 @@ mod watcher;
 
 use std::sync::Arc;
 
+use cardea_access::rules::Limits;
 use cardea_hardware::Hardware;
 use cardea_protocol::clock::SharedClock;
 use tokio::sync::mpsc;
@@ -76,6 +77,7 @@ pub(crate) fn start(
                 plates: recognisers.plates.clone(),
                 min_confidence: told.min_confidence(),
                 accept_text_only: told.accept_text_only(),
+                max_age_ms: Limits::default().evidence_max_age_ms,
                 clock: Arc::clone(clock),
                 out: out.clone(),
             });

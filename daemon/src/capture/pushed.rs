@@ -3,6 +3,9 @@
 //! The camera's word is weighed by this machine's own reading of the picture that came with it. A picture that shows another
 //! plate, or none, is worse than no picture at all. Without a picture, or without a reader, the text counts only where the
 //! configuration says so.
+//!
+//! An event counts from its arrival. One that the camera's own clock dates further back than evidence may be old has waited
+//! somewhere, and is as old as that clock says: it opens nothing. Where the two clocks only differ, that is said, and arrival counts.
 
 use std::cmp::Reverse;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,9 +14,9 @@ use bytes::Bytes;
 use cardea_access::credential::{Method, PictureCheck};
 use cardea_access::grammar::{Grammar, Grammars};
 use cardea_access::plate::Plate;
-use cardea_access::time::{Monotonic, Now};
+use cardea_access::time::{Monotonic, Now, Timestamp};
 use cardea_access::zone::{Point, Zone};
-use cardea_hardware::{PlateCamera, PlateEvent};
+use cardea_hardware::{Dated, PlateCamera, PlateEvent};
 use cardea_models::{Area, Frame, PlatePipeline, TrackReading};
 use cardea_protocol::clock::SharedClock;
 use cardea_protocol::event::Timings;
@@ -29,6 +32,10 @@ use super::sighting::{Capture, Pushed, Seen, Sighting, TrackKey};
 const TOLD: u64 = 1 << 63;
 /// The same plate told again within this time, in milliseconds, is the same visit: a car that waits, or is parked.
 const VISIT_MS: u64 = 30_000;
+/// The least time between two warnings about a camera's clock, in milliseconds.
+const WARN_EVERY_MS: u64 = 60_000;
+/// Before 2020, a clock was never set.
+const NEVER_SET: Timestamp = Timestamp(1_577_836_800_000);
 
 /// What a listener works with.
 pub(crate) struct Setup {
@@ -43,6 +50,8 @@ pub(crate) struct Setup {
     pub(crate) plates: Option<Arc<Mutex<PlatePipeline>>>,
     pub(crate) min_confidence: f32,
     pub(crate) accept_text_only: bool,
+    /// How old evidence may be, in milliseconds.
+    pub(crate) max_age_ms: u64,
     pub(crate) clock: SharedClock,
     pub(crate) out: mpsc::Sender<Capture>,
 }
@@ -51,6 +60,32 @@ pub(crate) struct Setup {
 pub(crate) struct Listener {
     setup: Setup,
     visit: Visit,
+    /// When its clock was last complained about.
+    warned_at: Option<Monotonic>,
+}
+
+/// What a camera's clock says of an event that came just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Waited {
+    /// How long it has waited, in milliseconds; 0 if it is of now.
+    ms: u64,
+    /// By how much the camera's clock is behind ours, in milliseconds, if that is too much; negative if it is ahead.
+    behind_ms: Option<i64>,
+}
+
+impl Waited {
+    /// Judged by what came from the camera before, if its clock is tied to ours; else by our wall clock at `arrival`. A date
+    /// in the future says nothing of waiting: one of the two clocks is wrong.
+    fn judge(dated: Dated, arrival: Timestamp, limit_ms: u64) -> Self {
+        let known = arrival >= NEVER_SET;
+        let behind_ms = dated.unix_ms.filter(|_| known).map_or(0, |at| arrival.since_ms(Timestamp(at)));
+        let late_ms = dated.late_ms.unwrap_or_else(|| behind_ms.max(0).unsigned_abs());
+        let wrong_ms = behind_ms.saturating_sub_unsigned(late_ms);
+        Self {
+            ms: if late_ms > limit_ms { late_ms } else { 0 },
+            behind_ms: Some(wrong_ms).filter(|ms| ms.unsigned_abs() > limit_ms && dated.unix_ms.is_some() && known),
+        }
+    }
 }
 
 /// The vehicle that was told last.
@@ -78,7 +113,7 @@ impl Visit {
 
 impl Listener {
     pub(crate) fn new(setup: Setup) -> Self {
-        Self { setup, visit: Visit::default() }
+        Self { setup, visit: Visit::default(), warned_at: None }
     }
 
     /// Runs until `cancel`.
@@ -105,7 +140,7 @@ impl Listener {
             tracing::debug!(access_point = %self.setup.id, "a told plate does not count: the camera is not sure");
             return;
         }
-        let at = self.arrived(&event);
+        let (at, late) = self.happened(&event);
         // Text that no plate has stands for itself: nobody is registered under it.
         let text = match Plate::parse(&event.text, &Grammars::new(Grammar::ALL)) {
             Ok(plate) => plate.as_str().to_owned(),
@@ -117,7 +152,9 @@ impl Listener {
             let _ = self.setup.out.send(Capture::Lost(key(before))).await;
         }
         let begun = Instant::now();
-        let pushed = self.check(text, event.pictures).await;
+        // What is over opens nothing, whatever its picture shows.
+        let pictures = if late { Vec::new() } else { event.pictures };
+        let pushed = self.check(text, pictures).await;
         let timings = Timings { read_ms: Some(begun.elapsed().as_secs_f32() * 1_000.0), ..Timings::default() };
         let sighting = Sighting { key: key(track), seen: Seen::Pushed(pushed), frames: 1, at, timings };
         if self.setup.out.try_send(Capture::Seen(sighting)).is_err() {
@@ -125,10 +162,29 @@ impl Listener {
         }
     }
 
-    /// When it arrived, on both clocks.
-    fn arrived(&self, event: &PlateEvent) -> Now {
+    /// When it was, on both clocks, and whether it came too late.
+    fn happened(&mut self, event: &PlateEvent) -> (Now, bool) {
         let now = Now { wall: self.setup.clock.now(), mono: self.setup.clock.monotonic() };
-        now.ago(event.arrived_at.elapsed().as_millis() as u64)
+        let arrived = now.ago(event.arrived_at.elapsed().as_millis() as u64);
+        let waited = Waited::judge(event.dated, arrived.wall, self.setup.max_age_ms);
+        let late = waited.ms > 0;
+        let complains = (late || waited.behind_ms.is_some())
+            && self.warned_at.is_none_or(|at| now.mono.since_ms(at) >= WARN_EVERY_MS);
+        if complains {
+            self.warned_at = Some(now.mono);
+            let (access_point, camera) = (&self.setup.id, self.setup.camera.id());
+            if let Some(ms) = waited.behind_ms {
+                let behind_s = ms / 1_000;
+                tracing::warn!(%access_point, camera, behind_s, "the camera's clock is not this machine's: set both by NTP");
+            } else {
+                let late_s = waited.ms / 1_000;
+                tracing::warn!(
+                    %access_point, camera, late_s,
+                    "a told plate is over: the camera kept it back, or its clock is behind (set it by NTP)"
+                );
+            }
+        }
+        (arrived.ago(waited.ms), late)
     }
 
     /// Reads the pictures on a thread for such work, and says what they have to say of `text`.
@@ -188,6 +244,31 @@ fn best(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_waited_is_as_old_as_it_is_and_a_wrong_clock_is_no_wait() {
+        const LIMIT: u64 = 3_000;
+        let arrival = Timestamp(1_777_896_000_000);
+        let judge = |behind_ms: Option<i64>, late_ms| {
+            let unix_ms = behind_ms.map(|ms| arrival.plus_ms(-ms).0);
+            let waited = Waited::judge(Dated { unix_ms, late_ms }, arrival, LIMIT);
+            (waited.ms, waited.behind_ms)
+        };
+        assert_eq!(judge(None, None), (0, None), "it does not say");
+        assert_eq!(judge(Some(2_000), None), (0, None));
+        assert_eq!(judge(Some(-2_000), None), (0, None));
+        assert_eq!(judge(Some(600_000), None), (600_000, None), "kept back for ten minutes");
+        assert_eq!(judge(Some(-600_000), None), (0, Some(-600_000)), "from the future: a wrong clock");
+        // Its clock is tied to ours: ten minutes behind, or a year, is then only a wrong clock.
+        assert_eq!(judge(Some(600_000), Some(0)), (0, Some(600_000)));
+        assert_eq!(judge(Some(660_000), Some(60_000)), (60_000, Some(600_000)));
+        assert_eq!(judge(Some(60_000), Some(60_000)), (60_000, None));
+        assert_eq!(judge(None, Some(60_000)), (60_000, None), "without a zone, too");
+        assert_eq!(judge(None, Some(LIMIT)), (0, None));
+        // Our own clock was never set.
+        let dated = Dated { unix_ms: Some(arrival.0), late_ms: None };
+        assert_eq!(Waited::judge(dated, Timestamp(5_000), LIMIT), Waited { ms: 0, behind_ms: None });
+    }
 
     #[test]
     fn a_plate_told_again_soon_is_the_same_visit_and_another_ends_it() {

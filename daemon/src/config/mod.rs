@@ -6,7 +6,7 @@
 //! [cloud]                                # what `cardead claim` uses unless its options say otherwise
 //! [recognition]                          # model pack and ONNX Runtime; needed by `plate` and `face`
 //! [biometrics]                           # when a face counts
-//! [plates]                               # when a plate counts
+//! [plates] [cards]                       # when a plate or a card counts
 //! [events]                               # how much the outbox keeps while the network is away
 //! [local]                                # status socket for people at the controller
 //! [posture]                              # inputs that lock down or hold open everything
@@ -38,7 +38,7 @@ pub use access_point::{AccessPointConfig, BarrierConfig, Credential, DoorConfig,
 pub use cloud::CloudConfig;
 pub use events::EventsConfig;
 pub use local::LocalConfig;
-pub use policy::{BiometricsConfig, PlatesConfig};
+pub use policy::{BiometricsConfig, CardsConfig, PlatesConfig};
 pub use recognition::RecognitionConfig;
 pub use rules::{AntiPassback, AreaConfig, DirectionConfig, PostureConfig, RulesConfig, SecondFactorConfig};
 pub use schedule::{HolidayConfig, HolidaysConfig, ScheduleConfig};
@@ -64,6 +64,9 @@ pub struct Config {
     /// When a plate counts.
     #[serde(default)]
     pub plates: PlatesConfig,
+    /// When a card counts.
+    #[serde(default)]
+    pub cards: CardsConfig,
     /// The outbox.
     #[serde(default)]
     pub events: EventsConfig,

@@ -1,4 +1,4 @@
-//! `[biometrics]` and `[plates]`: when what a camera saw counts. The scores' thresholds belong to the model pack.
+//! `[biometrics]`, `[plates]` and `[cards]`: when what was seen or shown counts. The scores' thresholds belong to the model pack.
 
 use cardea_access::grammar::{Grammar, Grammars, UnknownGrammar};
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,15 @@ impl Default for PlatesConfig {
         let grammars = Grammars::default().iter().map(|grammar| grammar.name().to_owned()).collect();
         Self { max_staleness_s: None, min_frames: 2, grammars }
     }
+}
+
+/// When a card counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CardsConfig {
+    /// How long after the cloud's last freshness statement cards still open, in seconds. Absent: without limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_staleness_s: Option<u64>,
 }
 
 impl PlatesConfig {

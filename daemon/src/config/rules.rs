@@ -260,6 +260,18 @@ fn point_problems(config: &Config, point: &super::AccessPointConfig, found: &mut
     if rules.free_after_first && rules.free_hours.is_none() {
         found.push(format!("{entry}: free_after_first goes with free_hours: name a schedule, or remove it"));
     }
+    if let super::AccessPointConfig::Barrier(barrier) = point
+        && barrier.lane.direction().is_some_and(|lane| lane != rules.direction.direction())
+    {
+        let (lane, rules) = match rules.direction {
+            DirectionConfig::Entry => ("exit", "entry"),
+            DirectionConfig::Exit => ("entry", "exit"),
+        };
+        found.push(format!(
+            "{entry}: lane = \"{lane}\" is driven the other way than rules.direction = \"{rules}\" judges: make them agree, or \
+             set lane = \"both\""
+        ));
+    }
     let credentials = point.credentials();
     if let Some(unknown) = rules.schedules.keys().find(|credential| !credentials.contains(credential)) {
         found.push(format!("{entry}: schedules names {:?}, which is not among its credentials", unknown.name()));

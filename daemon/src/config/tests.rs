@@ -169,7 +169,9 @@ fn a_missing_file_says_which() {
 fn a_direction_takes_two_loops_besides_the_one_under_the_boom() {
     let with = |key: &str| EXAMPLE.replacen("loop = \"barrier-loop\"", &format!("loop = \"barrier-loop\"\n{key}"), 1);
     assert!(problems(&with("approach_loop = \"door-exit\"")).contains("departure_loop"));
-    let both = "approach_loop = \"door-exit\"\ndeparture_loop = \"door-contact\"\nlane = \"exit\"";
+    let loops = "approach_loop = \"door-exit\"\ndeparture_loop = \"door-contact\"\nlane = \"exit\"";
+    assert!(problems(&with(loops)).contains("make them agree"), "driven outwards, judged as a way in");
+    let both = &format!("{loops}\nrules = {{ direction = \"exit\" }}");
     let config = parse(&with(both)).unwrap();
     let AccessPointConfig::Barrier(barrier) = &config.access_points[0] else {
         panic!("the example begins with a barrier")
@@ -187,4 +189,12 @@ fn a_barrier_without_a_close_output_closes_by_itself() {
         panic!("the example begins with a barrier")
     };
     assert!(barrier.machine().self_closing);
+}
+
+#[test]
+fn cards_may_be_bound_to_the_clouds_word_like_plates() {
+    let with = |value: &str| format!("{EXAMPLE}\n[cards]\nmax_staleness_s = {value}\n");
+    assert_eq!(parse(&with("60")).unwrap().cards.max_staleness_s, Some(60));
+    assert_eq!(parse(EXAMPLE).unwrap().cards.max_staleness_s, None);
+    assert!(problems(&with("0")).contains("[cards]: max_staleness_s"));
 }

@@ -66,8 +66,10 @@ impl Found {
         self.range("[biometrics]", "max_staleness_s", config.biometrics.max_staleness_s, 1..=7 * 24 * 3600);
         self.range("[biometrics]", "min_frames", config.biometrics.min_frames, 1..=10);
         self.range("[biometrics]", "min_margin", config.biometrics.min_margin, 0.0..=1.0);
-        if let Some(max) = config.plates.max_staleness_s {
-            self.range("[plates]", "max_staleness_s", max, 1..=366 * 24 * 3600);
+        for (entry, max) in [("[plates]", config.plates.max_staleness_s), ("[cards]", config.cards.max_staleness_s)] {
+            if let Some(max) = max {
+                self.range(entry, "max_staleness_s", max, 1..=366 * 24 * 3600);
+            }
         }
         self.range("[plates]", "min_frames", config.plates.min_frames, 1..=10);
         match config.plates.grammars() {

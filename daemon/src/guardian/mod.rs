@@ -28,7 +28,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 pub use lock::{LockError, OutputsLock};
 
@@ -161,10 +161,16 @@ impl Guard {
         Ok(Self { child, pipe, introduction })
     }
 
-    async fn say(&mut self, byte: u8) -> std::io::Result<()> {
+    /// Tells it what to make safe; until then it has nothing to do.
+    async fn introduce(&mut self) -> std::io::Result<()> {
         if !self.introduction.is_empty() {
             self.pipe.write_all(&std::mem::take(&mut self.introduction)).await?;
         }
+        Ok(())
+    }
+
+    async fn say(&mut self, byte: u8) -> std::io::Result<()> {
+        self.introduce().await?;
         self.pipe.write_all(&[byte]).await
     }
 }
@@ -180,14 +186,12 @@ async fn keep(mut guard: Guard, plan: GuardPlan, heartbeat: Heartbeat, mut told:
             _ = &mut told => break,
             ended = guard.child.wait() => {
                 tracing::error!(?ended, "the guardian process ended; another is started");
-                beats.tick().await;
-                match Guard::spawn(&plan) {
-                    Ok(another) => guard = another,
-                    Err(error) => {
-                        tracing::error!(%error, "no guardian: outputs are not made safe if this program is killed");
-                        let _ = told.await;
-                        return;
-                    }
+                tokio::select! {
+                    _ = &mut told => return,
+                    another = replace(|| Guard::spawn(&plan), &mut beats) => guard = another,
+                }
+                if let Err(error) = guard.introduce().await {
+                    tracing::warn!(%error, "the guardian process does not listen");
                 }
             }
             _ = beats.tick() => {
@@ -210,6 +214,25 @@ async fn keep(mut guard: Guard, plan: GuardPlan, heartbeat: Heartbeat, mut told:
     std::mem::forget(guard.pipe);
 }
 
+/// Starts another guard, one try at each of `beats`, until one runs: memory that was short for a moment is no reason to go on
+/// without.
+async fn replace<G>(mut spawn: impl FnMut() -> std::io::Result<G>, beats: &mut Interval) -> G {
+    let mut told = false;
+    loop {
+        beats.tick().await;
+        match spawn() {
+            Ok(guard) => {
+                tracing::info!("another guardian process runs");
+                return guard;
+            }
+            Err(error) if !std::mem::replace(&mut told, true) => {
+                tracing::error!(%error, "no guardian: outputs are not made safe if this program is killed; trying again");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,5 +248,16 @@ mod tests {
         heartbeat.beat();
         assert!(watched.await.unwrap().unwrap_err().contains("does not answer"));
         assert!(begun.elapsed() >= look * (MISSED_BEATS - 1), "not at the first missing beat");
+    }
+
+    #[tokio::test]
+    async fn a_guard_that_cannot_be_started_is_tried_again_until_it_can() {
+        let mut tries = 0;
+        let spawn = || {
+            tries += 1;
+            if tries < 5 { Err(std::io::Error::from(std::io::ErrorKind::OutOfMemory)) } else { Ok("guard") }
+        };
+        assert_eq!(replace(spawn, &mut interval(Duration::from_millis(1))).await, "guard");
+        assert_eq!(tries, 5);
     }
 }

@@ -10,13 +10,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cardea_protocol::id::AccessPointId;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,8 @@ use crate::seam::OrderRequest;
 
 /// How long an order may take to arrive, and to be answered.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Who may order something at the same time.
+const CONNECTIONS: usize = 16;
 /// No order is longer, in bytes.
 const MAX_ORDER: u64 = 4_096;
 /// No answer is longer, in bytes.
@@ -110,18 +113,26 @@ pub enum Answer {
     },
 }
 
-/// Takes orders until `cancel`, one after the other, and hands them to the access task.
+/// Takes orders until `cancel` and hands them to the access task. Whoever says nothing keeps nobody else waiting.
 pub(crate) async fn take(listening: Listening, orders: mpsc::Sender<OrderRequest>, cancel: CancellationToken) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
         let accepted = tokio::select! {
             () = cancel.cancelled() => return,
             accepted = listening.listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, _)) => {
-                if timeout(2 * PATIENCE, one(stream, &orders)).await.is_err() {
-                    tracing::warn!("whoever wanted to order something did not say what, or did not take the answer");
-                }
+                let orders = orders.clone();
+                tokio::spawn(async move {
+                    if timeout(2 * PATIENCE, one(stream, &orders)).await.is_err() {
+                        tracing::warn!(
+                            "whoever wanted to order something did not say what, or did not take the answer"
+                        );
+                    }
+                    drop(permit);
+                });
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection to the socket of orders failed");
@@ -163,7 +174,7 @@ async fn one(stream: UnixStream, orders: &mpsc::Sender<OrderRequest>) {
 async fn carry_out(order: LocalOrder, orders: &mpsc::Sender<OrderRequest>) -> Answer {
     let refused = |why: String| Answer::Refused { why };
     let (reply, answer) = oneshot::channel();
-    if orders.try_send(OrderRequest { order, reply }).is_err() {
+    if !matches!(timeout(PATIENCE, orders.send(OrderRequest { order, reply })).await, Ok(Ok(()))) {
         return refused("the controller is busy, so nothing was done: order it again".to_owned());
     }
     match timeout(PATIENCE, answer).await {
@@ -175,7 +186,10 @@ async fn carry_out(order: LocalOrder, orders: &mpsc::Sender<OrderRequest>) -> An
             Answer::Done { postures: carried.postures, forgotten: carried.forgotten, stored }
         }
         Ok(Ok(Err(refusal))) => refused(refusal.to_string()),
-        Ok(Err(_)) | Err(_) => refused("the controller did not answer: see what cardead status says".to_owned()),
+        // Nobody waits for it any more, so it is not carried out.
+        Ok(Err(_)) | Err(_) => {
+            refused("the controller did not answer, so nothing was done: see what cardead status says".to_owned())
+        }
     }
 }
 
@@ -197,4 +211,34 @@ pub async fn order(path: &Path, order: &LocalOrder) -> Result<Answer, LocalError
         .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
         .map_err(silent)?;
     serde_json::from_slice(&text).map_err(foreign)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_connects_and_says_nothing_keeps_no_lockdown_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("orders.sock");
+        let (orders, mut taken) = mpsc::channel::<OrderRequest>(1);
+        let cancel = CancellationToken::new();
+        let server = tokio::spawn(take(Listening::bind(&path).await.unwrap(), orders, cancel.clone()));
+        let mut silent = Vec::new();
+        for _ in 1..CONNECTIONS {
+            silent.push(UnixStream::connect(&path).await.unwrap());
+        }
+        let task = tokio::spawn(async move {
+            let OrderRequest { order, reply } = taken.recv().await.unwrap();
+            reply.send(Ok(Carried { postures: BTreeMap::new(), forgotten: 0, stored: None })).unwrap();
+            order
+        });
+        let wanted = LocalOrder::Posture { access_point: None, posture: PostureOrder::Lockdown };
+        // Less than a silent one is given.
+        let answer = timeout(PATIENCE / 2, order(&path, &wanted)).await.expect("it waits for the silent").unwrap();
+        assert_eq!(answer, Answer::Done { postures: BTreeMap::new(), forgotten: 0, stored: true });
+        assert_eq!(task.await.unwrap(), wanted);
+        cancel.cancel();
+        server.await.unwrap();
+    }
 }

@@ -43,7 +43,7 @@ impl Store {
     }
 
     /// Keeps a passage, without waiting. A failure is logged: it costs one person a passage too many after a restart.
-    pub(crate) fn keep_passage(&self, change: Change) {
+    pub fn keep_passage(&self, change: Change) {
         let work = move |tx: &Transaction<'_>, boot: Option<&str>| match &change {
             Change::Inside(area, holder, since) => {
                 let (kind, id) = columns(holder);

@@ -8,13 +8,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cardea_access::passback::{self, Holder, Since};
+use cardea_access::time::{Monotonic, Timestamp};
 use cardea_daemon::config::{Config, EventsConfig};
 use cardea_daemon::seam::{CommandRequest, SyncLinks};
 use cardea_daemon::store::{ChangesBatch, DeviceKey, Opener, Store, StoreOptions};
 use cardea_daemon::supervisor::Gate;
 use cardea_hardware::sim::physics::{BarrierConfig, DoorConfig, Edge, HouseConfig, Line};
 use cardea_hardware::sim::{Sim, SimConfig, SimHandle};
-use cardea_protocol::clock::{SharedClock, SystemClock};
+use cardea_protocol::clock::{Clock, SharedClock, SystemClock};
 use cardea_protocol::event::{AccessDecision, Event, EventKind};
 use cardea_protocol::id::{
     AccessPointId, BootId, CommandId, ControllerId, PlateId, Revision, SubjectToken, TemplateId,
@@ -60,26 +62,63 @@ pub(crate) struct Wish {
     pub(crate) demo_refused: bool,
     /// Whether the barrier's camera is seen over RTSP.
     pub(crate) rtsp: bool,
+    /// A plate, as `plate-1`, that is registered and inside the area `yard` since before the start.
+    pub(crate) inside: Option<&'static str>,
+    /// Whether nothing has set the clock since the machine started.
+    pub(crate) clock_not_set: bool,
     /// Whether a person at the door walks in once it is released.
     pub(crate) auto_push: bool,
+    /// Where the house has a line reader.
+    pub(crate) line_reader: Option<PathBuf>,
+}
+
+/// The machine's clock, of which the test says whether anything has set it.
+#[derive(Debug)]
+struct SiteClock {
+    set: bool,
+}
+
+impl Clock for SiteClock {
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    fn monotonic(&self) -> Monotonic {
+        SystemClock.monotonic()
+    }
+
+    fn is_set(&self) -> bool {
+        self.set
+    }
 }
 
 impl Site {
     pub(crate) async fn start(wish: Wish) -> Self {
-        let sim = house(wish.auto_push).await;
+        let sim = house_with(wish.auto_push, wish.line_reader.clone()).await;
         let folder = tempfile::tempdir().unwrap();
         let config = Config::parse(&config(&sim, &wish), &folder.path().join("cardead.toml")).unwrap();
-        let clock: SharedClock = Arc::new(SystemClock);
+        let clock: SharedClock = Arc::new(SiteClock { set: !wish.clock_not_set });
         let options = StoreOptions {
             device_key: DeviceKey::from_bytes([9; 32]),
             events: EventsConfig::default(),
             machine_boot: Some("boot".to_owned()),
         };
         let store = Store::open(&folder.path().join("cardead.db"), options).unwrap();
-        let (gate, links) = Gate::start(&config, &clock, &store, &BootId::random()).await.unwrap();
         let (key, sealing_key) = OpeningKey::derive(&Zeroizing::new([3; 32]));
         let opener = Opener { key: Arc::new(key), controller: ControllerId::new("controller-1").unwrap() };
-        let site = Self { sim, store, gate, links, clock, config, opener, sealing_key, revision: 0, _folder: folder };
+        let mut revision = 0;
+        if let Some(plate) = wish.inside {
+            revision = 1;
+            let plate_id = PlateId::new("plate-1").unwrap();
+            let entry = PlateEntry { plate_id, plate: plate.into(), validity: Validity::ALWAYS };
+            let changes = vec![Change::PlateAdmitted(entry)];
+            let batch = ChangesBatch { from: Revision(0), to: Revision(revision), changes };
+            store.apply_changes(opener.clone(), batch).await.unwrap();
+            let since = Since { wall: clock.now(), mono: None };
+            store.keep_passage(passback::Change::Inside("yard".into(), Holder::Plate("plate-1".into()), since));
+        }
+        let (gate, links) = Gate::start(&config, &clock, &store, &BootId::random()).await.unwrap();
+        let site = Self { sim, store, gate, links, clock, config, opener, sealing_key, revision, _folder: folder };
         site.until("the boards answer", |site| site.equipment().iter().all(|point| point.reachable)).await;
         site
     }
@@ -221,12 +260,16 @@ impl Site {
 
 /// A simulated house whose parts move fast.
 pub(crate) async fn house(auto_push: bool) -> SimHandle {
+    house_with(auto_push, None).await
+}
+
+async fn house_with(auto_push: bool, line_reader: Option<PathBuf>) -> SimHandle {
     let house = HouseConfig {
         barrier: BarrierConfig { travel_ms: 300, ..BarrierConfig::default() },
         door: DoorConfig { auto_push, push_ms: 100, walk_ms: 300 },
         ..HouseConfig::default()
     };
-    Sim::start(SimConfig { house, ..SimConfig::default() }).await.unwrap()
+    Sim::start(SimConfig { house, line_reader, ..SimConfig::default() }).await.unwrap()
 }
 
 /// The text of a configuration for the controller of that house.

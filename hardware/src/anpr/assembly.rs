@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{EventError, MAX_PICTURES, Part, PlateEvent, Told};
+use super::{Dated, EventError, MAX_PICTURES, Message, Part, PlateEvent, Told};
 
 /// How long pictures may take after their event, and after each other.
 const GATHER: Duration = Duration::from_millis(300);
@@ -20,13 +20,14 @@ impl Assembly {
     /// A part has come, its first byte at `arrived_at`. Answers an event that is complete, with its mark.
     pub(super) fn push(&mut self, part: Part, arrived_at: Instant) -> Result<Option<(Told, PlateEvent)>, EventError> {
         match part {
-            Part::Event(told) => {
+            Part::Message(Message::Vehicle(told)) => {
                 let before = self.take();
                 let event = PlateEvent {
                     text: told.text.clone(),
                     confidence: told.confidence,
                     pictures: Vec::new(),
                     arrived_at,
+                    dated: Dated::default(),
                 };
                 self.begun = Some((told, event));
                 self.due = Some(arrived_at + GATHER);
@@ -42,7 +43,9 @@ impl Assembly {
                 self.due = Some(arrived_at + GATHER);
                 Ok(self.take_complete())
             }
-            Part::Other => Ok(self.take()),
+            // Its pictures are none of the vehicle's.
+            Part::Message(Message::Other) => Ok(self.take()),
+            Part::Message(Message::Heartbeat(_)) | Part::Unknown => Ok(None),
         }
     }
 
@@ -69,8 +72,8 @@ mod tests {
 
     use super::*;
 
-    fn told(mark: &str, pictures: Option<usize>) -> Part {
-        Part::Event(Told { mark: mark.into(), pictures, ..Told::default() })
+    fn told(text: &str, pictures: Option<usize>) -> Part {
+        Part::Message(Message::Vehicle(Told { text: text.into(), pictures, ..Told::default() }))
     }
 
     fn picture() -> Part {
@@ -80,7 +83,7 @@ mod tests {
     #[test]
     fn an_event_waits_for_the_pictures_it_announced_and_no_longer_than_the_next() {
         let (mut assembly, now) = (Assembly::default(), Instant::now());
-        let mut push = |part| assembly.push(part, now).unwrap().map(|(told, event)| (told.mark, event.pictures.len()));
+        let mut push = |part| assembly.push(part, now).unwrap().map(|(told, event)| (told.text, event.pictures.len()));
         assert_eq!(push(picture()), None, "about nothing");
         assert_eq!(push(told("a", Some(2))), None);
         assert_eq!(push(picture()), None);
@@ -88,8 +91,13 @@ mod tests {
         assert_eq!(push(told("b", None)), None);
         assert_eq!(push(picture()), None);
         assert_eq!(push(told("c", Some(0))), Some(("b".into(), 1)));
-        assert_eq!(push(Part::Other), Some(("c".into(), 0)));
-        assert_eq!(push(Part::Other), None);
+        assert_eq!(push(told("d", None)), Some(("c".into(), 0)));
+        assert_eq!(push(Part::Message(Message::Heartbeat(None))), None);
+        assert_eq!(push(Part::Unknown), None);
+        assert_eq!(push(picture()), None);
+        assert_eq!(push(Part::Message(Message::Other)), Some(("d".into(), 1)));
+        assert_eq!(push(picture()), None, "something else's");
+        assert_eq!(push(Part::Message(Message::Other)), None);
     }
 
     #[test]

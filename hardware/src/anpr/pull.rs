@@ -4,17 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use reqwest::header::CONTENT_TYPE;
 use tokio::{
-    task::{JoinHandle, JoinSet},
-    time::{Instant, sleep, timeout, timeout_at},
+    task::JoinHandle,
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{Inbox, Reader, assembly::Assembly, dahua, hikvision, part};
+use super::{Inbox, Make, Message, Part, assembly::Assembly, dahua, hikvision, part};
 use crate::{
     ConfigError, DeviceError,
     camera::{
-        backoff::{Backoff, Dice},
+        backoff::{Dice, keep_open},
         login::{self, Login},
     },
     config::{AnprConfig, AnprPullConfig},
@@ -24,9 +24,12 @@ use crate::{
 
 /// ISAPI, event service: the stream of all events.
 const HIKVISION: &str = "ISAPI/Event/notification/alertStream";
-/// Dahua HTTP API, snapshot manager: events with their pictures.
-const DAHUA: &str =
-    "cgi-bin/snapManager.cgi?action=attachFileProc&channel=1&heartbeat=5&Flags[0]=Event&Events=[TrafficJunction]";
+/// Dahua HTTP API, snapshot manager: events of one channel with their pictures.
+fn dahua_path(channel: u32) -> String {
+    format!(
+        "cgi-bin/snapManager.cgi?action=attachFileProc&channel={channel}&heartbeat=5&Flags[0]=Event&Events=[TrafficJunction]"
+    )
+}
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -35,7 +38,7 @@ struct Source {
     client: reqwest::Client,
     login: Option<Login>,
     url: Url,
-    read: Reader,
+    make: Make,
     limit: Duration,
     max_bytes: usize,
 }
@@ -48,43 +51,32 @@ pub(crate) fn start(
     shutdown: CancellationToken,
 ) -> Result<(Arc<Inbox>, JoinHandle<()>), DeviceError> {
     let wrong = |problem: String| ConfigError { problems: vec![format!("anpr {:?}: {problem}", pull.id)] };
-    let (path, read): (&str, Reader) = match config {
-        AnprConfig::Dahua(_) => (DAHUA, dahua::read),
-        AnprConfig::Hikvision(_) | AnprConfig::HikvisionPush(_) => (HIKVISION, hikvision::read),
+    let (path, make) = match config {
+        AnprConfig::Dahua(_) => (dahua_path(pull.channel), dahua::MAKE),
+        AnprConfig::Hikvision(_) | AnprConfig::HikvisionPush(_) => (HIKVISION.to_owned(), hikvision::MAKE),
     };
     let source = Arc::new(Source {
-        inbox: Inbox::new(&pull.id, config.describe()),
+        inbox: Inbox::new(&pull.id, config.describe(), config.wanted()),
         client: client(pull.ca_file.as_deref(), CONNECT).map_err(wrong)?,
         login: Login::new(pull.username.as_ref(), pull.password.as_ref(), pull.allow_basic),
-        url: pull.url.join(path).map_err(|error| wrong(format!("url: {error}")))?,
-        read,
+        url: pull.url.join(&path).map_err(|error| wrong(format!("url: {error}")))?,
+        make,
         limit: Duration::from_millis(pull.timeout_ms),
         max_bytes: pull.max_bytes,
     });
     let inbox = source.inbox.clone();
+    let keeping = keep_open(inbox.clone(), dice, move |_| read(source.clone()));
     let task = tokio::spawn(async move {
-        shutdown.run_until_cancelled_owned(read_forever(source, Backoff::new(dice))).await;
+        shutdown.run_until_cancelled_owned(keeping).await;
     });
     Ok((inbox, task))
 }
 
-async fn read_forever(source: Arc<Source>, mut backoff: Backoff) {
-    loop {
-        let mut reading = JoinSet::new();
-        let (task, began) = (source.clone(), Instant::now());
-        reading.spawn(async move { task.read().await });
-        let ended = match reading.join_next().await {
-            Some(Ok(Err(error))) => error,
-            Some(Ok(Ok(()))) => {
-                DeviceError::unreachable(&source.inbox.device, "tell events", "it ended the stream", true)
-            }
-            _ => DeviceError::protocol(&source.inbox.device, "tell events", "what it sent made its driver fail"),
-        };
-        source.inbox.lost(&ended);
-        if began.elapsed() > source.limit {
-            backoff.reset();
-        }
-        sleep(backoff.wait()).await;
+/// Reads one stream until it ends, breaks, falls silent or turns into nonsense; answers which.
+async fn read(source: Arc<Source>) -> DeviceError {
+    match source.read().await {
+        Ok(()) => DeviceError::unreachable(&source.inbox.device, "tell events", "it ended the stream", true),
+        Err(error) => error,
     }
 }
 
@@ -120,8 +112,12 @@ impl Source {
             let arrived = Instant::now();
             parts.push(&chunk);
             while let Some(body) = parts.next_body().map_err(|error| garbled(&error))? {
-                let part = part(body, self.read).map_err(|error| garbled(&error))?;
+                let part = part(parts.kind(), body, self.make).map_err(|error| garbled(&error))?;
                 let began = part_began.take().unwrap_or(arrived);
+                self.inbox.heard();
+                if let Part::Message(Message::Heartbeat(date)) = part {
+                    self.inbox.beat(date, began);
+                }
                 self.deliver(assembly.push(part, began).map_err(|error| garbled(&error))?);
                 silent_at = arrived + self.limit;
             }

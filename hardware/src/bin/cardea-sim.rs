@@ -31,6 +31,12 @@ struct Arguments {
     /// Where to put a USB relay board (LCUS), a path such as /tmp/relays
     #[arg(long)]
     lcus: Option<PathBuf>,
+    /// Where to put a card reader that sends a line for each card, a path such as /tmp/reader
+    #[arg(long)]
+    line_reader: Option<PathBuf>,
+    /// Where to put the pulses of a Wiegand reader, a path such as /tmp/wires.sock
+    #[arg(long)]
+    wiegand: Option<PathBuf>,
     /// Where the cameras listen [default: 127.0.0.1:0, any port]
     #[arg(long)]
     cameras: Option<SocketAddr>,
@@ -69,6 +75,8 @@ impl Arguments {
         config.modbus = self.modbus.unwrap_or(config.modbus);
         config.rtu = self.rtu.or(config.rtu);
         config.lcus = self.lcus.or(config.lcus);
+        config.line_reader = self.line_reader.or(config.line_reader);
+        config.wiegand = self.wiegand.or(config.wiegand);
         config.cameras = self.cameras.unwrap_or(config.cameras);
         config.control = self.control.unwrap_or(config.control);
         if !self.camera.is_empty() {

@@ -1,7 +1,11 @@
-//! How long to wait before a lost camera is tried again: exponential, with jitter, so that cameras which lost one switch do
-//! not all come back to it at once.
+//! How a lost camera is tried again: after waits that double, with jitter, so that cameras which lost one switch do not all come
+//! back to it at once.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
+
+use tokio::{task::JoinSet, time::sleep};
+
+use crate::DeviceError;
 
 /// The first wait; doubled up to [`LONGEST`] while the camera stays lost.
 const FIRST: Duration = Duration::from_millis(100);
@@ -29,9 +33,47 @@ impl Backoff {
         whole.mul_f64(0.5 + 0.5 * (self.dice)().clamp(0.0, 1.0))
     }
 
-    /// The camera has given pictures: the next loss is a new one.
+    /// The camera was there: the next loss is a new one.
     pub(crate) fn reset(&mut self) {
         self.next = FIRST;
+    }
+}
+
+/// What a stream is read into: pictures, or events.
+pub(crate) trait Kept: Send + Sync + 'static {
+    /// Names the camera in errors.
+    fn device(&self) -> &str;
+
+    /// Counts what streams were good for. One that was good for something makes its end a new loss.
+    fn of_use(&self) -> u64;
+
+    /// The stream has ended, and why.
+    fn lost(&self, error: &DeviceError);
+}
+
+/// Opens a stream again and again; `open` reads one until it ends, and answers why it did. Each runs in a task of its own, so
+/// that whatever a library makes of a camera's nonsense ends that stream and no more.
+pub(crate) async fn keep_open<K, Open, Reading>(kept: Arc<K>, dice: Dice, open: Open)
+where
+    K: Kept,
+    Open: Fn(Arc<K>) -> Reading,
+    Reading: Future<Output = DeviceError> + Send + 'static,
+{
+    let mut backoff = Backoff::new(dice);
+    loop {
+        let before = kept.of_use();
+        // Dropped, it ends its task.
+        let mut reading = JoinSet::new();
+        reading.spawn(open(kept.clone()));
+        let ended = match reading.join_next().await {
+            Some(Ok(error)) => error,
+            _ => DeviceError::protocol(kept.device(), "stream", "what it sent made its driver fail"),
+        };
+        kept.lost(&ended);
+        if kept.of_use() > before {
+            backoff.reset();
+        }
+        sleep(backoff.wait()).await;
     }
 }
 

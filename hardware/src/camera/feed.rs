@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::{
     sync::{Notify, watch},
-    task::{JoinHandle, JoinSet},
+    task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ use tracing::{info, warn};
 
 use super::{
     Camera, Frame, ImageKind,
-    backoff::{Backoff, Dice},
+    backoff::{Dice, Kept, keep_open},
     frozen::Frozen,
 };
 use crate::{DeviceError, Health, config::CameraConfig};
@@ -147,14 +147,6 @@ impl Feed {
         Ok(())
     }
 
-    /// The camera is of no use until the next [`Feed::show`]. A frame of a stream that is gone is not the newest view of
-    /// anything.
-    pub(crate) fn lost(&self, error: &DeviceError) {
-        *lock(&self.fault) = Some(error.clone());
-        self.newest.send_replace(None);
-        self.report(Health::Down { reason: error.to_string() });
-    }
-
     fn report(&self, health: Health) {
         self.health.send_if_modified(|known| {
             if *known == health {
@@ -220,6 +212,24 @@ impl Feed {
     }
 }
 
+impl Kept for Feed {
+    fn device(&self) -> &str {
+        &self.device
+    }
+
+    fn of_use(&self) -> u64 {
+        self.sequence.load(Ordering::Acquire)
+    }
+
+    /// The camera is of no use until the next [`Feed::show`]. A frame of a stream that is gone is not the newest view of
+    /// anything.
+    fn lost(&self, error: &DeviceError) {
+        *lock(&self.fault) = Some(error.clone());
+        self.newest.send_replace(None);
+        self.report(Health::Down { reason: error.to_string() });
+    }
+}
+
 /// A camera that is nothing but its stream.
 #[async_trait]
 impl Camera for Feed {
@@ -233,31 +243,6 @@ impl Camera for Feed {
 
     fn health(&self) -> watch::Receiver<Health> {
         self.health()
-    }
-}
-
-/// Opens a stream again and again; `open` reads one until it ends, and answers why it did. Each runs in a task of its own, so
-/// that whatever a library makes of a camera's nonsense ends that stream and no more.
-async fn keep_open<F, Reading>(feed: Arc<Feed>, dice: Dice, open: F)
-where
-    F: Fn(Arc<Feed>) -> Reading,
-    Reading: Future<Output = DeviceError> + Send + 'static,
-{
-    let mut backoff = Backoff::new(dice);
-    loop {
-        let before = feed.sequence.load(Ordering::Acquire);
-        // Dropped, it ends its task.
-        let mut reading = JoinSet::new();
-        reading.spawn(open(feed.clone()));
-        let ended = match reading.join_next().await {
-            Some(Ok(error)) => error,
-            _ => feed.protocol("what it sent made its driver fail"),
-        };
-        feed.lost(&ended);
-        if feed.sequence.load(Ordering::Acquire) > before {
-            backoff.reset();
-        }
-        sleep(backoff.wait()).await;
     }
 }
 

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Camera, ImageKind,
-    backoff::Dice,
+    backoff::{Dice, Kept as _},
     feed::Feed,
     h264::{Pictures, Unit, access_units},
 };

@@ -15,6 +15,9 @@ use tokio::time::Instant;
 const SETTLE_MS: i64 = 300;
 /// Frames that come earlier than the fastest so far by no more than this are no news: networks jitter.
 const JITTER_US: i64 = 20_000;
+/// A frame that comes later than the fastest by more than this, before any counts as present, says that this machine was busy:
+/// what follows may be a backlog that nobody had the time to fetch.
+const HELD_UP_US: i64 = 150_000;
 /// How fast the camera's clock may run slow against ours, in microseconds per second: quartz keeps within a tenth of it.
 const DRIFT_US_PER_S: i64 = 500;
 
@@ -27,6 +30,8 @@ pub(crate) struct RtpClock {
     /// When a frame last came in, for the drift.
     last_us: i64,
     settled_at_us: i64,
+    /// A frame has counted as present since.
+    settled: bool,
 }
 
 impl RtpClock {
@@ -43,13 +48,19 @@ impl RtpClock {
         let drift_us = (now_us - self.last_us).max(0) / 1_000 * DRIFT_US_PER_S / 1_000;
         self.fastest_us = self.fastest_us.saturating_add(drift_us);
         self.last_us = now_us;
-        if delay_us < self.fastest_us.saturating_sub(JITTER_US) {
-            self.settled_at_us = now_us + SETTLE_MS * 1_000;
+        let held_up = !self.settled && delay_us > self.fastest_us.saturating_add(HELD_UP_US);
+        if held_up {
+            // What came before the pause says nothing about what comes after it.
+            self.fastest_us = delay_us;
+        }
+        if held_up || delay_us < self.fastest_us.saturating_sub(JITTER_US) {
+            (self.settled, self.settled_at_us) = (false, now_us + SETTLE_MS * 1_000);
         }
         self.fastest_us = self.fastest_us.min(delay_us);
         if now_us < self.settled_at_us {
             return None;
         }
+        self.settled = true;
         let late_us = delay_us.saturating_sub(self.fastest_us);
         arrived.checked_sub(Duration::from_micros(late_us.max(0) as u64))
     }
@@ -90,6 +101,19 @@ mod tests {
             let found = clock.captured(i * FRAME_US, start + ms(250 + (i as u64 - 125) * 40));
             assert_eq!(found.is_some(), i >= 133, "{i}: 300 ms after the last that came too fast");
         }
+    }
+
+    #[test]
+    fn a_backlog_fetched_by_a_busy_machine_is_never_taken_for_new() {
+        let (mut clock, start) = (RtpClock::default(), Instant::now());
+        // Five seconds of old frames, a few at a time, with pauses longer than the time to settle.
+        for i in 0..125_i64 {
+            let pauses = i as u64 / 5 * 400;
+            assert_eq!(clock.captured(i * FRAME_US, start + ms(i as u64 * 2 + pauses)), None, "{i}");
+        }
+        let arrived = |i: i64| start + ms(250 + 9_600 + (i as u64 - 125) * 40);
+        let present = (125..160).find(|i| clock.captured(i * FRAME_US, arrived(*i)).is_some());
+        assert!(present.is_some_and(|i| i >= 132), "{present:?}");
     }
 
     #[test]

@@ -22,6 +22,7 @@ use super::{
     feed::Feed,
     h264::{Pictures, Unit},
     rtp_clock::RtpClock,
+    rtsp_login::{self, Asked},
 };
 use crate::{
     DeviceError,
@@ -75,10 +76,7 @@ impl<'a> Stream<'a> {
     async fn open(feed: &'a Feed, config: &RtspCameraConfig) -> Result<Self, DeviceError> {
         let deadline = Instant::now() + feed.limit;
         let silent = |_| feed.silent("stream");
-        let credentials = config.username.as_ref().map(|username| Credentials {
-            username: username.clone(),
-            password: config.password.as_ref().map(|password| password.expose().to_owned()).unwrap_or_default(),
-        });
+        let credentials = timeout_at(deadline, credentials(feed, config)).await.map_err(silent)??;
         let options = SessionOptions::default().user_agent("cardea".into()).creds(credentials);
         let described = timeout_at(deadline, Session::describe(config.url.clone(), options)).await.map_err(silent)?;
         let mut session = described.map_err(|error| refused(feed, &error))?;
@@ -193,6 +191,27 @@ impl<'a> Stream<'a> {
         }
         Ok(())
     }
+}
+
+/// The login, if the library may be told it.
+async fn credentials(feed: &Feed, config: &RtspCameraConfig) -> Result<Option<Credentials>, DeviceError> {
+    let Some(username) = &config.username else { return Ok(None) };
+    if !config.allow_basic {
+        let unsupported = |reason| Err(DeviceError::unsupported(&feed.device, "stream", reason));
+        match rtsp_login::ask(&config.url).await.map_err(|error| feed.unreachable(error))? {
+            Asked::Digest => {}
+            Asked::Nothing => return Ok(None),
+            Asked::Basic => {
+                return unsupported(
+                    "it wants the password in clear text (Basic); set its RTSP login to Digest alone, or write \
+                     allow_basic = true",
+                );
+            }
+            Asked::Unknown => return unsupported("it asks for a login that is neither Digest nor Basic"),
+        }
+    }
+    let password = config.password.as_ref().map(|password| password.expose().to_owned()).unwrap_or_default();
+    Ok(Some(Credentials { username: username.clone(), password }))
 }
 
 /// What the library says, in words for an installer. Its own messages may quote what the camera sent.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{Secret, camera::address};
+use crate::anpr::{Course, Wanted};
 
 /// A camera that reads plates, by driver.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -46,6 +47,13 @@ pub struct AnprPullConfig {
     /// The largest picture that is accepted, 1024 to 33554432 bytes.
     #[serde(default = "default_max_bytes")]
     pub max_bytes: usize,
+    /// The camera's channel whose events count, 1 to 512.
+    #[serde(default = "default_channel")]
+    pub channel: u32,
+    /// The lane whose events count, as the camera numbers them; without it, all.
+    pub lane: Option<u32>,
+    /// Where vehicles go whose events count; without it, anywhere. What the camera does not say is not turned away.
+    pub direction: Option<Course>,
     /// Below this confidence of the camera, 0 to 1, an event does not count; nor does one without, unless this is 0.
     #[serde(default = "default_min_confidence")]
     pub min_confidence: f32,
@@ -72,6 +80,13 @@ pub struct AnprPushConfig {
     /// The largest picture that is accepted, 1024 to 33554432 bytes.
     #[serde(default = "default_max_bytes")]
     pub max_bytes: usize,
+    /// The camera's channel whose events count, 1 to 512.
+    #[serde(default = "default_channel")]
+    pub channel: u32,
+    /// The lane whose events count, as the camera numbers them; without it, all.
+    pub lane: Option<u32>,
+    /// Where vehicles go whose events count; without it, anywhere. What the camera does not say is not turned away.
+    pub direction: Option<Course>,
     /// Below this confidence of the camera, 0 to 1, an event does not count; nor does one without, unless this is 0.
     #[serde(default = "default_min_confidence")]
     pub min_confidence: f32,
@@ -103,6 +118,15 @@ impl AnprConfig {
             Self::Hikvision(camera) | Self::Dahua(camera) => camera.accept_text_only,
             Self::HikvisionPush(camera) => camera.accept_text_only,
         }
+    }
+
+    /// Which events count.
+    pub(crate) fn wanted(&self) -> Wanted {
+        let (channel, lane, course) = match self {
+            Self::Hikvision(camera) | Self::Dahua(camera) => (camera.channel, camera.lane, camera.direction),
+            Self::HikvisionPush(camera) => (camera.channel, camera.lane, camera.direction),
+        };
+        Wanted { channel, lane, course }
     }
 
     /// The file it names, for a relative path to be resolved.
@@ -137,6 +161,9 @@ fn default_timeout_ms() -> u64 {
 }
 fn default_max_bytes() -> usize {
     4 * 1024 * 1024
+}
+fn default_channel() -> u32 {
+    1
 }
 fn default_min_confidence() -> f32 {
     0.8

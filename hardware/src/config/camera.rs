@@ -63,10 +63,13 @@ pub struct RtspCameraConfig {
     pub id: String,
     /// `rtsp://`, without user or password.
     pub url: Url,
-    /// User name for Digest or Basic, as the camera asks.
+    /// User name for Digest.
     pub username: Option<String>,
     /// The password to it.
     pub password: Option<Secret>,
+    /// Whether the password may be sent in clear text, to a camera that asks for Basic.
+    #[serde(default)]
+    pub allow_basic: bool,
     /// How long a frame may be waited for, and how old it may be when it comes, 50 to 30000 ms; a stream that is silent for so
     /// long is opened anew.
     #[serde(default = "default_timeout_ms")]

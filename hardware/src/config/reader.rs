@@ -135,6 +135,9 @@ pub struct OsdpConfig {
     /// Time between two polls, 10 to 1000 ms.
     #[serde(default = "default_poll_ms")]
     pub poll_ms: u64,
+    /// Whether its light and beeper show what was decided.
+    #[serde(default = "default_feedback")]
+    pub feedback: bool,
 }
 
 /// Whether an OSDP reader is spoken to through the secure channel.
@@ -233,6 +236,9 @@ fn default_osdp_formats() -> Vec<BitFormat> {
 }
 fn default_poll_ms() -> u64 {
     100
+}
+fn default_feedback() -> bool {
+    true
 }
 fn default_max_length() -> usize {
     80

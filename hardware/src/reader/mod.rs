@@ -48,6 +48,8 @@ use crate::{DeviceError, Health, config::ReaderConfig};
 /// The first wait after a lost connection; doubled up to [`MAX_BACKOFF`] while it stays lost.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
+/// How long after a decision it is worth being shown.
+const ANSWER_IS_NEWS: Duration = Duration::from_secs(1);
 /// What cannot be read is told in the log at most this often for each reader.
 const REFUSALS_LOGGED_EVERY: Duration = Duration::from_secs(10);
 
@@ -71,6 +73,17 @@ pub struct Reads {
     pub refused: u64,
 }
 
+/// What is shown to whoever holds a card to the reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The way is open.
+    Granted,
+    /// It is not.
+    Refused,
+    /// The card was in order, and something else is asked for.
+    Awaited,
+}
+
 /// One card reader.
 #[async_trait]
 pub trait Reader: Send + Sync {
@@ -85,6 +98,9 @@ pub trait Reader: Send + Sync {
 
     /// Whether the reader answers. A Wiegand reader never answers: for it, whether its lines can be watched.
     fn health(&self) -> watch::Receiver<Health>;
+
+    /// Shows what was decided, at once or not at all, where the reader can show anything.
+    fn answer(&self, answer: Answer);
 }
 
 /// The reading end of every driver.
@@ -93,6 +109,7 @@ pub(crate) struct Handle {
     reads: watch::Receiver<Reads>,
     tamper: watch::Receiver<Option<bool>>,
     health: watch::Receiver<Health>,
+    answers: watch::Sender<Option<(Answer, Instant)>>,
 }
 
 impl Reader for Handle {
@@ -111,6 +128,10 @@ impl Reader for Handle {
     fn health(&self) -> watch::Receiver<Health> {
         self.health.clone()
     }
+
+    fn answer(&self, answer: Answer) {
+        self.answers.send_replace(Some((answer, Instant::now())));
+    }
 }
 
 /// The telling end of every driver.
@@ -120,6 +141,7 @@ pub(crate) struct Publisher {
     reads: watch::Sender<Reads>,
     tamper: watch::Sender<Option<bool>>,
     health: watch::Sender<Health>,
+    answers: watch::Receiver<Option<(Answer, Instant)>>,
     /// When a refusal was last written to the log, and how many there have been since.
     quiet: Option<(Instant, u64)>,
 }
@@ -129,8 +151,9 @@ fn ends(id: &str, device: String) -> (Handle, Publisher) {
     let (reads_tx, reads) = watch::channel(Reads::default());
     let (tamper_tx, tamper) = watch::channel(None);
     let (health_tx, health) = watch::channel(Health::Starting);
-    let handle = Handle { id: id.into(), reads, tamper, health };
-    (handle, Publisher { device, reads: reads_tx, tamper: tamper_tx, health: health_tx, quiet: None })
+    let (answers_tx, answers) = watch::channel(None);
+    let handle = Handle { id: id.into(), reads, tamper, health, answers: answers_tx };
+    (handle, Publisher { device, reads: reads_tx, tamper: tamper_tx, health: health_tx, answers, quiet: None })
 }
 
 impl Publisher {
@@ -157,6 +180,19 @@ impl Publisher {
                 warn!(device = %self.device, %reason, unreported = more, "a presentation could not be read");
             }
         }
+    }
+
+    /// Waits for something to show that is still news. Cancelled at any time.
+    pub(crate) async fn answer(&mut self) -> Answer {
+        while self.answers.changed().await.is_ok() {
+            let answer = *self.answers.borrow_and_update();
+            if let Some((answer, at)) = answer
+                && at.elapsed() < ANSWER_IS_NEWS
+            {
+                return answer;
+            }
+        }
+        std::future::pending().await
     }
 
     pub(crate) fn tamper(&self, tampered: Option<bool>) {
@@ -217,6 +253,7 @@ pub(crate) fn open(config: &ReaderConfig, shutdown: CancellationToken) -> (Handl
                 key_file: osdp.key_file(),
                 poll: Duration::from_millis(osdp.poll_ms),
                 formats: osdp.formats.clone(),
+                feedback: osdp.feedback,
             };
             if source.key_file.is_none() {
                 warn!(reader = %osdp.id, "its cards come over an open line: anybody on the cable can copy and replay them");

@@ -11,7 +11,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Path, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
     routing::get,
 };
@@ -24,6 +24,7 @@ use super::{
     SimError, World, bind,
     config::{SimCameraConfig, SimConfig},
     fault::{Fault, FaultSwitch},
+    login::Doorman,
     part::{Part, Parts},
     serve_http,
 };
@@ -38,9 +39,16 @@ pub(super) async fn start(config: &SimConfig, world: &Arc<World>, parts: &mut Pa
         parts.add(camera.clone());
     }
     let (listener, address) = bind(config.cameras).await?;
-    let serving = serve_http(router(world.clone()), listener, world.shutdown.clone());
+    let entrance = Arc::new(Entrance { world: world.clone(), doorman: Doorman::new(config.camera_login.clone()) });
+    let serving = serve_http(router(entrance), listener, world.shutdown.clone());
     parts.serve(KEY, format!("http://{address}"), tokio::spawn(serving));
     Ok(())
+}
+
+/// Where requests come in.
+struct Entrance {
+    world: Arc<World>,
+    doorman: Doorman,
 }
 
 /// A camera's current picture and fault.
@@ -133,14 +141,18 @@ impl Part for SimCamera {
     }
 }
 
-fn router(world: Arc<World>) -> Router {
+fn router(entrance: Arc<Entrance>) -> Router {
     Router::new()
         .route("/cameras/{id}/snapshot.jpg", get(snapshot))
         .route("/cameras/{id}/stream.mjpeg", get(stream_of))
-        .with_state(world)
+        .with_state(entrance)
 }
 
-async fn snapshot(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
+async fn snapshot(State(entrance): State<Arc<Entrance>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    if let Some(refusal) = entrance.doorman.turns_away(&headers) {
+        return refusal;
+    }
+    let world = &entrance.world;
     let Ok(camera) = world.camera(&id) else { return StatusCode::NOT_FOUND.into_response() };
     match camera.fault.get() {
         Fault::Slow { ms } => sleep(Duration::from_millis(ms)).await,
@@ -159,7 +171,11 @@ async fn snapshot(State(world): State<Arc<World>>, Path(id): Path<String>) -> Re
     ([(header::CONTENT_TYPE, kind.content_type()), (header::CACHE_CONTROL, "no-store")], picture).into_response()
 }
 
-async fn stream_of(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
+async fn stream_of(State(entrance): State<Arc<Entrance>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    if let Some(refusal) = entrance.doorman.turns_away(&headers) {
+        return refusal;
+    }
+    let world = &entrance.world;
     let Ok(camera) = world.camera(&id) else { return StatusCode::NOT_FOUND.into_response() };
     if camera.fault.get() == Fault::Dead {
         return broken();

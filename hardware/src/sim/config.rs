@@ -20,6 +20,8 @@ pub struct SimConfig {
     pub rtu: Option<PathBuf>,
     /// Where a USB relay board (LCUS) is to be found; without a path there is none.
     pub lcus: Option<PathBuf>,
+    /// Where a line reader is to be found, on a serial adapter; without a path there is none.
+    pub line_reader: Option<PathBuf>,
     /// The Unix socket on which the pulses of a Wiegand reader are to be had; without a path there is none.
     pub wiegand: Option<PathBuf>,
     /// Where the cameras listen; port 0 for any.
@@ -28,7 +30,7 @@ pub struct SimConfig {
     pub rtsp: SocketAddr,
     /// Where the camera that reads plates listens; port 0 for any.
     pub anpr: SocketAddr,
-    /// Who may see the RTSP streams and the events of the camera that reads plates; everybody without it.
+    /// Who may see the cameras' pictures and streams, and the events of the one that reads plates; everybody without it.
     pub camera_login: Option<SimLogin>,
     /// Where the control API listens; port 0 for any. It has no authentication: keep it on the loopback address.
     pub control: SocketAddr,
@@ -70,6 +72,7 @@ impl Default for SimConfig {
             modbus: any,
             rtu: None,
             lcus: None,
+            line_reader: None,
             wiegand: None,
             cameras: any,
             rtsp: any,

@@ -1,7 +1,7 @@
 //! A simulated house: a program (`cardea-sim`), and a library for tests that want one in their own process.
 //!
-//! What it offers is real: a Modbus TCP server with relays and inputs, the same over Modbus RTU and a
-//! USB relay board where a path is given for them, cameras that serve pictures over HTTP, and a control
+//! What it offers is real: a Modbus TCP server with relays and inputs, the same over Modbus RTU, a
+//! USB relay board and card readers where a path is given for them, cameras that serve pictures over HTTP, and a control
 //! API (also HTTP) that puts a car on the loop, a person at the door, a picture before a camera, or a fault into a part. What
 //! the relays move, and the cars and people around it, are in [`physics`], which is pure. Who comes when, and what breaks, is
 //! written in [`scene`] files, which the stage plays in real time.
@@ -22,6 +22,7 @@ mod config;
 mod control;
 mod fault;
 mod lcus;
+mod line_reader;
 mod login;
 mod modbus;
 mod part;
@@ -56,6 +57,7 @@ pub use config::{SimCameraConfig, SimConfig, SimLogin};
 pub use control::SimState;
 pub use fault::Fault;
 pub use lcus::LCUS_PART;
+pub use line_reader::LINE_READER_PART;
 pub use part::PartState;
 use part::Parts;
 use physics::{Edge, House, HouseState, millis};

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use super::{
     SimConfig, SimError, World, anpr, cameras,
     fault::{Fault, FaultSwitch},
-    lcus, modbus, rtsp, rtu, wiegand,
+    lcus, line_reader, modbus, rtsp, rtu, wiegand,
 };
 
 /// Something with a wire of its own that can break.
@@ -74,6 +74,7 @@ impl Parts {
         modbus::start(config, world, &mut parts).await?;
         rtu::start(config, world, &mut parts)?;
         lcus::start(config, world, &mut parts)?;
+        line_reader::start(config, world, &mut parts)?;
         wiegand::start(config, world, &mut parts)?;
         cameras::start(config, world, &mut parts).await?;
         rtsp::start(config, world, &mut parts).await?;

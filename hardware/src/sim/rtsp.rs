@@ -138,8 +138,9 @@ impl Conversation<'_> {
         if request.method == "OPTIONS" {
             return plain("200 OK", "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER\r\n");
         }
-        if !self.streams.doorman.admits(&request.method, &request.authorization) {
-            return plain("401 Unauthorized", &format!("WWW-Authenticate: {}\r\n", self.streams.doorman.challenge()));
+        if let Err(refusal) = self.streams.doorman.admits(&request.method, &request.authorization) {
+            let challenge = self.streams.doorman.challenge(refusal);
+            return plain("401 Unauthorized", &format!("WWW-Authenticate: {challenge}\r\n"));
         }
         let id = request.uri.split("/cameras/").nth(1).unwrap_or_default().split('/').next().unwrap_or_default();
         let Ok(camera) = self.world.camera(id) else { return plain("404 Not Found", "") };
@@ -172,11 +173,13 @@ impl Conversation<'_> {
         let mut film = Film::new(camera)?;
         let mut rtp = Rtp::default();
         if fault == Fault::Backlog {
-            // Three seconds that are over: black.
+            // Three seconds that are over: black. Coded once, so that they come in a heap also from a busy machine.
+            let coded = film.black().await?;
+            let mut heap = BytesMut::new();
             for _ in 0..3 * FPS {
-                let coded = film.black().await?;
-                writer.write_all(&rtp.packets(&coded)).await?;
+                heap.unsplit(rtp.packets(&coded));
             }
+            writer.write_all(&heap).await?;
         }
         let mut ticks = interval(Duration::from_millis(1000 / FPS));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

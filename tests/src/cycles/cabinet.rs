@@ -16,8 +16,10 @@ use super::world::{BEAM, Contacts, INNER, OUTER, STEP_MS, UNDER, World};
 /// What is wrong at present.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// The board does not answer; its contacts stay as they are.
+    /// A board does not answer; its contacts stay as they are.
     pub board_lost: bool,
+    /// What does not answer is another board than the relays'.
+    pub relays_live: bool,
     /// It refuses to switch.
     pub relays_fail: bool,
     /// It acknowledges, and switches this much later, in milliseconds.
@@ -80,7 +82,7 @@ impl Cabinet {
         self.controller = controller;
         (self.contacts, self.until_ms, self.known, self.lost) = (Contacts::default(), [0; 3], None, false);
         self.waiting.clear();
-        checker.forgotten();
+        checker.forgotten(Faults::default());
     }
 
     /// One step: contacts end, inputs are read, the machine is told, its commands are carried out. `orders` come last.
@@ -89,7 +91,7 @@ impl Cabinet {
         self.clock = self.clock.plus_ms(STEP_MS);
         let told = self.seen;
         self.seen = Self::read(world, faults);
-        if !faults.board_lost {
+        if !faults.board_lost || faults.relays_live {
             self.end_pulses();
         }
         if faults.asleep {
@@ -99,12 +101,14 @@ impl Cabinet {
             self.lost = faults.board_lost;
             self.known = None;
             if faults.board_lost {
-                checker.forgotten();
                 self.tell(Event::BoardLost, faults, checker);
+                checker.forgotten(faults);
             } else {
-                // A new connection begins with the safe state.
-                (self.contacts, self.until_ms) = (Contacts::default(), [0; 3]);
-                self.waiting.clear();
+                if !faults.relays_live {
+                    // A new connection begins with the safe state.
+                    (self.contacts, self.until_ms) = (Contacts::default(), [0; 3]);
+                    self.waiting.clear();
+                }
                 self.tell(Event::BoardRestored, faults, checker);
             }
         }
@@ -119,6 +123,7 @@ impl Cabinet {
                 Order::Admit => Event::OpenGranted { grant },
                 Order::Hold => Event::Hold { grant },
                 Order::Close => Event::Close,
+                Order::EndHold => Event::EndHold,
                 Order::Stop => Event::Stop,
             };
             self.tell(event, faults, checker);
@@ -165,17 +170,22 @@ impl Cabinet {
 
     fn tell(&mut self, event: Event, faults: Faults, checker: &mut Checker) {
         checker.event(event);
-        let mut failed = false;
+        let mut failed = Vec::new();
         for command in self.controller.handle(event, self.clock) {
             match command {
                 Command::Report(report) => checker.report(report),
                 command => {
                     checker.command(command, event, self.clock, &self.config);
-                    let refused = self.lost || faults.relays_fail;
-                    failed |= refused && matches!(command, Command::PulseOpen { .. } | Command::Reverse { .. });
+                    let refused = self.lost && !faults.relays_live || faults.relays_fail;
+                    // The shell looks at the other relay once more: a clock may have jumped while its pulse lasts.
+                    let withheld = matches!(command, Command::PulseClose { .. }) && self.contacts.open;
+                    failed.extend((refused || withheld).then_some(command));
                     // A board is one line: nothing overtakes what waits there.
                     let before = self.waiting.back().map_or(0, |(at, _)| *at);
                     let at = before.max(self.world_ms + faults.slow_ms);
+                    if withheld {
+                        continue;
+                    }
                     if refused {
                         checker.not_delivered();
                     } else if at > self.world_ms {
@@ -186,8 +196,8 @@ impl Cabinet {
                 }
             }
         }
-        if failed {
-            self.tell(Event::ActuationFailed, faults, checker);
+        for command in failed {
+            self.tell(Event::ActuationFailed { command, may_have_acted: false }, faults, checker);
         }
         checker.grants_answered();
     }
@@ -231,6 +241,8 @@ pub enum Order {
     Hold,
     /// End a hold, or close.
     Close,
+    /// End a hold.
+    EndHold,
     /// Stop.
     Stop,
 }

@@ -15,6 +15,9 @@ const TOLD_WITHIN_MS: u64 = 3 * STEP_MS;
 /// How long a boom may go on falling towards a vehicle: until it is told, and a slow board has acted.
 const TURNED_WITHIN_MS: u64 = TOLD_WITHIN_MS + 900 + 2 * STEP_MS;
 
+/// How soon what was not delivered is given again, in milliseconds.
+const REPEATED_WITHIN_MS: u64 = 500 + 2 * STEP_MS;
+
 /// How much longer than it may travel a boom counts as falling, in milliseconds: a tick may be late.
 const ONE_MORE_SECOND_MS: u64 = 1_000;
 
@@ -35,6 +38,10 @@ pub struct Unsafe {
     pub against_orders: u64,
     /// A grant was answered twice, or never accepted.
     pub answered_wrongly: u64,
+    /// A fire was known, the relays answered, and the boom was not up in time.
+    pub shut_in_a_fire: u64,
+    /// The stop button was pressed, the relays answered, and the boom went on.
+    pub moved_when_stopped: u64,
 }
 
 impl Unsafe {
@@ -47,6 +54,8 @@ impl Unsafe {
             + self.closed_for_nobody
             + self.against_orders
             + self.answered_wrongly
+            + self.shut_in_a_fire
+            + self.moved_when_stopped
     }
 }
 
@@ -75,6 +84,11 @@ pub struct Checker {
     /// Falls towards a vehicle that nobody but the drive's own safety edge could stop: the board or the program was gone, the
     /// clock jumped, a limit switch lied, or a drive that closes by itself closed what the controller had not opened.
     pub left_to_the_drive: u64,
+    /// How long the boom could have been on its way up in a fire, and could have been stopped.
+    fire_ms: u64,
+    stop_ms: u64,
+    /// Someone ordered a stop in this fire, and knows why.
+    stop_ordered: bool,
     on_loop_ms: u64,
     fell_on_car_ms: u64,
     judged: bool,
@@ -82,6 +96,8 @@ pub struct Checker {
     orphaned: bool,
     told_under: [Option<bool>; 2],
     closing_since: Option<Monotonic>,
+    /// Until when a boom that was to turn round may be told so again.
+    turning_until: Option<Monotonic>,
     ordered: bool,
     hold: bool,
     /// The same, as the order has it, whatever became of the boom.
@@ -98,14 +114,31 @@ pub struct Checker {
 }
 
 impl Checker {
+    /// What is to come about in the end, whatever was not delivered at first.
+    fn look_for_what_must_be(&mut self, world: &World, faults: Faults, config: &BarrierConfig) {
+        let lied_to = faults.open_limit.is_some() || faults.closed_limit.is_some();
+        let able = !(faults.board_lost || faults.relays_fail || faults.asleep || lied_to || world.boom.jammed);
+        // A drive that closes by itself goes its own ways in between.
+        let able = able && faults.slow_ms == 0 && !world.boom.closes_itself;
+        let count = |ms: u64, counts: bool| if able && counts { ms + STEP_MS } else { 0 };
+        self.fire_ms = count(self.fire_ms, faults.fire && !faults.stop && !self.stop_ordered);
+        self.stop_ms = count(self.stop_ms, faults.stop);
+        let rise_ms = TOLD_WITHIN_MS + REPEATED_WITHIN_MS + config.travel_ms;
+        self.found.shut_in_a_fire += u64::from(self.fire_ms == rise_ms && world.boom.height < 1.0);
+        let stop_ms = TOLD_WITHIN_MS + REPEATED_WITHIN_MS;
+        self.found.moved_when_stopped += u64::from(self.stop_ms == stop_ms && world.boom.motion != 0);
+    }
+
     /// The world after a step.
-    pub(super) fn look(&mut self, world: &World, contacts: Contacts, faults: Faults) {
+    pub(super) fn look(&mut self, world: &World, contacts: Contacts, faults: Faults, config: &BarrierConfig) {
+        self.look_for_what_must_be(world, faults, config);
         let under = world.covers(UNDER);
         self.on_loop_ms = if under { self.on_loop_ms + STEP_MS } else { 0 };
         self.found.both_ways += u64::from(contacts.open && contacts.close);
         let falling = world.boom.motion < 0 && !world.boom.jammed;
         let lied_to = faults.open_limit.is_some() || faults.closed_limit.is_some();
-        let helpless = faults.board_lost || faults.relays_fail || faults.asleep || faults.stop || lied_to;
+        let relays_lost = faults.board_lost && !faults.relays_live;
+        let helpless = relays_lost || faults.relays_fail || faults.asleep || faults.stop || lied_to;
         // A drive that closes by itself looks after itself, unless the controller has opened the boom and has not reported since
         // that it was moved without it, which a limit switch that lied earlier may make it believe.
         let its_own = world.boom.closes_itself && (!self.ordered || self.forced);
@@ -125,11 +158,17 @@ impl Checker {
         }
     }
 
-    /// The controller has forgotten everything: a restart, or a lost board.
-    pub(super) fn forgotten(&mut self) {
-        (self.ordered, self.hold, self.hold_ordered) = (false, false, false);
+    /// The controller has forgotten everything: a restart, or a lost board. Whether the stop button is pressed it is told again
+    /// after a restart, and knows after a lost board.
+    pub(super) fn forgotten(&mut self, faults: Faults) {
+        // What it has turned round because a board was lost, the controller may bring down when it is back.
+        let turned_round = faults.board_lost && self.turning_until.is_some();
+        (self.ordered, self.hold, self.hold_ordered) = (turned_round, false, false);
         self.closing_since = None;
-        (self.told_under, self.orphaned, self.stop) = ([None; 2], true, false);
+        self.turning_until = self.turning_until.filter(|_| faults.board_lost);
+        self.told_under = [None; 2];
+        self.orphaned |= !(faults.board_lost && faults.relays_live);
+        self.stop &= faults.board_lost;
         self.contradicts = false;
     }
 
@@ -150,16 +189,19 @@ impl Checker {
             Event::LoopClear => self.told_under[0] = Some(false),
             Event::PhotocellBlocked => self.told_under[1] = Some(true),
             Event::PhotocellClear => self.told_under[1] = Some(false),
-            Event::Fire(Some(on)) => self.fire = on,
+            Event::Fire(Some(on)) => (self.fire, self.stop_ordered) = (on, self.stop_ordered && on),
+            Event::Stop => self.stop_ordered = self.fire,
             Event::StopButton(Some(on)) => self.stop = on,
-            Event::BoardLost => self.lost = true,
+            Event::BoardLost => (self.lost, self.told_under) = (true, [None; 2]),
             Event::BoardRestored => self.lost = false,
             // What is ordered of a barrier that cannot move is not done, now or later.
             Event::Close => self.ordered |= !(self.lost || self.stop || self.contradicts),
+            Event::EndHold => self.ordered |= self.hold && !(self.lost || self.stop || self.contradicts),
             Event::Hold { grant } => self.asked_to_hold = Some(grant),
             _ => {}
         }
-        self.hold_ordered &= !matches!(event, Event::Close | Event::Stop | Event::StopButton(Some(true)));
+        self.hold_ordered &=
+            !matches!(event, Event::Close | Event::EndHold | Event::Stop | Event::StopButton(Some(true)));
         self.hold &= self.hold_ordered;
         self.ordered &= !matches!(event, Event::Stop | Event::StopButton(Some(true)));
         self.ordered |= event == Event::Fire(Some(true));
@@ -175,7 +217,12 @@ impl Checker {
                 let falls_until = |since: Monotonic| since.plus_ms(config.travel_ms + ONE_MORE_SECOND_MS);
                 let falling = self.closing_since.is_some_and(|since| now <= falls_until(since));
                 let called_back = unclear && (falling || config.self_closing);
-                let kept_up = config.self_closing && self.hold_ordered;
+                // A hold, and what the relays did not take of a boom that was to turn round, is given again.
+                let turned_round = self.turning_until.is_some_and(|until| now <= until);
+                let kept_up = self.hold_ordered || turned_round;
+                if called_back {
+                    self.turning_until = Some(falls_until(now));
+                }
                 self.found.opened_for_nobody += u64::from(!(asked || called_back || kept_up));
                 self.found.against_orders += u64::from(self.stop);
                 self.closing_since = None;
@@ -186,7 +233,7 @@ impl Checker {
                 self.found.against_orders += u64::from(self.fire || self.stop || self.hold);
                 self.closing_since = Some(now);
             }
-            Command::Stop => self.closing_since = None,
+            Command::Stop => (self.closing_since, self.turning_until) = (None, None),
             Command::Release | Command::Lock | Command::Report(_) => {}
         }
     }

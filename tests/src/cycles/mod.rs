@@ -132,6 +132,8 @@ impl Tally {
         found.closed_for_nobody += new.closed_for_nobody;
         found.against_orders += new.against_orders;
         found.answered_wrongly += new.answered_wrongly;
+        found.shut_in_a_fire += new.shut_in_a_fire;
+        found.moved_when_stopped += new.moved_when_stopped;
         let (told, new) = (&mut self.reported, checker.reported);
         told.tailgating += new.tailgating;
         told.wrong_direction += new.wrong_direction;
@@ -158,6 +160,8 @@ struct Site<'a> {
     was_up: bool,
     /// Someone gave orders in this scene.
     ordered: bool,
+    /// Steps until the relays switch again, while another fault lasts.
+    relays_mend: Option<u32>,
 }
 
 impl<'a> Site<'a> {
@@ -174,6 +178,7 @@ impl<'a> Site<'a> {
             tally: Tally::default(),
             was_up: false,
             ordered: false,
+            relays_mend: None,
         }
     }
 
@@ -202,7 +207,7 @@ impl<'a> Site<'a> {
             let mut orders = self.admissions();
             if faulty && rng.random_bool(0.001) {
                 self.ordered = true;
-                orders.push([Order::Hold, Order::Close, Order::Close, Order::Stop][rng.random_range(0..4)]);
+                orders.push([Order::Hold, Order::Close, Order::EndHold, Order::Stop][rng.random_range(0..4)]);
             }
             self.step(&orders);
             if cars == 0 && fault.is_none() && self.world.cars.is_empty() {
@@ -214,9 +219,13 @@ impl<'a> Site<'a> {
     }
 
     fn step(&mut self, orders: &[Order]) {
+        self.relays_mend = self.relays_mend.map(|steps| steps.saturating_sub(1));
+        if self.relays_mend.take_if(|steps| *steps == 0).is_some() {
+            self.faults.relays_fail = false;
+        }
         self.cabinet.step(&self.world, self.faults, orders, &mut self.checker);
         self.world.step(self.cabinet.contacts);
-        self.checker.look(&self.world, self.cabinet.contacts, self.faults);
+        self.checker.look(&self.world, self.cabinet.contacts, self.faults, &self.config);
         let down = self.world.boom.height <= 0.0;
         self.tally.cycles += u64::from(down && self.was_up);
         self.was_up = !down;
@@ -232,8 +241,13 @@ impl<'a> Site<'a> {
     fn begin_fault(&mut self, rng: &mut StdRng) {
         self.tally.faults += 1;
         let f = &mut self.faults;
-        match rng.random_range(0..12) {
-            0 => f.board_lost = true,
+        match rng.random_range(0..14) {
+            kind @ 12..=13 => {
+                // Troubles that come together: what was not delivered at first is to come about all the same.
+                (f.fire, f.stop, f.relays_fail) = (kind == 12, kind == 13, true);
+                self.relays_mend = Some(rng.random_range(1..100));
+            }
+            0 => (f.board_lost, f.relays_live) = (true, rng.random()),
             1 => f.relays_fail = true,
             2 => f.slow_ms = rng.random_range(1..=18) * STEP_MS,
             3 => f.asleep = true,
@@ -253,7 +267,7 @@ impl<'a> Site<'a> {
     }
 
     fn end_fault(&mut self) {
-        self.faults = Faults::default();
+        (self.faults, self.relays_mend) = (Faults::default(), None);
         self.world.boom.jammed = false;
     }
 

@@ -132,7 +132,7 @@ fn without_a_sensor_or_with_one_that_was_unknown_nothing_is_claimed() {
 
     let mut site = Site::closed(BarrierConfig::default());
     site.on(Event::OpenGranted { grant: GRANT });
-    site.on(Event::ActuationFailed);
+    site.on(Event::ActuationFailed { command: Command::PulseOpen { ms: 500 }, may_have_acted: true });
     site.all([Event::ClosedLimit(false), Event::OpenLimit(true)]);
     assert!(!site.comes_down().contains(&incident(Incident::NoEntry)), "it may not have been opened at all");
 }

@@ -10,6 +10,9 @@ impl Problems {
         self.range(&entry, "timeout_ms", timeout_ms, 1_000..=300_000);
         self.range(&entry, "max_bytes", max_bytes, 1024..=32 * 1024 * 1024);
         self.range(&entry, "min_confidence", camera.min_confidence(), 0.0..=1.0);
+        let wanted = camera.wanted();
+        self.range(&entry, "channel", u64::from(wanted.channel), 1..=512);
+        self.range(&entry, "lane", u64::from(wanted.lane.unwrap_or_default()), 0..=99);
         match camera {
             AnprConfig::Hikvision(pull) | AnprConfig::Dahua(pull) => {
                 self.web(&entry, &pull.url, pull.ca_file.as_ref());
@@ -50,6 +53,9 @@ mod tests {
             (pull.to_owned(), ""),
             (pull.replace("http://", "https://"), "ca_file"),
             (format!("{pull}min_confidence = 2.0"), "min_confidence"),
+            (format!("{pull}channel = 2\nlane = 1\ndirection = \"approach\""), ""),
+            (format!("{pull}channel = 0"), "channel"),
+            (format!("{pull}lane = 100"), "lane"),
             (format!("{push}{from}{token}"), ""),
             (format!("{push}allow_from = []\n{token}"), "allow_from is empty"),
             (format!("{push}{from}token = \"short\""), "openssl rand"),

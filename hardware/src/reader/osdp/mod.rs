@@ -12,11 +12,13 @@
 //!   knows, is used for nothing but to set another one, within ten minutes of being asked to.
 //! * **What a reader had stored is thrown away.** After each connection cards are read only once the reader has said that it
 //!   has nothing more to tell.
+//! * **What was decided is shown** by the reader's light and beeper, if it has them, and while it is news.
 //! * **A reply that the channel does not admit ends the session.** So does a lost one. A new session has new keys, by which no
 //!   reply of an old one can be made to pass.
 
 pub mod framing;
 pub mod keys;
+mod show;
 mod wire;
 
 use std::{path::PathBuf, time::Duration};
@@ -35,7 +37,7 @@ use self::{
     wire::{KeyKind, NoSession, Wire, code},
 };
 use super::{
-    Publisher, Source,
+    Answer, Publisher, Source,
     bits::{self, BitFormat, Bits},
 };
 use crate::DeviceError;
@@ -49,6 +51,8 @@ pub(crate) struct Osdp {
     pub(crate) key_file: Option<PathBuf>,
     pub(crate) poll: Duration,
     pub(crate) formats: Vec<BitFormat>,
+    /// Whether its light and beeper show what was decided.
+    pub(crate) feedback: bool,
 }
 
 #[async_trait]
@@ -164,22 +168,49 @@ impl Osdp {
         publisher: &mut Publisher,
     ) -> Result<(), DeviceError> {
         let action = "answer a poll";
-        // False until the reader has nothing left of what it stored before.
-        let mut current = false;
+        // When the reader was last asked and had nothing to tell: what it tells now has happened since. Never, until it has
+        // nothing left of what it stored before.
+        let mut idle_at: Option<Instant> = None;
+        let mut lacks = Vec::new();
         loop {
-            sleep(self.poll).await;
-            // A card of this answer was shown after the one before was asked for.
-            let since = Instant::now().checked_sub(self.poll).unwrap_or_else(Instant::now);
+            let decided = tokio::select! {
+                () = sleep(self.poll) => None,
+                answer = publisher.answer() => Some(answer),
+            };
+            if let Some(answer) = decided {
+                self.show(wire, device, answer, &mut lacks).await?;
+            }
+            let asked = Instant::now();
             let answer = wire.ask(action, code::POLL, &[]).await?;
-            match answer.code {
-                code::ACK => current = true,
-                code::RAW if current => self.card(&answer.data, since, publisher),
-                code::RAW => info!(device, "a card from before the connection was passed by"),
-                code::LSTATR => publisher.tamper(answer.data.first().map(|tamper| *tamper != 0)),
-                code::NAK => return Err(DeviceError::protocol(device, action, refusal(&answer))),
+            match (answer.code, idle_at) {
+                (code::ACK, _) => idle_at = Some(asked),
+                (code::RAW, Some(since)) => self.card(&answer.data, since, publisher),
+                (code::RAW, None) => info!(device, "a card from before the connection was passed by"),
+                (code::LSTATR, _) => publisher.tamper(answer.data.first().map(|tamper| *tamper != 0)),
+                (code::NAK, _) => return Err(DeviceError::protocol(device, action, refusal(&answer))),
                 _ => {}
             }
         }
+    }
+
+    /// Shows what was decided. A reader is not asked again for what it has refused: it `lacks` that.
+    async fn show<P: AsyncRead + AsyncWrite + Unpin + Send>(
+        &self,
+        wire: &mut Wire<P>,
+        device: &str,
+        answer: Answer,
+        lacks: &mut Vec<u8>,
+    ) -> Result<(), DeviceError> {
+        for (command, data) in show::commands(answer) {
+            if self.feedback && !lacks.contains(&command) {
+                let reply = wire.ask("show what was decided", command, &data).await?;
+                if reply.code == code::NAK {
+                    info!(device, command, "the reader has no such light or beeper");
+                    lacks.push(command);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn card(&self, data: &[u8], since: Instant, publisher: &mut Publisher) {

@@ -176,6 +176,7 @@ fn site(device: Device, kept: Option<&[u8]>) -> Site {
         key_file: Some(key_file),
         poll: Duration::from_millis(5),
         formats: vec![BitFormat::W26],
+        feedback: true,
     };
     let (handle, publisher) = ends("door", "reader \"door\"".into());
     Site { device: Arc::new(Mutex::new(device)), handle, publisher, driver, _folder: folder }

@@ -31,6 +31,8 @@ pub(super) mod code {
     pub(crate) const POLL: u8 = 0x60;
     pub(crate) const ID: u8 = 0x61;
     pub(crate) const LSTAT: u8 = 0x64;
+    pub(crate) const LED: u8 = 0x69;
+    pub(crate) const BUZ: u8 = 0x6A;
     pub(crate) const KEYSET: u8 = 0x75;
     pub(crate) const CHLNG: u8 = 0x76;
     pub(crate) const SCRYPT: u8 = 0x77;

@@ -197,6 +197,7 @@ fn rehearse(scene: &Scene) -> (bool, Vec<Happening>) {
 
 /// What must happen in each scene that is shipped, and how often.
 const SHIPPED: &[(&str, &[(What, usize)])] = &[
+    ("a-card.toml", &[(What::PersonPasses, 1)]),
     ("at-the-door.toml", &[(What::PersonPasses, 4), (What::DoorHeld, 1), (What::DoorForced, 1)]),
     ("backs-out.toml", &[(What::CarPasses, 1), (What::CarBacksOut, 1), (What::CarStands, 1)]),
     ("board-lost.toml", &[(What::CarPasses, 2)]),
