@@ -179,8 +179,10 @@ async fn reads_as_this_machine_does(board: &mut Board) {
             told["pictures"][0]["read_ms"].as_f64().unwrap(),
         ),
     );
-    // The processors round differently; a wrong library, a wrong byte order or another model would be far beyond this.
-    assert!(furthest < 0.05 && detection < 1e-3 && weight < 1e-3, "{told}");
+    // The processors round differently, and those for x86-64 among themselves: without VNNI (an instruction of newer ones) sums of
+    // 8-bit products saturate, which moves a corner by up to a pixel. A wrong library, a wrong byte order or another model
+    // would be far beyond this.
+    assert!(furthest < 2.0 && detection < 1e-2 && weight < 1e-3, "{told}");
 }
 
 async fn check_names_the_board(board: &mut Board) {
