@@ -57,8 +57,8 @@ test-pi: setup ## the controller for arm64 on an emulated Raspberry Pi: about 7 
 	@setup/pi
 	$(say) "Building the controller for arm64 (about 6 minutes the first time on two cores)"
 	@setup/cross-cargo build --locked -p cardea-daemon -p cardea-models-cli -p cardea-hardware \
-	  --bin cardead --bin cardea-models --example gpio-levels
-	$(say) "An emulated Raspberry Pi 3B: reading a plate, driving a relay, being killed (about three minutes)"
+	  --bin cardead --bin cardea-models --example gpio-levels --example gpio-times
+	$(say) "An emulated Raspberry Pi 3B: reading a plate and a card, driving a relay, being killed (about three minutes)"
 	@setup/nextest
 	@cargo nextest run --workspace --test raspberry_pi --run-ignored only --no-capture
 

@@ -177,9 +177,19 @@ impl Hand {
 
     /// Puts a line to this level.
     pub(crate) async fn set(&mut self, line: u32, high: bool) {
-        let command = format!("set_irq_in {} unnamed-gpio-in {line} {}", self.chip, u8::from(high));
-        let answer = ask(&mut self.qtest, &command).await;
-        assert!(answer.starts_with("OK"), "{command}: {answer}");
+        self.set_all(&[(line, high)]).await;
+    }
+
+    /// Puts lines to these levels, one right after the other.
+    pub(crate) async fn set_all(&mut self, levels: &[(u32, bool)]) {
+        let command =
+            |(at, high): &(u32, bool)| format!("set_irq_in {} unnamed-gpio-in {at} {}\n", self.chip, u8::from(*high));
+        let commands: String = levels.iter().map(command).collect();
+        self.qtest.write_all(commands.as_bytes()).await.unwrap();
+        for _ in levels {
+            let answer = line(&mut self.qtest).await;
+            assert!(answer.starts_with("OK"), "{commands}: {answer}");
+        }
     }
 }
 

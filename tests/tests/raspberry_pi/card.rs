@@ -1,5 +1,5 @@
 //! The memory card of the emulated Raspberry Pi: Debian's kernel's initial file system, with the programs where the package
-//! puts them, and a controller that already knows one plate.
+//! puts them, and a controller that already knows one plate and one card.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use cardea_access::card::CardNumber;
 use cardea_daemon::identity::StateDir;
 use cardea_daemon::store::{ChangesBatch, DeviceKey, Opener, Store, StoreOptions};
-use cardea_protocol::id::{ControllerId, PlateId, Revision};
-use cardea_protocol::message::{Change, PlateEntry, Validity};
+use cardea_protocol::card::CardHash;
+use cardea_protocol::id::{CardId, ControllerId, PlateId, Revision};
+use cardea_protocol::message::{CardEntry, Change, PlateEntry, Validity};
 use cardea_protocol::seal::OpeningKey;
 use cardea_tests::look::base_pack;
 use image::codecs::jpeg::JpegEncoder;
@@ -22,6 +24,8 @@ pub(crate) const ONNXRUNTIME: &str = "/usr/lib/cardea/libonnxruntime.so";
 pub(crate) const PACK: &str = "/usr/share/cardea/models/base";
 /// What the camera shows: `/srv/scene.jpg` is a link to one of the pictures beside it.
 pub(crate) const SCENE: &str = "/srv/scene.jpg";
+/// The number of the one card that every controller here admits.
+pub(crate) const CARD_NUMBER: &str = "w26:12:34567";
 
 /// The pictures that lie in `/srv`, of `.tools/samples`.
 const PICTURES: [&str; 3] = ["car-day.jpg", "car-other.jpg", "yard.jpg"];
@@ -87,7 +91,7 @@ pub(crate) async fn write(config: &str, plate: &str, to: &Path) {
             places.into_iter().find(|place| place.exists()).unwrap_or_else(|| panic!("no {library} in .tools/pi"));
         put(place, &format!("lib/aarch64-linux-gnu/{library}"));
     }
-    for program in ["cardead", "cardea-models", "examples/gpio-levels"] {
+    for program in ["cardead", "cardea-models", "examples/gpio-levels", "examples/gpio-times"] {
         let name = program.rsplit('/').next().unwrap();
         put(needed(&format!("target/pi/aarch64-unknown-linux-gnu/debug/{program}")), &format!("usr/bin/{name}"));
     }
@@ -108,7 +112,7 @@ pub(crate) async fn write(config: &str, plate: &str, to: &Path) {
     pack(card, to);
 }
 
-/// Does what sync does when the cloud registers a plate, in the controller's own database.
+/// Does what sync does when the cloud registers a plate and a card, in the controller's own database.
 async fn admit(state_dir: &Path, plate: &str) {
     let state = StateDir::new(state_dir);
     state.create().unwrap();
@@ -120,8 +124,11 @@ async fn admit(state_dir: &Path, plate: &str) {
     let opener = Opener { key: Arc::new(key), controller: ControllerId::new("controller-1").unwrap() };
     let plate_id = PlateId::new("plate-1").unwrap();
     let entry = PlateEntry { plate_id, plate: plate.into(), validity: Validity::ALWAYS };
-    let changes = vec![Change::PlateAdmitted(entry)];
-    store.apply_changes(opener, ChangesBatch { from: Revision(0), to: Revision(1), changes }).await.unwrap();
+    let hash = CardHash::of(&CardNumber::parse(CARD_NUMBER).unwrap());
+    let card_id = CardId::new("card-1").unwrap();
+    let card = CardEntry { card_id, hash, subject: None, validity: Validity::ALWAYS };
+    let changes = vec![Change::PlateAdmitted(entry), Change::CardAdmitted(card)];
+    store.apply_changes(opener, ChangesBatch { from: Revision(0), to: Revision(2), changes }).await.unwrap();
     store.checkpoint().await.unwrap();
     drop(store);
     // The thread that has the file open ends after its last handle, and takes the write-ahead log with it.

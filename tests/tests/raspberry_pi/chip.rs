@@ -1,5 +1,5 @@
 //! A GPIO chip with interrupts, which the emulated Raspberry Pi has not: a door on the kernel's character device of another
-//! board, with somebody's finger on the exit button.
+//! board, with somebody's finger on the exit button, and a card before its reader.
 
 use std::path::Path;
 
@@ -7,7 +7,8 @@ use cardea_daemon::config::Config;
 
 use super::board::{Board, Hand};
 use super::card::{self, CONFIG};
-use super::{RUN, at_the_gate, decision, said, uptime_ms};
+use super::reader::{self, D0, D1, SILENCE_MS};
+use super::{RUN, at_the_gate, decision, said, times, uptime_ms};
 
 /// Lines of the chip: the lock, the exit button, the door contact.
 const LOCK: u32 = 0;
@@ -46,10 +47,19 @@ id = "door-contact"
 board = "chip"
 channel = {CONTACT}
 
+[[reader]]
+id = "door-reader"
+driver = "wiegand"
+chip = "/dev/gpiochip0"
+d0 = {D0}
+d1 = {D1}
+pulses = {{ silence_ms = {SILENCE_MS} }}
+
 [[access_point]]
 kind = "door"
 id = "door-1"
-credentials = ["remote"]
+credentials = ["card", "remote"]
+reader = "door-reader"
 lock = "door-lock"
 exit_button = "exit-button"
 contact = "door-contact"
@@ -62,12 +72,15 @@ release_ms = {RELEASE_MS}
 
 #[tokio::test]
 #[ignore = "needs the programs for arm64 and QEMU: make test-pi"]
-async fn a_finger_on_the_button_opens_a_bounce_does_not_and_a_kill_locks() {
+async fn a_finger_on_the_button_and_a_card_open_a_bounce_does_not_and_a_kill_locks() {
     let folder = tempfile::tempdir().unwrap();
     let card = folder.path().join("card");
     card::write(&config(), "A123BC77", &card).await;
     let (mut board, mut hand) = Board::boot_with_hand(&card, folder.path()).await;
+    times::edges(&mut board, &mut hand).await;
+
     hand.set(CONTACT, true).await;
+    reader::rest(&mut hand).await;
     board.sh(RUN).await;
     at_the_gate(&mut board, &["\"chip\": true"]).await;
     let line = board.sh(LINE).await;
@@ -81,6 +94,9 @@ async fn a_finger_on_the_button_opens_a_bounce_does_not_and_a_kill_locks() {
     decision(&mut board, "exit-button").await;
     said("the exit button", &format!("the kernel said {}", released.trim()));
     board.until("the door is locked again", LINE, |line| line.contains("out lo")).await;
+
+    reader::a_card_is_read_and_a_disturbed_one_is_not(&mut board, &mut hand).await;
+    board.until("the door is locked after the card", LINE, |line| line.contains("out lo")).await;
 
     hand.set(BUTTON, true).await;
     board.until("the lock is released again", LINE, |line| line.contains("out hi")).await;

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::board::{Board, Machine};
 use super::card::{self, CONFIG, ONNXRUNTIME, PACK, SCENE};
-use super::{RUN, at_the_gate, decision, said, uptime_ms};
+use super::{RUN, at_the_gate, decision, said, times, uptime_ms};
 
 /// The plate in `car-day.jpg`. That of `car-other.jpg` has one more digit.
 const PLATE: &str = "A123BC77";
@@ -99,6 +99,7 @@ async fn a_raspberry_pi_reads_a_plate_drives_its_relay_and_lets_go_when_killed()
     let mut board = boot("driver = \"gpio-rppal\"").await;
     reads_as_this_machine_does(&mut board).await;
     check_names_the_board(&mut board).await;
+    times::orders(&mut board, "gpio-rppal", RELAY).await;
 
     board.sh(&format!("gpio-levels /dev/gpiochip0 {RELAY} {LOOP} > /tmp/levels & echo $! > /tmp/levels.pid")).await;
     board.until("the levels are watched", "cat /tmp/levels", |levels| levels.contains("27 low")).await;
@@ -118,6 +119,7 @@ async fn the_kernels_character_device_drives_the_same_header() {
     let mut board = boot("driver = \"gpio-cdev\"\nchip = \"/dev/gpiochip0\"").await;
     let findings = board.try_sh(&format!("cardead check --config {CONFIG} 2>/tmp/check.log")).await.0;
     assert!(findings.contains("/dev/gpiochip0 is there and may be opened"), "{findings}");
+    times::orders(&mut board, "gpio-cdev", RELAY).await;
     board.sh(RUN).await;
     at_the_gate(&mut board, &READY).await;
     assert_eq!(pin(&mut board).await, ("gpio_out".into(), "lo".into()), "before anybody came");
@@ -177,8 +179,10 @@ async fn reads_as_this_machine_does(board: &mut Board) {
             told["pictures"][0]["read_ms"].as_f64().unwrap(),
         ),
     );
-    // The processors round differently; a wrong library, a wrong byte order or another model would be far beyond this.
-    assert!(furthest < 0.05 && detection < 1e-3 && weight < 1e-3, "{told}");
+    // The processors round differently, and those for x86-64 among themselves: without VNNI (an instruction of newer ones) sums of
+    // 8-bit products saturate, which moves a corner by up to a pixel. A wrong library, a wrong byte order or another model
+    // would be far beyond this.
+    assert!(furthest < 2.0 && detection < 1e-2 && weight < 1e-3, "{told}");
 }
 
 async fn check_names_the_board(board: &mut Board) {

@@ -7,6 +7,8 @@ mod board;
 mod card;
 mod chip;
 mod header;
+mod reader;
+mod times;
 
 use board::Board;
 use card::CONFIG;
