@@ -31,7 +31,7 @@ pub(crate) async fn rest(hand: &mut Hand) {
 /// A card with a disturbed bit does nothing, the same card without it is admitted.
 pub(crate) async fn a_card_is_read_and_a_disturbed_one_is_not(board: &mut Board, hand: &mut Hand) {
     board.until("the reader's wires are watched", LOG, |told| told.contains("reader up")).await;
-    let card = BitFormat::W26.frame(12 << 16 | 34567).expect("a number of 26 bits");
+    let card = BitFormat::W26.frame(12 << 16 | 0x8707).expect("a number of 26 bits");
     present(hand, card.flipped(7)).await;
     board.until("the disturbed card is refused", LOG, |told| told.contains(NOT_READ)).await;
     let status = format!("cardead status --config {CONFIG} 2>/tmp/status.log");
