@@ -249,7 +249,8 @@ async fn only_a_current_token_of_this_cloud_on_its_own_certificate_counts() -> a
     let real_key = SigningKey::open_or_create(&site.dir.join("cloud/keys/tokens.key"))?;
     let real = AccessTokens::new(&real_key, issuer.clone(), 3_600)?;
     let now = SystemClock.now();
-    let issue = |tokens: &AccessTokens, at, thumbprint: &str| tokens.issue(at, CLIENT, Role::CustomerAdmin, thumbprint);
+    let issue =
+        |tokens: &AccessTokens, at, thumbprint: &str| tokens.issue(at, CLIENT, Role::CustomerIntegration, thumbprint);
 
     // The way these are made is right: one that should count does.
     let good = issue(&real, now, &own)?;

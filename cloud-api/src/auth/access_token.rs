@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn a_token_is_good_for_its_hour_and_its_certificate() {
         let tokens = tokens();
-        let token = tokens.issue(NOW, "backend", Role::CustomerService, "thumb").unwrap();
+        let token = tokens.issue(NOW, "backend", Role::ResidentSupport, "thumb").unwrap();
         assert_eq!(tokens.verify(NOW, &token, "thumb").unwrap().sub, "backend");
         assert!(tokens.verify(NOW.plus_ms(3_599_000), &token, "thumb").is_ok());
         assert_eq!(why(tokens.verify(NOW.plus_ms(3_600_000), &token, "thumb")), "it has expired");

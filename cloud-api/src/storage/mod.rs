@@ -12,7 +12,9 @@ use std::path::Path;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
+pub mod accounts;
 pub mod audit;
+pub mod audit_log;
 pub mod cards;
 pub mod certificates;
 pub(crate) mod changes;
@@ -24,6 +26,7 @@ pub mod equipment;
 pub mod erasures;
 pub mod events;
 mod holdings;
+pub mod idempotent_answers;
 mod inbox;
 pub mod plates;
 pub mod principals;
@@ -31,10 +34,11 @@ pub mod sales;
 pub mod sites;
 pub mod templates;
 pub mod tokens;
+pub mod validity;
 
 const SCHEMA: &str = include_str!("schema.sql");
 /// Each step from one version to the next; a fresh database takes them all.
-const STEPS: [&str; 2] = [SCHEMA, include_str!("schema_2.sql")];
+const STEPS: [&str; 3] = [SCHEMA, include_str!("schema_2.sql"), include_str!("schema_roles.sql")];
 const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 
 /// Why storage failed. What a *caller* did wrong has its own variants in each area's methods.

@@ -89,7 +89,7 @@ async fn wrong_passwords_slow_down() {
 async fn a_certificate_gets_a_token_for_the_account_it_is_registered_for() {
     let mut api = Api::new().await;
     let tokens = by_certificate(&api, "service").await;
-    assert_eq!((tokens.status, text(&tokens, "scope")), (200, "customer-service"));
+    assert_eq!((tokens.status, text(&tokens, "scope")), (200, "resident-support"));
     assert_eq!(error(&by_certificate(&api, "nobody").await), (401, "invalid_client"));
     api.peer = peer(&[(rcgen::DnType::CommonName, "backend")]);
     assert_eq!(error(&by_certificate(&api, "service").await), (401, "invalid_client"));
