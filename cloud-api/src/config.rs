@@ -8,7 +8,7 @@ use cardea_access::grammar::Grammars;
 use cardea_protocol::id::CustomerId;
 use serde::Deserialize;
 
-use crate::auth::roles::Role;
+use crate::auth::roles::{Belongs, Role};
 use crate::storage::PostgresSettings;
 
 /// No access token lives longer (requirement S2), seconds.
@@ -188,7 +188,12 @@ impl ExternalIssuer {
         if self.roles.is_empty() {
             return value("issuers.roles", "{}", "at least one name and its role");
         }
-        if self.roles.values().any(|role| role.is_of_customer() != self.customer.is_some()) {
+        let rightly_owned = |role: &Role| match role.belongs() {
+            Belongs::Customer => self.customer.is_some(),
+            Belongs::Operator => self.customer.is_none(),
+            Belongs::Either => true,
+        };
+        if !self.roles.values().all(rightly_owned) {
             let rule = "customer is given for the roles of a customer, and for those only";
             return value("issuers.customer", self.customer.as_ref().map_or("", CustomerId::as_str), rule);
         }
@@ -457,7 +462,7 @@ mod tests {
     #[test]
     fn an_issuer_says_what_its_tokens_may_do_and_whose_they_are() {
         let good = "[[issuers]]\nissuer = 'https://idp.example.org'\naudience = 'cardea'\ncustomer = 'birch'\n\
-            [issuers.roles]\nadmin = 'customer-admin'\n";
+            [issuers.roles]\nadmin = 'customer-integration'\n";
         let issuers = Config::parse(&format!("{SMALLEST}{good}")).unwrap().issuers;
         assert!(!issuers[0].accept_unbound && !issuers[0].accept_plain_jwt && issuers[0].role_claim == "/roles");
         for (from, to, key) in [
@@ -465,8 +470,8 @@ mod tests {
             ("example.org", "example.org?x", "issuers.issuer"),
             ("'cardea'", "''", "issuers.audience"),
             ("customer = 'birch'\n", "", "issuers.customer"),
-            ("'customer-admin'", "'operator'", "issuers.customer"),
-            ("admin = 'customer-admin'\n", "", "issuers.roles"),
+            ("'customer-integration'", "'operator'", "issuers.customer"),
+            ("admin = 'customer-integration'\n", "", "issuers.roles"),
             ("customer = 'birch'", "customer = 'birch'\nrole_claim = 'roles'", "issuers.role_claim"),
         ] {
             let error = Config::parse(&format!("{SMALLEST}{}", good.replace(from, to))).unwrap_err();

@@ -40,6 +40,12 @@ pub enum Problem {
         /// Seconds until the next try is taken.
         retry_after_s: u64,
     },
+    /// An account calls too often.
+    #[error("too many requests: wait {retry_after_s} seconds")]
+    RateLimited {
+        /// Seconds until the next call is taken.
+        retry_after_s: u64,
+    },
     /// No such resource, or none this caller may see.
     #[error("there is no such resource for this account")]
     NotFound,
@@ -121,7 +127,16 @@ pub enum Problem {
     /// The first call with this key has not finished.
     #[error("the first call with this Idempotency-Key is still in progress")]
     InProgress,
-    /// The header is missing or too long.
+    /// The header is malformed, or given more than once.
+    #[error("an Idempotency-Key is 1 to 64 of the characters a-z, 0-9 and '-', given once")]
+    IdempotencyKeyMalformed,
+    /// No `If-Match`.
+    #[error("send the ETag that was seen as If-Match, so that nobody else's change is lost")]
+    PreconditionRequired,
+    /// Another `If-Match`.
+    #[error("it was changed meanwhile: read it again, then decide")]
+    PreconditionFailed,
+    /// The header is missing.
     #[error("send an Idempotency-Key header of 1 to 64 of the characters a-z, 0-9 and '-'")]
     IdempotencyKeyMissing,
     /// The database is away for a while.
@@ -132,51 +147,123 @@ pub enum Problem {
     Internal,
 }
 
+/// What is known of a kind of problem.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// The end of its `type`.
+    pub slug: &'static str,
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// What kind of problem, for people.
+    pub title: &'static str,
+    /// When it is answered, for the reference.
+    pub when: &'static str,
+}
+
+macro_rules! kinds {
+    ($($pattern:pat, $sample:expr => $slug:literal, $status:ident, $title:literal, $when:literal;)+) => {
+        impl Problem {
+            /// What kind of problem this is.
+            pub const fn kind(&self) -> Kind {
+                match self {
+                    $($pattern => Kind { slug: $slug, status: StatusCode::$status, title: $title, when: $when },)+
+                }
+            }
+
+            /// One of each kind, for the reference and the OpenAPI document.
+            pub(crate) fn samples() -> Vec<Self> {
+                [$(Option::<Self>::from($sample)),+].into_iter().flatten().collect()
+            }
+        }
+    };
+}
+
+kinds! {
+    Problem::TokenMissing, Self::TokenMissing => "token-missing", UNAUTHORIZED, "No access token",
+        "no `Authorization: Bearer …`, or more than one";
+    Problem::TokenInvalid(_), Self::TokenInvalid("it has expired") => "token-invalid", UNAUTHORIZED, "Access token not valid",
+        "expired, foreign, bound to another certificate, or its account is gone: get a new one";
+    Problem::CertificateNotController, Self::CertificateNotController => "certificate-not-controller", FORBIDDEN, "Not a controller",
+        "the route is for controllers";
+    Problem::RoleForbidden, Self::RoleForbidden => "role-forbidden", FORBIDDEN, "Not allowed for this role",
+        "the role does not include the operation: roles.md says which do";
+    Problem::TooManyAttempts { .. }, Self::TooManyAttempts { retry_after_s: 8 } => "too-many-attempts", TOO_MANY_REQUESTS, "Too many attempts",
+        "wrong passwords: wait as `Retry-After` says";
+    Problem::RateLimited { .. }, Self::RateLimited { retry_after_s: 1 } => "rate-limited", TOO_MANY_REQUESTS, "Too many requests",
+        "this account calls faster than 200 times a second: wait as `Retry-After` says";
+    Problem::NotFound, Self::NotFound => "not-found", NOT_FOUND, "Not found",
+        "no such path or resource, or not one of yours";
+    Problem::MethodNotAllowed, Self::MethodNotAllowed => "method-not-allowed", METHOD_NOT_ALLOWED, "Method not allowed",
+        "the path exists, the method does not";
+    Problem::UnsupportedMediaType(_), Self::UnsupportedMediaType("JSON: Content-Type application/json") => "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "Unsupported media type",
+        "`Content-Type` is not what the route takes; `detail` names it";
+    Problem::Malformed(_), Self::Malformed("JSON body") => "malformed-request", BAD_REQUEST, "Malformed request",
+        "not JSON, nested too deeply, or the body broke off";
+    Problem::InvalidField(_), Self::InvalidField("unknown field `colour`".to_owned()) => "invalid-field", UNPROCESSABLE_ENTITY, "Invalid field",
+        "a field is unknown, missing, given twice or of the wrong form; `detail` says which";
+    Problem::SubjectNotOpaque, Self::SubjectNotOpaque => "subject-not-opaque", UNPROCESSABLE_ENTITY, "Subject token not opaque",
+        "a subject token is not a UUID or 32 to 64 hexadecimal digits";
+    Problem::PlateMalformed(_), Self::PlateMalformed(cardea_access::plate::PlateError::NoGrammar) => "plate-malformed", UNPROCESSABLE_ENTITY, "Malformed plate",
+        "not a plate under the grammars in use";
+    Problem::CardMalformed(_), Self::CardMalformed(cardea_access::card::CardError::UnknownForm) => "card-malformed", UNPROCESSABLE_ENTITY, "Malformed card number",
+        "not a card's number in one of the forms of api.md";
+    Problem::BodyTooLarge { .. }, Self::BodyTooLarge { limit_bytes: 65_536 } => "body-too-large", PAYLOAD_TOO_LARGE, "Body too large",
+        "over the limit of the route";
+    Problem::BodyTimeout, Self::BodyTimeout => "body-timeout", REQUEST_TIMEOUT, "Body too slow",
+        "the body took longer than 30 s: send it again";
+    Problem::Exists(_), Self::Exists("site") => "exists", CONFLICT, "Exists already",
+        "the id is taken";
+    Problem::Conflict(_), Self::Conflict("the customer is not registered: register it first") => "conflict", CONFLICT, "Conflict",
+        "something else is in the way; `detail` says what";
+    Problem::BlockedBySale { .. }, SaleId::new("d1c21388-20b3-4dbd-8ab9-ee0eccdb828b").ok().map(|sale| Self::BlockedBySale { sale }) => "blocked-by-sale", CONFLICT, "Blocked by a property sale",
+        "a property sale blocks this plate, card or subject; `lifts_sale` admits it again on purpose";
+    Problem::ConsentMissing, Self::ConsentMissing => "consent-missing", FORBIDDEN, "No active consent",
+        "no active consent of this subject at this site: record it first";
+    Problem::NotAnImage, Self::NotAnImage => "not-an-image", UNPROCESSABLE_ENTITY, "Not a picture",
+        "not a JPEG or PNG, or damaged";
+    Problem::ImageTooLarge, Self::ImageTooLarge => "image-too-large", UNPROCESSABLE_ENTITY, "Picture too large",
+        "over 40 million pixels";
+    Problem::NoFace, Self::NoFace => "no-face", UNPROCESSABLE_ENTITY, "No face",
+        "no face was found";
+    Problem::SeveralFaces, Self::SeveralFaces => "several-faces", UNPROCESSABLE_ENTITY, "Several faces",
+        "more than one face: whose would it be?";
+    Problem::FaceTooSmall, Self::FaceTooSmall => "face-too-small", UNPROCESSABLE_ENTITY, "Face too small",
+        "too few pixels between the eyes";
+    Problem::FaceBlurred, Self::FaceBlurred => "face-blurred", UNPROCESSABLE_ENTITY, "Face blurred",
+        "not sharp";
+    Problem::RecognitionUnavailable, Self::RecognitionUnavailable => "recognition-unavailable", SERVICE_UNAVAILABLE, "Recognition unavailable",
+        "this cloud has no model pack configured";
+    Problem::ControllerUnreachable, Self::ControllerUnreachable => "controller-unreachable", SERVICE_UNAVAILABLE, "Controller unreachable",
+        "nothing was opened, and nothing will be opened later";
+    Problem::ControllerUnanswered, Self::ControllerUnanswered => "controller-unanswered", GATEWAY_TIMEOUT, "Controller did not answer",
+        "the order was sent, no final answer came; it will not be carried out later";
+    Problem::IdempotencyKeyReused, Self::IdempotencyKeyReused => "idempotency-key-reused", UNPROCESSABLE_ENTITY, "Idempotency-Key reused",
+        "the key was used for another request: take a fresh one";
+    Problem::InProgress, Self::InProgress => "in-progress", CONFLICT, "In progress",
+        "the first call with this key has not finished";
+    Problem::IdempotencyKeyMissing, Self::IdempotencyKeyMissing => "idempotency-key-missing", BAD_REQUEST, "No Idempotency-Key",
+        "the operation needs one: 1 to 64 of `a-z`, `0-9`, `-`";
+    Problem::IdempotencyKeyMalformed, Self::IdempotencyKeyMalformed => "idempotency-key-malformed", BAD_REQUEST, "Malformed Idempotency-Key",
+        "a key is 1 to 64 of `a-z`, `0-9`, `-`, and given once";
+    Problem::PreconditionRequired, Self::PreconditionRequired => "precondition-required", PRECONDITION_REQUIRED, "No If-Match",
+        "send the `ETag` that was seen as `If-Match`";
+    Problem::PreconditionFailed, Self::PreconditionFailed => "precondition-failed", PRECONDITION_FAILED, "Changed meanwhile",
+        "somebody else has changed it: read it again, then decide";
+    Problem::IssuerUnavailable, Self::IssuerUnavailable => "issuer-unavailable", SERVICE_UNAVAILABLE, "Issuer unavailable",
+        "the token is of another issuer, whose keys cannot be fetched: try again in a minute";
+    Problem::ScopeMissing(_), Self::ScopeMissing("openid") => "scope-missing", FORBIDDEN, "Scope missing",
+        "the token lacks the scope that `WWW-Authenticate` names";
+    Problem::StorageUnavailable, Self::StorageUnavailable => "storage-unavailable", SERVICE_UNAVAILABLE, "Database unavailable",
+        "the database is away for a while; whether the call was carried out is not known: look, and send it again";
+    Problem::Internal, Self::Internal => "internal", INTERNAL_SERVER_ERROR, "Internal error",
+        "a failure of the cloud; its log says more under the `request_id`";
+}
+
 impl Problem {
     /// Slug, status and title.
     pub const fn parts(&self) -> (&'static str, StatusCode, &'static str) {
-        use StatusCode as S;
-        match self {
-            Self::TokenMissing => ("token-missing", S::UNAUTHORIZED, "No access token"),
-            Self::TokenInvalid(_) => ("token-invalid", S::UNAUTHORIZED, "Access token not valid"),
-            Self::CertificateNotController => ("certificate-not-controller", S::FORBIDDEN, "Not a controller"),
-            Self::IssuerUnavailable => ("issuer-unavailable", S::SERVICE_UNAVAILABLE, "Issuer unavailable"),
-            Self::ScopeMissing(_) => ("scope-missing", S::FORBIDDEN, "Scope missing"),
-            Self::RoleForbidden => ("role-forbidden", S::FORBIDDEN, "Not allowed for this role"),
-            Self::TooManyAttempts { .. } => ("too-many-attempts", S::TOO_MANY_REQUESTS, "Too many attempts"),
-            Self::NotFound => ("not-found", S::NOT_FOUND, "Not found"),
-            Self::MethodNotAllowed => ("method-not-allowed", S::METHOD_NOT_ALLOWED, "Method not allowed"),
-            Self::UnsupportedMediaType(_) => {
-                ("unsupported-media-type", S::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type")
-            }
-            Self::Malformed(_) => ("malformed-request", S::BAD_REQUEST, "Malformed request"),
-            Self::InvalidField(_) => ("invalid-field", S::UNPROCESSABLE_ENTITY, "Invalid field"),
-            Self::SubjectNotOpaque => ("subject-not-opaque", S::UNPROCESSABLE_ENTITY, "Subject token not opaque"),
-            Self::PlateMalformed(_) => ("plate-malformed", S::UNPROCESSABLE_ENTITY, "Malformed plate"),
-            Self::CardMalformed(_) => ("card-malformed", S::UNPROCESSABLE_ENTITY, "Malformed card number"),
-            Self::BodyTooLarge { .. } => ("body-too-large", S::PAYLOAD_TOO_LARGE, "Body too large"),
-            Self::BodyTimeout => ("body-timeout", S::REQUEST_TIMEOUT, "Body too slow"),
-            Self::Exists(_) => ("exists", S::CONFLICT, "Exists already"),
-            Self::Conflict(_) => ("conflict", S::CONFLICT, "Conflict"),
-            Self::BlockedBySale { .. } => ("blocked-by-sale", S::CONFLICT, "Blocked by a property sale"),
-            Self::ConsentMissing => ("consent-missing", S::FORBIDDEN, "No active consent"),
-            Self::NotAnImage => ("not-an-image", S::UNPROCESSABLE_ENTITY, "Not a picture"),
-            Self::ImageTooLarge => ("image-too-large", S::UNPROCESSABLE_ENTITY, "Picture too large"),
-            Self::NoFace => ("no-face", S::UNPROCESSABLE_ENTITY, "No face"),
-            Self::SeveralFaces => ("several-faces", S::UNPROCESSABLE_ENTITY, "Several faces"),
-            Self::FaceTooSmall => ("face-too-small", S::UNPROCESSABLE_ENTITY, "Face too small"),
-            Self::FaceBlurred => ("face-blurred", S::UNPROCESSABLE_ENTITY, "Face blurred"),
-            Self::RecognitionUnavailable => {
-                ("recognition-unavailable", S::SERVICE_UNAVAILABLE, "Recognition unavailable")
-            }
-            Self::ControllerUnreachable => ("controller-unreachable", S::SERVICE_UNAVAILABLE, "Controller unreachable"),
-            Self::ControllerUnanswered => ("controller-unanswered", S::GATEWAY_TIMEOUT, "Controller did not answer"),
-            Self::IdempotencyKeyReused => ("idempotency-key-reused", S::UNPROCESSABLE_ENTITY, "Idempotency-Key reused"),
-            Self::InProgress => ("in-progress", S::CONFLICT, "In progress"),
-            Self::IdempotencyKeyMissing => ("idempotency-key-missing", S::BAD_REQUEST, "No Idempotency-Key"),
-            Self::StorageUnavailable => ("storage-unavailable", S::SERVICE_UNAVAILABLE, "Database unavailable"),
-            Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "Internal error"),
-        }
+        let kind = self.kind();
+        (kind.slug, kind.status, kind.title)
     }
 
     /// Hides a failure of ours behind [`Problem::Internal`], and logs it for the operator.
@@ -209,7 +296,7 @@ impl From<StorageError> for Problem {
 pub(crate) struct Slug(pub(crate) &'static str);
 
 /// The members of a problem document, for the OpenAPI document.
-#[derive(serde::Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
 pub struct ProblemDetails {
     /// `/problems/` and a stable slug: program against this.
     #[schema(example = "/problems/consent-missing")]
@@ -220,6 +307,22 @@ pub struct ProblemDetails {
     pub title: String,
     /// What to do about it, for people.
     pub detail: String,
+    /// The `X-Request-Id` of the request, under which the cloud's log tells more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+impl From<&Problem> for ProblemDetails {
+    fn from(problem: &Problem) -> Self {
+        let kind = problem.kind();
+        Self {
+            r#type: format!("/problems/{}", kind.slug),
+            status: kind.status.as_u16(),
+            title: kind.title.to_owned(),
+            detail: problem.to_string(),
+            request_id: None,
+        }
+    }
 }
 
 /// RFC 6750 §3.
@@ -231,15 +334,11 @@ fn challenge(headers: &mut HeaderMap, error: &str) {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (slug, status, title) = self.parts();
-        let body = ProblemDetails {
-            r#type: format!("/problems/{slug}"),
-            status: status.as_u16(),
-            title: title.to_owned(),
-            detail: self.to_string(),
-        };
-        let body = serde_json::to_vec(&body).unwrap_or_default();
-        let mut response = (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response();
+        let details = ProblemDetails::from(&self);
+        let body = serde_json::to_vec(&details).unwrap_or_default();
+        let mut response = (self.kind().status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response();
+        // For whoever adds the request's id.
+        response.extensions_mut().insert(details);
         let headers = response.headers_mut();
         match &self {
             Self::TokenMissing => challenge(headers, ""),
@@ -250,12 +349,12 @@ impl IntoResponse for Problem {
             Self::ScopeMissing(scope) => {
                 challenge(headers, &format!(", error=\"insufficient_scope\", scope=\"{scope}\""));
             }
-            Self::TooManyAttempts { retry_after_s } => {
+            Self::TooManyAttempts { retry_after_s } | Self::RateLimited { retry_after_s } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_s));
             }
             _ => {}
         }
-        response.extensions_mut().insert(Slug(slug));
+        response.extensions_mut().insert(Slug(self.kind().slug));
         response
     }
 }

@@ -109,12 +109,29 @@ pub(crate) fn as_other() -> As {
 pub(crate) fn as_nobody() -> As {
     As(None)
 }
+/// The account of a role that belongs to another customer, or to an installer of another site.
+pub(crate) fn as_role_elsewhere(role: Role) -> Option<As> {
+    match role {
+        Role::CustomerIntegration => Some(as_other()),
+        Role::ResidentSupport => Some(As(Some("other-service"))),
+        Role::Auditor => Some(As(Some("other-auditor"))),
+        Role::Installer => Some(As(Some("other-installer"))),
+        Role::Operator | Role::SecurityOfficer | Role::Administrator => None,
+    }
+}
+/// The account of that id.
+pub(crate) fn as_account(id: &'static str) -> As {
+    As(Some(id))
+}
 pub(crate) fn as_role(role: Role) -> As {
     match role {
+        Role::CustomerIntegration => as_admin(),
+        Role::ResidentSupport => as_service(),
         Role::Operator => as_operator(),
-        Role::CustomerAdmin => as_admin(),
-        Role::CustomerService => as_service(),
+        Role::Installer => As(Some("installer")),
+        Role::SecurityOfficer => As(Some("security-officer")),
         Role::Auditor => As(Some("auditor")),
+        Role::Administrator => As(Some("administrator")),
     }
 }
 
@@ -265,7 +282,13 @@ impl Api {
         self.call(request.header(header::CONTENT_LENGTH, body.len()).body(Body::from(body)).unwrap()).await
     }
 
-    fn request(&self, method: &Method, path: &str, who: As) -> axum::http::request::Builder {
+    /// A request with a JSON body.
+    pub(crate) async fn send_json(&self, method: &Method, path: &str, body: &Value, who: As) -> Answer {
+        let request = self.request(method, path, who).header(header::CONTENT_TYPE, "application/json");
+        self.call(request.header(header::IF_MATCH, "*").body(Body::from(body.to_string())).unwrap()).await
+    }
+
+    pub(crate) fn request(&self, method: &Method, path: &str, who: As) -> axum::http::request::Builder {
         let mut request = Request::builder().method(method).uri(path);
         if let As(Some(account)) = who {
             let token = self.app.tokens.issue(self.app.now(), &self.grant(account)).unwrap();
@@ -282,12 +305,18 @@ impl Api {
 
     /// Sends a request as it is, on a connection of [`Api::peer`].
     pub(crate) async fn call(&self, mut request: Request<Body>) -> Answer {
+        let route = (request.method().clone(), request.uri().path().to_owned());
         request.extensions_mut().insert(self.peer.clone());
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
         let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answer { status: parts.status.as_u16(), bytes, json, headers: parts.headers }
+        let answer = Answer { status: parts.status.as_u16(), bytes, json, headers: parts.headers };
+        if answer.header("content-type") == crate::problem::CONTENT_TYPE {
+            // What a route answers, its description lists.
+            crate::api::assert_described(&route.0, &route.1, answer.problem());
+        }
+        answer
     }
 
     /// The newest revision of [`SITE`].
@@ -334,10 +363,17 @@ async fn populate(storage: &Storage) {
     // Cheap parameters: only the token endpoint's own tests hash at full cost.
     let accounts = [
         ("operator", Role::Operator, None),
-        ("admin", Role::CustomerAdmin, Some(CUSTOMER)),
-        ("service", Role::CustomerService, Some(CUSTOMER)),
+        ("installer", Role::Installer, None),
+        ("security-officer", Role::SecurityOfficer, None),
+        ("administrator", Role::Administrator, None),
+        ("supervisor", Role::Auditor, None),
+        ("admin", Role::CustomerIntegration, Some(CUSTOMER)),
+        ("service", Role::ResidentSupport, Some(CUSTOMER)),
         ("auditor", Role::Auditor, Some(CUSTOMER)),
-        ("other", Role::CustomerAdmin, Some(OTHER_CUSTOMER)),
+        ("other", Role::CustomerIntegration, Some(OTHER_CUSTOMER)),
+        ("other-service", Role::ResidentSupport, Some(OTHER_CUSTOMER)),
+        ("other-auditor", Role::Auditor, Some(OTHER_CUSTOMER)),
+        ("other-installer", Role::Installer, None),
     ];
     for (id, role, customer) in accounts {
         let principal = Principal {
@@ -348,6 +384,9 @@ async fn populate(storage: &Storage) {
             subject_dn: Some(BACKEND_DN.to_owned()),
         };
         storage.register_principal(principal, START).await.unwrap();
+    }
+    for (installer, site) in [("installer", SITE), ("other-installer", OTHER_SITE)] {
+        storage.give_sites(installer, vec![SiteId::new(site).unwrap()], START).await.unwrap();
     }
     let (controller, site) = (ControllerId::new(CONTROLLER).unwrap(), SiteId::new(SITE).unwrap());
     let hash = "unclaimed".to_owned();

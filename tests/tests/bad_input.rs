@@ -251,7 +251,7 @@ async fn only_a_current_token_of_this_cloud_on_its_own_certificate_counts() -> a
     let vault = Vault::open_or_create(&site.dir.join("cloud/keys/vault.key"))?;
     let real_keys = token_keys::load(&storage, &vault).await?.context("no keys that sign tokens")?;
     let real = AccessTokens::new(real_keys.clone(), issuer.clone(), 3_600);
-    let role = Role::CustomerAdmin;
+    let role = Role::CustomerIntegration;
     let now = SystemClock.now();
     let issue = |tokens: &AccessTokens, at, thumbprint: &str| {
         let grant = Grant { principal: CLIENT, client: CLIENT, role, scope: role.name(), thumbprint, login: None };

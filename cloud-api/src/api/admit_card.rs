@@ -9,10 +9,11 @@ use cardea_protocol::id::{CardId, SaleId, SiteId, SubjectToken};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::etag::tagged;
 use super::extract::{Json, Params};
-use super::{created, fingerprint, validity};
+use super::{at, created, fingerprint, validity};
 use crate::auth::Caller;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::state::Shared;
 use crate::storage::cards::{CardStoreError, NewCard};
 
@@ -70,8 +71,7 @@ pub(crate) struct CardAdmitted {
 /// Admit a card. The same call again yields the same id.
 #[utoipa::path(post, path = "/v1/sites/{site}/cards", operation_id = "admit_card", tag = "cards",
     params(("site" = String, Path, description = "Site id")), request_body = AdmitCard, security(("token" = [])),
-    responses((status = 201, description = "Admitted", body = CardAdmitted),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 201, description = "Admitted", body = CardAdmitted)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     caller: Caller,
@@ -94,7 +94,8 @@ pub(crate) async fn handle(
     if new {
         app.sync.changed(&site);
     }
-    Ok(created(&card_id.clone(), CardAdmitted { card_id }))
+    let location = format!("/v1/sites/{site}/cards/{card_id}");
+    Ok(at(location, tagged(validity, created(&card_id.clone(), CardAdmitted { card_id }))))
 }
 
 // === tests ===

@@ -8,10 +8,11 @@ use cardea_protocol::id::{PlateId, SaleId, SiteId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::etag::tagged;
 use super::extract::{Json, Params};
-use super::{created, fingerprint, validity};
+use super::{at, created, fingerprint, validity};
 use crate::auth::Caller;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::state::Shared;
 use crate::storage::plates::{NewPlate, PlateStoreError};
 
@@ -65,8 +66,7 @@ pub(crate) struct PlateAdmitted {
 /// Admit a plate. The same call again yields the same id.
 #[utoipa::path(post, path = "/v1/sites/{site}/plates", operation_id = "admit_plate", tag = "plates",
     params(("site" = String, Path, description = "Site id")), request_body = AdmitPlate, security(("token" = [])),
-    responses((status = 201, description = "Admitted", body = PlateAdmitted),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 201, description = "Admitted", body = PlateAdmitted)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     caller: Caller,
@@ -87,7 +87,8 @@ pub(crate) async fn handle(
     if new {
         app.sync.changed(&site);
     }
-    Ok(created(&plate_id.clone(), PlateAdmitted { plate_id }))
+    let location = format!("/v1/sites/{site}/plates/{plate_id}");
+    Ok(at(location, tagged(validity, created(&plate_id.clone(), PlateAdmitted { plate_id }))))
 }
 
 // === tests ===

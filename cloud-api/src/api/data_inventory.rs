@@ -1,15 +1,15 @@
 //! `GET /v1/data-inventory`: every field this API exchanges, made from its own description (S5).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::inventory::{ROWS, Row};
+use super::inventory::{self, ROWS, Row};
 use super::openapi;
-use crate::problem::ProblemDetails;
+use crate::auth::roles::{Operation, Role};
 
 // === doc ===
 
@@ -31,8 +31,12 @@ pub(crate) struct FieldView {
     stored: String,
     /// What for.
     purpose: String,
+    /// On what legal basis (Federal Law 152-FZ), where it is personal data.
+    legal_basis: String,
     /// How long.
     retention: String,
+    /// Which roles get it in an answer; `anyone` with a trusted certificate; nobody where it is only sent.
+    seen_by: Vec<String>,
 }
 
 /// Name and description of every field in the OpenAPI document.
@@ -72,6 +76,55 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
+/// Which roles get each schema in an answer: from the table of roles and what each operation answers.
+fn seen_by(document: &Value) -> BTreeMap<String, Vec<String>> {
+    let mut seen: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let operations = document["paths"].as_object().into_iter().flatten().filter_map(|(_, item)| item.as_object());
+    for operation in operations.flatten().map(|(_, operation)| operation) {
+        let known = Operation::ALL.iter().find(|known| operation["operationId"] == known.id());
+        let roles = known.map_or(vec!["anyone"], |known| known.roles().iter().map(|role| role.name()).collect());
+        let mut schemas = BTreeSet::new();
+        for (_, response) in operation["responses"].as_object().into_iter().flatten() {
+            for (_, content) in response["content"].as_object().into_iter().flatten() {
+                reached(document, &content["schema"], &mut schemas);
+            }
+        }
+        for schema in schemas {
+            let readers = seen.entry(schema).or_default();
+            readers.extend(roles.iter().map(|role| (*role).to_owned()));
+        }
+    }
+    for readers in seen.values_mut() {
+        let order = |name: &str| Role::from_name(name).and_then(|role| Role::ALL.iter().position(|one| *one == role));
+        readers.sort_by_key(|name| order(name));
+        readers.dedup();
+        if readers.first().is_some_and(|name| name == "anyone") {
+            readers.truncate(1);
+        }
+    }
+    seen
+}
+
+/// The names of the schemas that a schema leads to.
+fn reached(document: &Value, schema: &Value, names: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(members) => {
+            for (member, value) in members {
+                match value.as_str().filter(|_| member == "$ref").and_then(|path| path.rsplit('/').next()) {
+                    Some(name) => {
+                        if names.insert(name.to_owned()) {
+                            reached(document, &document["components"]["schemas"][name], names);
+                        }
+                    }
+                    None => reached(document, value, names),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| reached(document, item, names)),
+        _ => {}
+    }
+}
+
 /// The row of a field: its own, or the one for that field of every schema.
 fn row_of(field: &str) -> Option<&'static Row> {
     let any = field.split_once('.').map(|(_, name)| format!("*.{name}"));
@@ -79,16 +132,33 @@ fn row_of(field: &str) -> Option<&'static Row> {
     exact.or_else(|| ROWS.iter().find(|row| Some(row.field) == any.as_deref()))
 }
 
+/// The inventory as the reference has it.
+#[cfg(test)]
+pub(super) fn table() -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for field in &INVENTORY.fields {
+        let FieldView { field, description, stored, purpose, legal_basis, retention, seen_by } = field;
+        let (description, seen_by) = (description.replace(['\n', '|'], " "), seen_by.join(", "));
+        let seen_by = if seen_by.is_empty() { "nobody: it is only sent".to_owned() } else { seen_by };
+        let cells = [description.as_str(), stored, purpose, legal_basis, retention, &seen_by].join(" | ");
+        let _ = writeln!(text, "| `{field}` | {cells} |");
+    }
+    text
+}
+
 static INVENTORY: LazyLock<DataInventory> = LazyLock::new(|| {
-    let document = serde_json::to_value(openapi::document()).unwrap_or_default();
-    let fields = described(&document).into_iter().map(|(field, description)| {
+    let seen = seen_by(openapi::document());
+    let fields = described(openapi::document()).into_iter().map(|(field, description)| {
         let row = row_of(&field);
         let tell = |part: fn(&Row) -> &'static str| row.map_or("not yet described", part).to_owned();
         FieldView {
             description,
             stored: tell(|row| row.stored),
             purpose: tell(|row| row.purpose),
+            legal_basis: inventory::legal_basis(&field).to_owned(),
             retention: tell(|row| row.retention),
+            seen_by: seen.get(field.split('.').next().unwrap_or_default()).cloned().unwrap_or_default(),
             field,
         }
     });
@@ -99,8 +169,7 @@ static INVENTORY: LazyLock<DataInventory> = LazyLock::new(|| {
 
 /// Every field this API exchanges, with where it is kept, what for, and how long.
 #[utoipa::path(get, path = "/v1/data-inventory", operation_id = "data_inventory", tag = "about",
-    responses((status = 200, description = "The inventory", body = DataInventory),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 200, description = "The inventory", body = DataInventory)))]
 pub(crate) async fn handle() -> axum::Json<DataInventory> {
     axum::Json(INVENTORY.clone())
 }
@@ -114,8 +183,7 @@ mod tests {
 
     #[test]
     fn every_field_has_a_row_and_every_row_a_field() {
-        let document = serde_json::to_value(openapi::document()).unwrap();
-        let fields = described(&document);
+        let fields = described(openapi::document());
         let undescribed: Vec<&String> = fields.keys().filter(|field| row_of(field).is_none()).collect();
         assert!(undescribed.is_empty(), "without a row: {undescribed:?}");
         let unused: Vec<&str> = ROWS
@@ -128,9 +196,11 @@ mod tests {
 
     #[test]
     fn every_field_says_what_it_means() {
-        let document = serde_json::to_value(openapi::document()).unwrap();
-        let silent: Vec<String> =
-            described(&document).into_iter().filter(|(_, text)| text.is_empty()).map(|(field, _)| field).collect();
+        let silent: Vec<String> = described(openapi::document())
+            .into_iter()
+            .filter(|(_, text)| text.is_empty())
+            .map(|(field, _)| field)
+            .collect();
         assert!(silent.is_empty(), "{silent:?}");
     }
 

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use cardea_protocol::id::ControllerId;
 
 use super::extract::Params;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::state::Shared;
 
 // === handler ===
@@ -13,8 +13,7 @@ use crate::state::Shared;
 /// Decommission a controller. Erasures wait for it no longer.
 #[utoipa::path(post, path = "/v1/controllers/{controller}/decommissioning", operation_id = "decommission_controller", tag = "operator",
     params(("controller" = String, Path, description = "Controller id")), security(("token" = [])),
-    responses((status = 204, description = "Done; its session has ended"),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 204, description = "Done; its session has ended")))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     Params(controller): Params<ControllerId>,

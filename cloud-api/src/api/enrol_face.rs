@@ -3,21 +3,26 @@
 //! The photo stays in memory, is overwritten, and never reaches a disk or a log.
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse as _, Response};
 use cardea_models::FrameError;
 use cardea_models::pipeline::EnrolError;
 use cardea_protocol::digest::template_hash;
-use cardea_protocol::id::{SiteId, TemplateId};
+use cardea_protocol::id::{ConsentId, SiteId, SubjectToken, TemplateId};
 use serde::Serialize;
 use utoipa::ToSchema;
+use zeroize::Zeroizing;
 
-use super::created;
 use super::extract::{self, Params, Photo};
+use super::{created, idempotency};
 use crate::auth::Caller;
+use crate::auth::roles::Operation;
 use crate::keys::SubjectKey;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::recognition::EnrolFailure;
-use crate::state::Shared;
+use crate::state::{App, Shared};
+use crate::storage::idempotent_answers::AnswerKey;
+use crate::storage::sites::Scope;
 use crate::storage::templates::{NewTemplate, TemplateError};
 
 // === error ===
@@ -76,15 +81,16 @@ pub(crate) struct PhotoQuality {
     params(("site" = String, Path, description = "Site id"),
         ("subject" = String, Path, description = "The resident's opaque token")),
     request_body(content = Vec<u8>, content_type = "image/jpeg"), security(("token" = [])),
-    responses((status = 201, description = "Enrolled; the template is on its way to the controllers", body = FaceEnrolled),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 201, description = "Enrolled; the template is on its way to the controllers", body = FaceEnrolled)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     caller: Caller,
     Params((site, subject)): Params<(SiteId, String)>,
+    headers: HeaderMap,
     photo: Result<Photo, Problem>,
 ) -> Result<Response, Problem> {
     let subject = extract::subject(&subject)?;
+    let key = idempotency::given(&headers)?;
     let scope = caller.scope();
     // Before the photo is so much as looked at; and again in the transaction that stores the template.
     let consent = match app.storage.active_consent(&scope, &site, &subject).await? {
@@ -93,6 +99,23 @@ pub(crate) async fn handle(
         Some(Some(consent)) => consent,
     };
     let Photo(photo) = photo?;
+    let Some(key) = key else { return enrol(&app, scope, site, subject, consent, photo).await };
+    // Only now: the photo of whoever has not consented is not even fingerprinted.
+    let request_of = format!("{} {site} {}\0", Operation::EnrolFace.id(), subject.as_str());
+    let fingerprint = app.vault.hmac(&Zeroizing::new([request_of.as_bytes(), &photo].concat()));
+    let key = AnswerKey { principal_id: caller.principal_id, key };
+    let work = async { enrol(&app, scope, site, subject, consent, photo).await.unwrap_or_else(Problem::into_response) };
+    Ok(idempotency::once(&app, key, fingerprint, Operation::EnrolFace, work).await)
+}
+
+async fn enrol(
+    app: &App,
+    scope: Scope,
+    site: SiteId,
+    subject: SubjectToken,
+    consent: ConsentId,
+    photo: Zeroizing<Vec<u8>>,
+) -> Result<Response, Problem> {
     let enroller = app.enroller.clone();
     let enrolled = tokio::task::spawn_blocking(move || enroller.enrol(&photo)).await;
     let enrolled = enrolled.map_err(|error| Problem::internal(&error))??;

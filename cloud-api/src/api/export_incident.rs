@@ -12,7 +12,7 @@ use super::extract::{Json, Params};
 use crate::auth::Caller;
 use crate::export::{self, ExportError, Header, Line, Period, Pseudonyms, SealLine};
 use crate::keys::KeyError;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::state::Shared;
 
 /// The longest period of one export, milliseconds.
@@ -65,8 +65,7 @@ pub(crate) struct IncidentBundle {
 /// Export an incident log, as JSON Lines. Verify it with `cardea-cloud verify-export` and `GET /v1/signing-keys`.
 #[utoipa::path(post, path = "/v1/sites/{site}/incident-exports", operation_id = "export_incident", tag = "events",
     params(("site" = String, Path, description = "Site id")), request_body = ExportIncident, security(("token" = [])),
-    responses((status = 200, description = "The bundle", body = IncidentBundle, content_type = "application/jsonl"),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 200, description = "The bundle", body = IncidentBundle, content_type = "application/jsonl")))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     caller: Caller,

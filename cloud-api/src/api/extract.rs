@@ -93,9 +93,20 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let key = parts.headers.get("idempotency-key").and_then(|value| value.to_str().ok());
-        let key = key.map(|key| key.trim_matches('"').to_ascii_lowercase());
-        key.filter(|key| CommandId::new(key.as_str()).is_ok()).map(Self).ok_or(Problem::IdempotencyKeyMissing)
+        if !parts.headers.contains_key("idempotency-key") {
+            return Err(Problem::IdempotencyKeyMissing);
+        }
+        Self::read(&parts.headers).map(Self).ok_or(Problem::IdempotencyKeyMalformed)
+    }
+}
+
+impl IdempotencyKey {
+    /// The key, if there is one and it is one.
+    pub(crate) fn read(headers: &HeaderMap) -> Option<String> {
+        let mut values = headers.get_all("idempotency-key").iter();
+        let (Some(value), None) = (values.next(), values.next()) else { return None };
+        let key = value.to_str().ok()?.trim_matches('"').to_ascii_lowercase();
+        CommandId::new(key.as_str()).is_ok().then_some(key)
     }
 }
 
@@ -133,6 +144,15 @@ pub(crate) fn require_media_type(headers: &HeaderMap, types: &[&str], wanted: &'
 /// The whole body, if it is within the limit and arrives in time. What was read is overwritten if it does not; the
 /// buffers it passed through on its way (TLS, HTTP) are reused, not overwritten.
 pub(crate) async fn read_body(headers: &HeaderMap, body: Body, limit_bytes: usize) -> Result<Vec<u8>, Problem> {
+    read_body_within(headers, body, limit_bytes, BODY_TIMEOUT).await
+}
+
+async fn read_body_within(
+    headers: &HeaderMap,
+    body: Body,
+    limit_bytes: usize,
+    within: Duration,
+) -> Result<Vec<u8>, Problem> {
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
     if declared.is_some_and(|declared| declared > limit_bytes) {
@@ -152,7 +172,7 @@ pub(crate) async fn read_body(headers: &HeaderMap, body: Body, limit_bytes: usiz
         }
         Ok(())
     };
-    match tokio::time::timeout(BODY_TIMEOUT, read).await {
+    match tokio::time::timeout(within, read).await {
         Ok(Ok(())) => Ok(std::mem::take(&mut *bytes)),
         Ok(Err(problem)) => {
             drain(Body::from_stream(stream)).await;
@@ -189,6 +209,15 @@ mod tests {
         subject: SubjectToken,
         #[expect(dead_code, reason = "only parsed")]
         count: Option<u8>,
+    }
+
+    #[tokio::test]
+    async fn a_body_that_never_ends_is_given_up() {
+        use futures_util::StreamExt as _;
+        let first = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"{\"plate\":"))]);
+        let body = Body::from_stream(first.chain(futures_util::stream::pending()));
+        let read = read_body_within(&HeaderMap::new(), body, JSON_LIMIT_BYTES, Duration::from_millis(20)).await;
+        assert!(matches!(read, Err(Problem::BodyTimeout)), "{read:?}");
     }
 
     fn detail(body: &str) -> String {

@@ -23,12 +23,36 @@ const CONTRACT: &str = "as long as the customer is served";
 const EVIDENCE: &str = "kept as evidence, without the data it is about";
 const EVENTS: &str = "as the contract with the customer says";
 
+const CONSENTED: &str = "the resident's consent in writing: 152-FZ art. 11 (1)";
+const SERVED: &str = "a contract for the resident's benefit: 152-FZ art. 6 (1) 5";
+const PROOF: &str = "the duty to prove a consent: 152-FZ art. 9 (3)";
+const ERASED: &str = "the duty to erase and to prove it: 152-FZ art. 21 (5)";
+const ACCOUNTED: &str = "the duty to register what is done with personal data: 152-FZ art. 19 (2) 8";
+const NOT_PERSONAL: &str = "no personal data";
+
+/// On what legal basis a field is processed, by the schema it belongs to. What is about systems, houses and companies is no
+/// personal data; subject tokens are treated as such although nobody here can tell whose they are.
+pub(super) fn legal_basis(field: &str) -> &'static str {
+    let (schema, member) = field.split_once('.').unwrap_or((field, ""));
+    match schema {
+        "body enrol_face" | "FaceEnrolled" | "PhotoQuality" | "parameter subject" => CONSENTED,
+        "RecordConsent" | "ConsentRecorded" | "parameter consent" => PROOF,
+        "ErasureView" | "ErasureOrdered" | "ReceiptView" | "parameter erasure" => ERASED,
+        "AdmitPlate" | "PlateAdmitted" | "PlateView" | "AdmitCard" | "CardAdmitted" | "CardView" | "ChangeValidity"
+        | "SellProperty" | "SaleView" | "EventView" | "EventFields" | "EventLine" | "OpenOutcome"
+        | "parameter plate_id" | "parameter card_id" | "parameter sale" => SERVED,
+        "AuditedCall" | "ActionLine" if member != "customer_id" && member != "site_id" => ACCOUNTED,
+        _ => NOT_PERSONAL,
+    }
+}
+
 /// All rows.
 pub(super) const ROWS: &[Row] = &[
     // errors
     row("ProblemDetails.type", NOWHERE, "tells a program what went wrong", NONE),
     row("ProblemDetails.status", NOWHERE, "tells a program what went wrong", NONE),
     row("ProblemDetails.title", NOWHERE, "tells a person what went wrong", NONE),
+    row("ProblemDetails.request_id", "the log", "finds the request in the log", "as long as the log"),
     row("ProblemDetails.detail", NOWHERE, "tells a person what to do; repeats no value", NONE),
     row("OAuthError.error", NOWHERE, "tells a program what went wrong", NONE),
     row("OAuthError.error_description", NOWHERE, "tells a person what to do", NONE),
@@ -95,6 +119,18 @@ pub(super) const ROWS: &[Row] = &[
     row("RegisterPrincipal.san_uri", "principals", "proves the account by its client certificate", CONTRACT),
     row("RegisterPrincipal.san_ip", "principals", "proves the account by its client certificate", CONTRACT),
     row("RegisterPrincipal.san_email", "principals", "proves the account by its client certificate", CONTRACT),
+    row("PrincipalList.principals", NOWHERE, "lists accounts", NONE),
+    row("*.next", NOWHERE, "continues a list", NONE),
+    row("PrincipalView.role", "principals", "says what the account may do", CONTRACT),
+    row("PrincipalView.registered_at", "principals", "shows since when there is an account", CONTRACT),
+    row("PrincipalView.revoked_at", "principals", "shows whether there is still an account", CONTRACT),
+    row("GiveSites.sites", "principal_sites", "says where an installer works", CONTRACT),
+    // the audit
+    row("AuditPage.calls", NOWHERE, "lists calls", NONE),
+    row("AuditedCall.at", "audit", "says when it was asked for", EVENTS),
+    row("AuditedCall.operation", "audit", "says what was asked for", EVENTS),
+    row("AuditedCall.target", "audit", "says what it acted on; never a plate, a card or a subject", EVENTS),
+    row("AuditedCall.outcome", "audit", "says what became of it", EVENTS),
     // controllers and equipment
     row("*.controller_id", "controllers", "names a controller", SITE_LIFE),
     row(
@@ -214,7 +250,6 @@ pub(super) const ROWS: &[Row] = &[
     row("SaleView.at", "sales", "proves when it was blocked", EVIDENCE),
     // events
     row("EventList.events", NOWHERE, "lists events", NONE),
-    row("EventList.next", NOWHERE, "continues a list", NONE),
     row("EventView.event_id", "events", "names an event", EVENTS),
     row("EventView.at", "events", "says when it happened", EVENTS),
     row("EventView.access_point_id", "events", "says where it happened", EVENTS),
@@ -264,6 +299,8 @@ pub(super) const ROWS: &[Row] = &[
     row("FieldView.description", NOWHERE, "lists this inventory", NONE),
     row("FieldView.stored", NOWHERE, "lists this inventory", NONE),
     row("FieldView.purpose", NOWHERE, "lists this inventory", NONE),
+    row("FieldView.legal_basis", NOWHERE, "lists this inventory", NONE),
+    row("FieldView.seen_by", NOWHERE, "lists this inventory", NONE),
     row("FieldView.retention", NOWHERE, "lists this inventory", NONE),
     // in the path, the query or a header
     row("parameter site", NOWHERE, "names a house", NONE),
@@ -318,7 +355,16 @@ pub(super) const ROWS: &[Row] = &[
         EVIDENCE,
     ),
     row("parameter access_point", "commands", "names a barrier or door", EVENTS),
-    row("parameter Idempotency-Key", "commands", "keeps a repeated call from opening twice", EVENTS),
+    row(
+        "parameter Idempotency-Key",
+        "idempotent_answers; commands for an order to open",
+        "keeps a repeated call from being done twice",
+        "a day; that of an order, as the contract with the customer says",
+    ),
+    row("parameter X-Request-Id", "the log", "finds the request in the log", "as long as the log"),
+    row("parameter If-Match", NOWHERE, "keeps a change from undoing another one", NONE),
+    row("parameter principal", NOWHERE, "names an account", NONE),
+    row("parameter problem", NOWHERE, "names a kind of problem", NONE),
     row("parameter sale", NOWHERE, "names a sale", NONE),
     row("parameter after", NOWHERE, "continues a list", NONE),
     row("parameter limit", NOWHERE, "limits a list", NONE),

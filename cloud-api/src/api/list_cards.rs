@@ -1,14 +1,17 @@
 //! `GET /v1/sites/{site}/cards`: the cards admitted at a site.
 
 use axum::extract::State;
+use axum::response::Response;
 use cardea_protocol::id::SiteId;
+use cardea_protocol::message::CardEntry;
 use cardea_protocol::rfc3339;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::extract::Params;
+use super::extract::{Params, Query};
+use super::paging::{PageQuery, linked};
 use crate::auth::Caller;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::state::Shared;
 
 // === doc ===
@@ -18,6 +21,8 @@ use crate::state::Shared;
 pub(crate) struct CardList {
     /// In the order of their ids.
     cards: Vec<CardView>,
+    /// Pass it as `after` to get what comes next; nothing at the end.
+    next: Option<String>,
 }
 
 /// An admitted card. Its number is not stored and cannot be told.
@@ -35,26 +40,37 @@ pub(crate) struct CardView {
     valid_until: Option<String>,
 }
 
+impl From<CardEntry> for CardView {
+    fn from(entry: CardEntry) -> Self {
+        Self {
+            card_id: entry.card_id.to_string(),
+            subject: entry.subject.map(|subject| subject.as_str().to_owned()),
+            valid_from: entry.validity.from.map(rfc3339::format),
+            valid_until: entry.validity.until.map(rfc3339::format),
+        }
+    }
+}
+
 // === handler ===
 
 /// List a site's cards.
 #[utoipa::path(get, path = "/v1/sites/{site}/cards", operation_id = "list_cards", tag = "cards",
-    params(("site" = String, Path, description = "Site id")), security(("token" = [])),
-    responses((status = 200, description = "The cards", body = CardList),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    params(("site" = String, Path, description = "Site id"),
+        ("after" = Option<String>, Query, description = "`next` of the page before"),
+        ("limit" = Option<u32>, Query, description = "At most this many, 1 to 1000; 100 where nothing is given")), security(("token" = [])),
+    responses((status = 200, description = "The cards", body = CardList)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     caller: Caller,
     Params(site): Params<SiteId>,
-) -> Result<axum::Json<CardList>, Problem> {
+    Query(query): Query<PageQuery>,
+) -> Result<Response, Problem> {
+    let page = query.page()?;
+    let limit = page.limit;
     let cards = app.storage.cards(&caller.scope(), &site).await?.ok_or(Problem::NotFound)?;
-    let cards = cards.into_iter().map(|entry| CardView {
-        card_id: entry.card_id.to_string(),
-        subject: entry.subject.map(|subject| subject.as_str().to_owned()),
-        valid_from: entry.validity.from.map(rfc3339::format),
-        valid_until: entry.validity.until.map(rfc3339::format),
-    });
-    Ok(axum::Json(CardList { cards: cards.collect() }))
+    let (cards, next) = page.cut(cards, |entry| entry.card_id.as_str());
+    let link = next.clone();
+    Ok(linked(CardList { cards: cards.into_iter().map(Into::into).collect(), next }, limit, link.as_deref()))
 }
 
 // === tests ===

@@ -1,14 +1,16 @@
 //! `GET /v1/sites/{site}/equipment`: barriers and doors, what each can do, and whether it is reachable (S13).
 
 use axum::extract::State;
+use axum::response::Response;
 use cardea_protocol::id::SiteId;
 use cardea_protocol::message::AccessPointKind;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::extract::Params;
+use super::extract::{Params, Query};
+use super::paging::{PageQuery, linked};
 use crate::auth::Caller;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::state::Shared;
 use crate::storage::equipment::Equipment;
 
@@ -19,6 +21,8 @@ use crate::storage::equipment::Equipment;
 pub(crate) struct EquipmentList {
     /// In the order of their ids.
     access_points: Vec<AccessPointView>,
+    /// Pass it as `after` to get what comes next; nothing at the end.
+    next: Option<String>,
 }
 
 /// A barrier or door.
@@ -57,19 +61,25 @@ impl From<Equipment> for AccessPointView {
 
 /// List a site's equipment.
 #[utoipa::path(get, path = "/v1/sites/{site}/equipment", operation_id = "list_equipment", tag = "sites",
-    params(("site" = String, Path, description = "Site id")), security(("token" = [])),
-    responses((status = 200, description = "The equipment", body = EquipmentList),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    params(("site" = String, Path, description = "Site id"),
+        ("after" = Option<String>, Query, description = "`next` of the page before"),
+        ("limit" = Option<u32>, Query, description = "At most this many, 1 to 1000; 100 where nothing is given")), security(("token" = [])),
+    responses((status = 200, description = "The equipment", body = EquipmentList)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     caller: Caller,
     Params(site): Params<SiteId>,
-) -> Result<axum::Json<EquipmentList>, Problem> {
+    Query(query): Query<PageQuery>,
+) -> Result<Response, Problem> {
+    let page = query.page()?;
+    let limit = page.limit;
     if !app.storage.site_visible(&caller.scope(), &site).await? {
         return Err(Problem::NotFound);
     }
     let equipment = app.storage.equipment(&site).await?;
-    Ok(axum::Json(EquipmentList { access_points: equipment.into_iter().map(Into::into).collect() }))
+    let (equipment, next) = page.cut(equipment, |equipment| equipment.access_point.id.as_str());
+    let (access_points, link) = (equipment.into_iter().map(Into::into).collect(), next.clone());
+    Ok(linked(EquipmentList { access_points, next }, limit, link.as_deref()))
 }
 
 // === tests ===

@@ -1,19 +1,18 @@
 //! `GET /v1/sites/{site}/events`: what happened at a site, in the order the cloud learnt it.
 
 use axum::extract::State;
+use axum::response::Response;
 use cardea_protocol::id::{EventId, SiteId};
 use cardea_protocol::rfc3339;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::extract::{Params, Query};
+use super::paging;
 use crate::auth::Caller;
 use crate::export::EventFields;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::state::Shared;
-
-const DEFAULT_LIMIT: u32 = 100;
-const MAX_LIMIT: u32 = 1_000;
 
 // === doc ===
 
@@ -32,7 +31,7 @@ pub(crate) struct EventQuery {
 pub(crate) struct EventList {
     /// In the order the cloud learnt of them.
     events: Vec<EventView>,
-    /// Pass it as `after` to get what comes next.
+    /// Pass it as `after` to get what comes next, now or later: it is there at the end too.
     next: Option<String>,
 }
 
@@ -59,18 +58,14 @@ pub(crate) struct EventView {
         ("after" = Option<String>, Query, description = "Only what came after this event"),
         ("limit" = Option<u32>, Query, description = "At most this many, 1 to 1000; 100 where nothing is given")),
     security(("token" = [])),
-    responses((status = 200, description = "The events", body = EventList),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 200, description = "The events", body = EventList)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     caller: Caller,
     Params(site): Params<SiteId>,
     Query(query): Query<EventQuery>,
-) -> Result<axum::Json<EventList>, Problem> {
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(Problem::InvalidField(format!("limit is 1 to {MAX_LIMIT}")));
-    }
+) -> Result<Response, Problem> {
+    let limit = paging::limit(query.limit)?;
     let after = query.after.as_ref().map(ToString::to_string);
     let events = app.storage.events(&caller.scope(), &site, query.after, limit).await?.ok_or(Problem::NotFound)?;
     let next = events.last().map(|event| event.event_id.to_string()).or(after);
@@ -80,7 +75,8 @@ pub(crate) async fn handle(
         access_point_id: event.access_point.map(|point| point.to_string()),
         fields: EventFields::new(event.kind, &|_, value| value.to_owned()),
     });
-    Ok(axum::Json(EventList { events: events.collect(), next }))
+    let link = next.clone();
+    Ok(paging::linked(EventList { events: events.collect(), next }, limit, link.as_deref()))
 }
 
 // === tests ===

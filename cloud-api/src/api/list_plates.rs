@@ -1,14 +1,17 @@
 //! `GET /v1/sites/{site}/plates`: the plates admitted at a site.
 
 use axum::extract::State;
+use axum::response::Response;
 use cardea_protocol::id::SiteId;
+use cardea_protocol::message::PlateEntry;
 use cardea_protocol::rfc3339;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::extract::Params;
+use super::extract::{Params, Query};
+use super::paging::{PageQuery, linked};
 use crate::auth::Caller;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::state::Shared;
 
 // === doc ===
@@ -18,6 +21,8 @@ use crate::state::Shared;
 pub(crate) struct PlateList {
     /// In the order of their ids.
     plates: Vec<PlateView>,
+    /// Pass it as `after` to get what comes next; nothing at the end.
+    next: Option<String>,
 }
 
 /// An admitted plate.
@@ -35,26 +40,37 @@ pub(crate) struct PlateView {
     valid_until: Option<String>,
 }
 
+impl From<PlateEntry> for PlateView {
+    fn from(entry: PlateEntry) -> Self {
+        Self {
+            plate_id: entry.plate_id.to_string(),
+            plate: entry.plate,
+            valid_from: entry.validity.from.map(rfc3339::format),
+            valid_until: entry.validity.until.map(rfc3339::format),
+        }
+    }
+}
+
 // === handler ===
 
 /// List a site's plates.
 #[utoipa::path(get, path = "/v1/sites/{site}/plates", operation_id = "list_plates", tag = "plates",
-    params(("site" = String, Path, description = "Site id")), security(("token" = [])),
-    responses((status = 200, description = "The plates", body = PlateList),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    params(("site" = String, Path, description = "Site id"),
+        ("after" = Option<String>, Query, description = "`next` of the page before"),
+        ("limit" = Option<u32>, Query, description = "At most this many, 1 to 1000; 100 where nothing is given")), security(("token" = [])),
+    responses((status = 200, description = "The plates", body = PlateList)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     caller: Caller,
     Params(site): Params<SiteId>,
-) -> Result<axum::Json<PlateList>, Problem> {
+    Query(query): Query<PageQuery>,
+) -> Result<Response, Problem> {
+    let page = query.page()?;
+    let limit = page.limit;
     let plates = app.storage.plates(&caller.scope(), &site).await?.ok_or(Problem::NotFound)?;
-    let plates = plates.into_iter().map(|entry| PlateView {
-        plate_id: entry.plate_id.to_string(),
-        plate: entry.plate,
-        valid_from: entry.validity.from.map(rfc3339::format),
-        valid_until: entry.validity.until.map(rfc3339::format),
-    });
-    Ok(axum::Json(PlateList { plates: plates.collect() }))
+    let (plates, next) = page.cut(plates, |entry| entry.plate_id.as_str());
+    let link = next.clone();
+    Ok(linked(PlateList { plates: plates.into_iter().map(Into::into).collect(), next }, limit, link.as_deref()))
 }
 
 // === tests ===

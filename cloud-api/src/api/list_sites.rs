@@ -1,11 +1,15 @@
 //! `GET /v1/sites`: the sites of the caller's own, or all of them for the operator.
 
 use axum::extract::State;
+use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::extract::Query;
+use super::paging::{PageQuery, linked};
 use crate::auth::Caller;
-use crate::problem::{Problem, ProblemDetails};
+use crate::auth::roles::Role;
+use crate::problem::Problem;
 use crate::state::Shared;
 
 // === doc ===
@@ -15,6 +19,8 @@ use crate::state::Shared;
 pub(crate) struct SiteList {
     /// In the order of their ids.
     sites: Vec<SiteView>,
+    /// Pass it as `after` to get what comes next; nothing at the end.
+    next: Option<String>,
 }
 
 /// A site.
@@ -31,17 +37,30 @@ pub(crate) struct SiteView {
 // === handler ===
 
 /// List the sites.
-#[utoipa::path(get, path = "/v1/sites", operation_id = "list_sites", tag = "sites", security(("token" = [])),
-    responses((status = 200, description = "The sites", body = SiteList),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
-pub(crate) async fn handle(State(app): State<Shared>, caller: Caller) -> Result<axum::Json<SiteList>, Problem> {
-    let sites = app.storage.sites(&caller.scope()).await?;
+#[utoipa::path(get, path = "/v1/sites", operation_id = "list_sites", tag = "sites",
+    params(("after" = Option<String>, Query, description = "`next` of the page before"),
+        ("limit" = Option<u32>, Query, description = "At most this many, 1 to 1000; 100 where nothing is given")), security(("token" = [])),
+    responses((status = 200, description = "The sites", body = SiteList)))]
+pub(crate) async fn handle(
+    State(app): State<Shared>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Result<Response, Problem> {
+    let page = query.page()?;
+    let limit = page.limit;
+    let mut sites = app.storage.sites(&caller.scope()).await?;
+    if caller.role == Role::Installer {
+        let given = app.storage.sites_given(&caller.principal_id).await?;
+        sites.retain(|site| given.contains(&site.site_id));
+    }
+    let (sites, next) = page.cut(sites, |site| site.site_id.as_str());
     let view = |site: crate::storage::sites::Site| SiteView {
         site_id: site.site_id.to_string(),
         address: site.address,
         revision: site.revision.0,
     };
-    Ok(axum::Json(SiteList { sites: sites.into_iter().map(view).collect() }))
+    let link = next.clone();
+    Ok(linked(SiteList { sites: sites.into_iter().map(view).collect(), next }, limit, link.as_deref()))
 }
 
 // === tests ===

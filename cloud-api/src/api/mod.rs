@@ -6,23 +6,39 @@
 
 mod admit_card;
 mod admit_plate;
+mod change_card;
+mod change_plate;
+mod change_validity;
 mod data_inventory;
 mod decommission_controller;
+mod docs_page;
 mod enrol_face;
+mod etag;
+mod examples;
 mod export_incident;
 pub(crate) mod extract;
 mod fingerprint;
+mod give_sites;
+mod given_sites;
 mod healthz;
+mod idempotency;
 mod inventory;
 mod list_cards;
 mod list_equipment;
 mod list_events;
 mod list_plates;
+mod list_principals;
 mod list_sites;
 mod open_access_point;
 mod openapi;
+mod paging;
+mod problems;
+mod rate_limit;
+mod read_audit;
+mod read_card;
 mod read_controller;
 mod read_erasure;
+mod read_plate;
 mod read_sale;
 mod record_consent;
 mod register_controller;
@@ -33,11 +49,17 @@ mod register_site;
 mod remove_card;
 mod remove_plate;
 mod renew_claim;
+mod request_id;
 mod revoke_controller;
+mod revoke_principal;
 mod sell_property;
 mod signing_keys;
 mod withdraw_consent;
 
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;
 
@@ -57,6 +79,7 @@ use crate::auth::{Access, Target, authorize, discovery, guard, introspect, jwks,
 use crate::listener::Peer;
 use crate::problem::Problem;
 use crate::state::Shared;
+use rate_limit::Limits;
 
 /// One endpoint.
 pub(crate) struct Endpoint {
@@ -75,6 +98,8 @@ where
     let filter = match method {
         Method::POST => MethodFilter::POST,
         Method::DELETE => MethodFilter::DELETE,
+        Method::PUT => MethodFilter::PUT,
+        Method::PATCH => MethodFilter::PATCH,
         _ => MethodFilter::GET,
     };
     Endpoint { method, path, access, handler: on(filter, handler) }
@@ -85,6 +110,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     use Operation as O;
     let get = |path, operation| (Method::GET, path, Access::Role(operation));
     let post = |path, operation| (Method::POST, path, Access::Role(operation));
+    let patch = |path, operation| (Method::PATCH, path, Access::Role(operation));
+    let delete = |path, operation| (Method::DELETE, path, Access::Role(operation));
     let open = |path| (Method::GET, path, Access::Certificate);
     macro_rules! table {
         ($($row:expr => $handler:expr),+ $(,)?) => {
@@ -103,6 +130,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         (Method::POST, "/oauth2/introspect", Access::Certificate) => introspect::introspect,
         open("/healthz") => healthz::handle,
         open("/openapi.json") => openapi::handle,
+        open("/docs") => docs_page::handle,
+        open("/problems/{problem}") => problems::handle,
         open("/v1/data-inventory") => data_inventory::handle,
         open("/v1/signing-keys") => signing_keys::handle,
         // any account
@@ -113,6 +142,10 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         post("/v1/customers", O::RegisterCustomer) => register_customer::handle,
         post("/v1/principals", O::RegisterPrincipal) => register_principal::handle,
         post("/v1/principals/{principal}/redirect-uris", O::RegisterRedirectUri) => register_redirect_uri::handle,
+        get("/v1/principals", O::ListPrincipals) => list_principals::handle,
+        (Method::PUT, "/v1/principals/{principal}/sites", Access::Role(O::GiveSites)) => give_sites::handle,
+        post("/v1/principals/{principal}/revocation", O::RevokePrincipal) => revoke_principal::handle,
+        get("/v1/audit", O::ReadAudit) => read_audit::handle,
         post("/v1/sites/{site}/controllers", O::RegisterController) => register_controller::handle,
         get("/v1/controllers/{controller}", O::ReadController) => read_controller::handle,
         post("/v1/controllers/{controller}/claim-codes", O::RenewClaim) => renew_claim::handle,
@@ -123,10 +156,14 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         get("/v1/sites/{site}/equipment", O::ListEquipment) => list_equipment::handle,
         get("/v1/sites/{site}/plates", O::ListPlates) => list_plates::handle,
         post("/v1/sites/{site}/plates", O::AdmitPlate) => admit_plate::handle,
-        (Method::DELETE, "/v1/sites/{site}/plates/{plate_id}", Access::Role(O::RemovePlate)) => remove_plate::handle,
+        get("/v1/sites/{site}/plates/{plate_id}", O::ReadPlate) => read_plate::handle,
+        patch("/v1/sites/{site}/plates/{plate_id}", O::ChangePlate) => change_plate::handle,
+        delete("/v1/sites/{site}/plates/{plate_id}", O::RemovePlate) => remove_plate::handle,
         get("/v1/sites/{site}/cards", O::ListCards) => list_cards::handle,
         post("/v1/sites/{site}/cards", O::AdmitCard) => admit_card::handle,
-        (Method::DELETE, "/v1/sites/{site}/cards/{card_id}", Access::Role(O::RemoveCard)) => remove_card::handle,
+        get("/v1/sites/{site}/cards/{card_id}", O::ReadCard) => read_card::handle,
+        patch("/v1/sites/{site}/cards/{card_id}", O::ChangeCard) => change_card::handle,
+        delete("/v1/sites/{site}/cards/{card_id}", O::RemoveCard) => remove_card::handle,
         post("/v1/sites/{site}/consents", O::RecordConsent) => record_consent::handle,
         post("/v1/sites/{site}/consents/{consent}/withdrawal", O::WithdrawConsent) => withdraw_consent::handle,
         get("/v1/erasures/{erasure}", O::ReadErasure) => read_erasure::handle,
@@ -142,21 +179,54 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
 /// The router of the API listener; `controllers` are the routes for claimed controllers.
 pub fn router(app: Shared, controllers: Router) -> Router {
     let mut router = Router::new();
+    let limits = Limits::default();
     for endpoint in endpoints() {
         let guarded = middleware::from_fn_with_state((app.clone(), endpoint.access), guard);
-        router = router.route(endpoint.path, endpoint.handler.route_layer(guarded));
+        let limited = middleware::from_fn_with_state((app.clone(), limits.clone()), rate_limit::limit);
+        let mut handler = endpoint.handler;
+        // The last one added sees a request first: guard, limit, given sites, answers kept, handler.
+        if let Access::Role(operation) = endpoint.access {
+            let once = middleware::from_fn_with_state((app.clone(), operation), idempotency::answer_once);
+            let given = middleware::from_fn_with_state((app.clone(), operation), given_sites::only_given);
+            handler = handler.route_layer(once).route_layer(given);
+        }
+        let handler = handler.route_layer(limited).route_layer(middleware::from_fn(request_id::follow));
+        router = router.route(endpoint.path, handler.route_layer(guarded));
     }
     router
-        .with_state(app)
+        .with_state(app.clone())
         .merge(controllers.layer(middleware::from_fn(controllers_only)))
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
+        .layer(middleware::from_fn(readable_path))
         .layer(middleware::from_fn(no_store))
+        .layer(middleware::from_fn_with_state(app, request_id::identify))
 }
 
 /// A certificate of a customer's CA may carry any name and number: only the Cardea CA's say who is a controller.
 async fn controllers_only(peer: Peer, request: Request, next: Next) -> Response {
     if peer.is_controller { next.run(request).await } else { Problem::CertificateNotController.into_response() }
+}
+
+/// A path that is no text names nothing; unasked, axum answers it without a problem document.
+async fn readable_path(request: Request, next: Next) -> Response {
+    if is_text(request.uri().path()) { next.run(request).await } else { Problem::NotFound.into_response() }
+}
+
+/// Whether a path is UTF-8 once its percent signs are decoded (RFC 3986 §2.1).
+fn is_text(path: &str) -> bool {
+    let (mut bytes, mut rest) = (Vec::with_capacity(path.len()), path.bytes());
+    while let Some(byte) = rest.next() {
+        let mut digit = || char::from(rest.next()?).to_digit(16);
+        match byte {
+            b'%' => match digit().zip(digit()) {
+                Some((high, low)) => bytes.push((high * 16 + low) as u8),
+                None => return false,
+            },
+            byte => bytes.push(byte),
+        }
+    }
+    std::str::from_utf8(&bytes).is_ok()
 }
 
 /// Answers are of one caller at one moment: nothing on the way keeps them.
@@ -166,6 +236,24 @@ async fn no_store(request: Request, next: Next) -> Response {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// Fails where a route answers a problem that its description does not list.
+#[cfg(test)]
+pub(crate) fn assert_described(method: &Method, path: &str, (status, slug): (u16, &str)) {
+    let fits = |template: &str| {
+        let (template, path) = (template.split('/').collect::<Vec<_>>(), path.split('/').collect::<Vec<_>>());
+        template.len() == path.len() && template.iter().zip(&path).all(|(t, p)| t.starts_with('{') || t == p)
+    };
+    let document = openapi::document();
+    let found = document["paths"].as_object().into_iter().flatten().find(|(template, _)| fits(template));
+    let Some((template, item)) = found else { return };
+    let operation = &item[method.as_str().to_ascii_lowercase()];
+    let listed = &operation["responses"][status.to_string()]["content"][crate::problem::CONTENT_TYPE]["examples"][slug];
+    assert!(
+        operation.is_null() || listed.is_object(),
+        "{method} {template} answers {status} {slug}, which is not described"
+    );
 }
 
 /// `201 Created`; `target` is the new thing's id, for the audit.

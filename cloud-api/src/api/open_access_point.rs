@@ -10,14 +10,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::extract::{IdempotencyKey, Params};
+use super::idempotency::ABANDONED_AFTER_MS;
 use crate::auth::Caller;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::state::Shared;
 use crate::storage::commands::{Begun, CommandRecord, NewCommand};
 use crate::sync::OpenError;
-
-/// After this long without an outcome (the cloud was restarted) an order counts as unanswered, milliseconds.
-const ABANDONED_AFTER_MS: i64 = 60_000;
 
 // === error ===
 
@@ -54,8 +52,7 @@ pub(crate) struct OpenOutcome {
     tag = "access points", security(("token" = [])),
     params(("access_point" = String, Path, description = "Access point id"),
         ("Idempotency-Key" = String, Header, description = "A fresh id of the caller's, such as a UUID")),
-    responses((status = 200, description = "The outcome", body = OpenOutcome),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 200, description = "The outcome", body = OpenOutcome)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     caller: Caller,

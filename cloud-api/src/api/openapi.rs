@@ -4,9 +4,14 @@ use std::sync::LazyLock;
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
+use serde_json::{Value, json};
 use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
+
+use super::{examples, idempotency, problems};
+use crate::auth::roles::Operation;
+use crate::problem::{self, Kind, Problem, ProblemDetails};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -25,6 +30,8 @@ use utoipa::{Modify, OpenApi};
         crate::auth::userinfo::userinfo_by_post,
         super::healthz::handle,
         handle,
+        super::docs_page::handle,
+        super::problems::handle,
         super::data_inventory::handle,
         super::signing_keys::handle,
         super::register_site::handle,
@@ -32,6 +39,10 @@ use utoipa::{Modify, OpenApi};
         super::register_customer::handle,
         super::register_principal::handle,
         super::register_redirect_uri::handle,
+        super::list_principals::handle,
+        super::revoke_principal::handle,
+        super::give_sites::handle,
+        super::read_audit::handle,
         super::register_controller::handle,
         super::read_controller::handle,
         super::renew_claim::handle,
@@ -40,9 +51,13 @@ use utoipa::{Modify, OpenApi};
         super::list_equipment::handle,
         super::admit_plate::handle,
         super::list_plates::handle,
+        super::read_plate::handle,
+        super::change_plate::handle,
         super::remove_plate::handle,
         super::admit_card::handle,
         super::list_cards::handle,
+        super::read_card::handle,
+        super::change_card::handle,
         super::remove_card::handle,
         super::record_consent::handle,
         super::withdraw_consent::handle,
@@ -54,6 +69,7 @@ use utoipa::{Modify, OpenApi};
         super::list_events::handle,
         super::export_incident::handle,
     ),
+    components(schemas(ProblemDetails)),
     modifiers(&Token)
 )]
 struct Api;
@@ -72,12 +88,112 @@ impl Modify for Token {
     }
 }
 
-static DOCUMENT: LazyLock<Document> = LazyLock::new(Api::openapi);
-static JSON: LazyLock<String> = LazyLock::new(|| DOCUMENT.to_json().unwrap_or_default());
+/// The document: what the handlers say of themselves, with the problems, headers and examples of each operation.
+fn complete(mut document: Value) -> Value {
+    let problems = problems::kinds();
+    for (_, item) in document["paths"].as_object_mut().into_iter().flatten() {
+        for (method, operation) in item.as_object_mut().into_iter().flatten() {
+            let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+            let known = Operation::ALL.iter().find(|operation| operation.id() == id).copied();
+            for slug in problems::answers(method, operation) {
+                if let Some((kind, sample)) = problems.iter().find(|(kind, _)| kind.slug == slug) {
+                    add_problem(&mut operation["responses"], *kind, sample);
+                }
+            }
+            add_headers(method, known, operation);
+            add_examples(&id, operation);
+        }
+    }
+    document
+}
+
+fn add_problem(responses: &mut Value, kind: Kind, sample: &Problem) {
+    let response = &mut responses[kind.status.as_str()];
+    if !response["description"].is_string() {
+        response["description"] = kind.title.into();
+    }
+    let mut details = ProblemDetails::from(sample);
+    details.request_id = Some(examples::REQUEST_ID.to_owned());
+    let content = &mut response["content"][problem::CONTENT_TYPE];
+    content["schema"] = json!({"$ref": "#/components/schemas/ProblemDetails"});
+    content["examples"][kind.slug] = json!({"summary": kind.when, "value": details});
+    if kind.status == axum::http::StatusCode::TOO_MANY_REQUESTS {
+        response["headers"]["Retry-After"] =
+            json!({"description": "Seconds to wait", "schema": {"type": "integer", "minimum": 1}});
+    }
+}
+
+fn add_headers(method: &str, known: Option<Operation>, operation: &mut Value) {
+    if operation["parameters"].is_null() {
+        operation["parameters"] = json!([]);
+    }
+    let mut header = |name: &str, required: bool, description: &str| {
+        if let Some(parameters) = operation["parameters"].as_array_mut()
+            && !parameters.iter().any(|parameter| parameter["name"] == name)
+        {
+            parameters.push(json!({"name": name, "in": "header", "required": required, "description": description,
+                "schema": {"type": "string"}}));
+        }
+    };
+    header("X-Request-Id", false, "A UUID or 32 hexadecimal digits; it comes back, and stands in the cloud's log");
+    let method = axum::http::Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap_or_default();
+    let keeps = |operation| idempotency::covers(&method, operation) || operation == Operation::EnrolFace;
+    if known.is_some_and(keeps) {
+        header(
+            "Idempotency-Key",
+            false,
+            "A fresh id of the caller's, such as a UUID: a repeated call is answered again",
+        );
+    }
+    let tagged = matches!(
+        known,
+        Some(
+            Operation::AdmitPlate
+                | Operation::AdmitCard
+                | Operation::ReadPlate
+                | Operation::ReadCard
+                | Operation::ChangePlate
+                | Operation::ChangeCard
+        )
+    );
+    for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
+        let text = json!({"type": "string"});
+        response["headers"]["X-Request-Id"] = json!({"description": "The request's id", "schema": text});
+        if tagged && status.starts_with('2') {
+            response["headers"]["ETag"] = json!({"description": "For `If-Match`", "schema": text});
+        }
+    }
+}
+
+fn add_examples(id: &str, operation: &mut Value) {
+    let Some(example) = examples::of(id) else { return };
+    if let Some(request) = example.request {
+        for (_, content) in operation["requestBody"]["content"].as_object_mut().into_iter().flatten() {
+            content["example"] = examples::value(request);
+        }
+    }
+    let Some(answer) = example.answer else { return };
+    for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
+        if status.starts_with('2') {
+            for (_, content) in response["content"].as_object_mut().into_iter().flatten() {
+                content["example"] = examples::value(answer);
+            }
+        }
+    }
+}
+
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| complete(serde_json::to_value(Api::openapi()).unwrap_or_default()));
+static JSON: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", *DOCUMENT));
 
 /// The document.
-pub(super) fn document() -> &'static Document {
+pub(super) fn document() -> &'static Value {
     &DOCUMENT
+}
+
+/// The document as it is served, and as `cloud-api/openapi.json` has it.
+#[cfg(test)]
+pub(super) fn text() -> &'static str {
+    &JSON
 }
 
 // === handler ===
@@ -97,18 +213,22 @@ mod tests {
     use crate::testing::{Api as TestApi, as_nobody};
     use std::collections::BTreeSet;
 
+    fn operations() -> Vec<(String, String, &'static Value)> {
+        let paths = document()["paths"].as_object().unwrap();
+        let of = |(path, item): (&String, &'static Value)| {
+            let path = path.clone();
+            item.as_object()
+                .unwrap()
+                .iter()
+                .map(move |(method, operation)| (method.to_uppercase(), path.clone(), operation))
+        };
+        paths.iter().flat_map(of).collect()
+    }
+
     #[test]
     fn every_route_is_described_and_every_description_is_a_route() {
-        let mut described = BTreeSet::new();
-        for (path, item) in &document().paths.paths {
-            for (method, operation) in
-                [("GET", &item.get), ("POST", &item.post), ("DELETE", &item.delete), ("PUT", &item.put)]
-            {
-                if operation.is_some() {
-                    described.insert(format!("{method} {path}"));
-                }
-            }
-        }
+        let described: BTreeSet<String> =
+            operations().into_iter().map(|(method, path, _)| format!("{method} {path}")).collect();
         let routes: BTreeSet<String> =
             crate::api::endpoints().iter().map(|e| format!("{} {}", e.method, e.path)).collect();
         assert_eq!(described, routes);
@@ -116,10 +236,48 @@ mod tests {
 
     #[test]
     fn operation_ids_are_those_of_the_role_table() {
-        use crate::auth::roles::Operation;
-        let json = document().to_json().unwrap();
+        let ids: BTreeSet<_> =
+            operations().iter().map(|(_, _, operation)| operation["operationId"].to_string()).collect();
         for operation in Operation::ALL {
-            assert!(json.contains(&format!("\"operationId\":\"{}\"", operation.id())), "{operation:?}");
+            assert!(ids.contains(&format!("{:?}", operation.id())), "{operation:?}");
+        }
+    }
+
+    #[test]
+    fn every_operation_has_examples_of_what_it_takes_and_answers() {
+        for (method, path, operation) in operations() {
+            let what = format!("{method} {path}");
+            for (media_type, content) in operation["requestBody"]["content"].as_object().into_iter().flatten() {
+                assert!(media_type.starts_with("image/") || !content["example"].is_null(), "{what}: request");
+                check_example(&content["schema"], &content["example"], &what);
+            }
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                for (media_type, content) in response["content"].as_object().into_iter().flatten() {
+                    let example = if media_type == problem::CONTENT_TYPE { "examples" } else { "example" };
+                    let wanted = status.starts_with('2') || media_type == problem::CONTENT_TYPE;
+                    assert!(!wanted || !content[example].is_null(), "{what}: {status} {media_type}");
+                    check_example(&content["schema"], &content["example"], &what);
+                }
+            }
+            assert!(operation["responses"]["500"].is_object() && operation["responses"]["429"].is_object(), "{what}");
+        }
+    }
+
+    /// An example has the members its schema requires, and no others.
+    fn check_example(schema: &Value, example: &Value, what: &str) {
+        let Some(name) = schema["$ref"].as_str().map(|path| path.rsplit('/').next().unwrap()) else { return };
+        let (true, Some(members)) = (name != "IncidentBundle", example.as_object()) else { return };
+        let schema = &document()["components"]["schemas"][name];
+        let Some(properties) = schema["properties"].as_object() else { return };
+        for (member, value) in members {
+            assert!(properties.contains_key(member), "{what}: {name} has no {member}");
+            check_example(&properties[member], value, what);
+            for item in value.as_array().into_iter().flatten() {
+                check_example(&properties[member]["items"], item, what);
+            }
+        }
+        for required in schema["required"].as_array().into_iter().flatten() {
+            assert!(members.contains_key(required.as_str().unwrap()), "{what}: the example lacks {required}");
         }
     }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::extract::Params;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::state::Shared;
 
 // === doc ===
@@ -48,8 +48,7 @@ pub(crate) struct ControllerView {
 /// See a controller.
 #[utoipa::path(get, path = "/v1/controllers/{controller}", operation_id = "read_controller", tag = "operator",
     params(("controller" = String, Path, description = "Controller id")), security(("token" = [])),
-    responses((status = 200, description = "The controller", body = ControllerView),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 200, description = "The controller", body = ControllerView)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     Params(controller): Params<ControllerId>,

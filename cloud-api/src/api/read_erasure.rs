@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::extract::Params;
 use crate::auth::Caller;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::state::Shared;
 use crate::storage::erasures::{Erasure, ErasureController};
 
@@ -80,8 +80,7 @@ impl From<ErasureController> for ReceiptView {
 /// See an erasure and its receipts.
 #[utoipa::path(get, path = "/v1/erasures/{erasure}", operation_id = "read_erasure", tag = "biometrics",
     params(("erasure" = String, Path, description = "Erasure id")), security(("token" = [])),
-    responses((status = 200, description = "The erasure", body = ErasureView),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 200, description = "The erasure", body = ErasureView)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     caller: Caller,

@@ -6,7 +6,7 @@ use cardea_protocol::id::SaleId;
 use super::extract::Params;
 use super::sell_property::SaleView;
 use crate::auth::Caller;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::state::Shared;
 
 // === handler ===
@@ -14,8 +14,7 @@ use crate::state::Shared;
 /// See a property sale.
 #[utoipa::path(get, path = "/v1/property-sales/{sale}", operation_id = "read_sale", tag = "sales",
     params(("sale" = String, Path, description = "Sale id")), security(("token" = [])),
-    responses((status = 200, description = "The sale", body = SaleView),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 200, description = "The sale", body = SaleView)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     caller: Caller,

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::extract::{Json, Params};
 use super::{created, fingerprint, short_text};
 use crate::auth::Caller;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::state::Shared;
 use crate::storage::consents::{ConsentError, NewConsent};
 
@@ -67,8 +67,7 @@ pub(crate) struct ConsentRecorded {
 /// Record a consent.
 #[utoipa::path(post, path = "/v1/sites/{site}/consents", operation_id = "record_consent", tag = "biometrics",
     params(("site" = String, Path, description = "Site id")), request_body = RecordConsent, security(("token" = [])),
-    responses((status = 201, description = "Recorded", body = ConsentRecorded),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 201, description = "Recorded", body = ConsentRecorded)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     caller: Caller,

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::extract::{Json, Params};
 use super::{at, created};
 use crate::enrolment::claim_code::ClaimCode;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::state::{App, Shared};
 use crate::storage::controllers::RegisterError;
 
@@ -56,8 +56,7 @@ pub(crate) struct ControllerRegistered {
 /// Register a controller.
 #[utoipa::path(post, path = "/v1/sites/{site}/controllers", operation_id = "register_controller", tag = "operator",
     params(("site" = String, Path, description = "Site id")), request_body = RegisterController, security(("token" = [])),
-    responses((status = 201, description = "Registered", body = ControllerRegistered),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 201, description = "Registered", body = ControllerRegistered)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     Params(site): Params<SiteId>,

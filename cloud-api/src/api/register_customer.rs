@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::extract::Json;
 use super::{created, short_text};
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::state::Shared;
 use crate::storage::customers::CustomerError;
 
@@ -54,8 +54,7 @@ pub(crate) struct CustomerRegistered {
 /// Register a customer.
 #[utoipa::path(post, path = "/v1/customers", operation_id = "register_customer", tag = "operator",
     request_body = RegisterCustomer, security(("token" = [])),
-    responses((status = 201, description = "Registered", body = CustomerRegistered),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 201, description = "Registered", body = CustomerRegistered)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     Json(request): Json<RegisterCustomer>,

@@ -9,9 +9,9 @@ use zeroize::Zeroizing;
 
 use super::extract::Json;
 use super::{created, short_text};
-use crate::auth::roles::Role;
-use crate::auth::{CertificateName, CertificateNameError, hash_password};
-use crate::problem::{Problem, ProblemDetails};
+use crate::auth::roles::{Belongs, Role};
+use crate::auth::{Caller, CertificateName, CertificateNameError, hash_password};
+use crate::problem::Problem;
 use crate::state::Shared;
 use crate::storage::principals::{Principal, PrincipalError};
 
@@ -102,19 +102,27 @@ pub(crate) struct PrincipalRegistered {
 /// Register an account.
 #[utoipa::path(post, path = "/v1/principals", operation_id = "register_principal", tag = "operator",
     request_body = RegisterPrincipal, security(("token" = [])),
-    responses((status = 201, description = "Registered", body = PrincipalRegistered),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 201, description = "Registered", body = PrincipalRegistered)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
+    caller: Caller,
     Json(request): Json<RegisterPrincipal>,
 ) -> Result<Response, Problem> {
     let certificate_name = request.certificate_name();
     let RegisterPrincipal { principal_id, customer_id, role, password, .. } = request;
     let password = password.map(Zeroizing::new);
     let subject_dn = certificate_name?;
-    if role.is_of_customer() != customer_id.is_some() {
+    let rightly_owned = match role.belongs() {
+        Belongs::Customer => customer_id.is_some(),
+        Belongs::Operator => customer_id.is_none(),
+        Belongs::Either => true,
+    };
+    if !rightly_owned {
         let rule = "customer_id is given for the roles of a customer, and for those only";
         return Err(Problem::InvalidField(rule.to_owned()));
+    }
+    if !caller.role.may_give(role, customer_id.is_some()) {
+        return Err(Problem::RoleForbidden);
     }
     if password.is_none() && subject_dn.is_none() {
         return Err(Problem::InvalidField("give a password, a name of its certificate, or both".to_owned()));
@@ -137,21 +145,38 @@ pub(crate) async fn handle(
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{Api, CUSTOMER, as_operator};
+    use super::Role;
+    use crate::testing::{Api, CUSTOMER, as_operator, as_role};
     use serde_json::json;
+
+    #[tokio::test]
+    async fn only_an_administrator_makes_an_account_of_the_operators_own() {
+        let api = Api::new().await;
+        for role in ["operator", "security-officer", "auditor", "administrator"] {
+            let body = json!({"principal_id": format!("new-{role}"), "role": role, "subject_dn": "CN=a"});
+            assert_eq!(
+                api.post("/v1/principals", &body, as_operator()).await.problem(),
+                (403, "role-forbidden"),
+                "{role}"
+            );
+            assert_eq!(api.post("/v1/principals", &body, as_role(Role::Administrator)).await.status, 201, "{role}");
+        }
+        let installer = json!({"principal_id": "new-installer", "role": "installer", "subject_dn": "CN=a"});
+        assert_eq!(api.post("/v1/principals", &installer, as_operator()).await.status, 201);
+    }
 
     #[tokio::test]
     async fn a_customer_role_needs_a_customer_and_the_operator_none() {
         let api = Api::new().await;
         for body in [
-            json!({"principal_id": "p", "role": "customer-admin", "password": "correct horse battery"}),
+            json!({"principal_id": "p", "role": "customer-integration", "password": "correct horse battery"}),
             json!({"principal_id": "p", "role": "operator", "customer_id": CUSTOMER, "password": "correct horse battery"}),
             json!({"principal_id": "p", "role": "operator"}),
             json!({"principal_id": "p", "role": "operator", "password": "short"}),
             json!({"principal_id": "p", "role": "root", "password": "correct horse battery"}),
         ] {
             assert_eq!(
-                api.post("/v1/principals", &body, as_operator()).await.problem(),
+                api.post("/v1/principals", &body, as_role(Role::Administrator)).await.problem(),
                 (422, "invalid-field"),
                 "{body}"
             );
@@ -172,10 +197,15 @@ mod tests {
                 "{field}"
             );
         }
+        // The name of an earlier version.
+        let former =
+            json!({"principal_id": "f", "role": "customer-admin", "customer_id": CUSTOMER, "subject_dn": "CN=a"});
+        assert_eq!(api.post("/v1/principals", &former, as_operator()).await.status, 201);
+        assert_eq!(api.app.storage.principal("f").await.unwrap().unwrap().role, Role::CustomerIntegration);
         let good = json!({"principal_id": "p", "role": "auditor", "customer_id": CUSTOMER, "subject_dn": "CN=a"});
         assert_eq!(api.post("/v1/principals", &good, as_operator()).await.status, 201);
         let good = json!({"principal_id": "q", "role": "operator", "san_ip": "2001:DB8:0::1"});
-        assert_eq!(api.post("/v1/principals", &good, as_operator()).await.status, 201);
+        assert_eq!(api.post("/v1/principals", &good, as_role(Role::Administrator)).await.status, 201);
         let stored = api.app.storage.principal("q").await.unwrap().unwrap();
         assert_eq!(stored.subject_dn.as_deref(), Some("san_ip:2001:db8::1"));
     }

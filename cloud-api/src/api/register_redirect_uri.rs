@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::extract::{Json, Params};
 use crate::auth::RedirectUri;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::state::Shared;
 use crate::storage::redirect_uris::AddRedirectUriError;
 
@@ -40,8 +40,7 @@ pub(crate) struct RegisterRedirectUri {
 #[utoipa::path(post, path = "/v1/principals/{principal}/redirect-uris", operation_id = "register_redirect_uri",
     tag = "operator", params(("principal" = String, Path, description = "The client's account")),
     request_body = RegisterRedirectUri, security(("token" = [])),
-    responses((status = 204, description = "Registered"),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 204, description = "Registered")))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     Params(principal): Params<String>,

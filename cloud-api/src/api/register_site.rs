@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::extract::Json;
 use super::{created, short_text};
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::state::Shared;
 use crate::storage::sites::SiteError;
 
@@ -49,8 +49,7 @@ pub(crate) struct SiteRegistered {
 /// Register a house.
 #[utoipa::path(post, path = "/v1/sites", operation_id = "register_site", tag = "operator",
     request_body = RegisterSite, security(("token" = [])),
-    responses((status = 201, description = "Registered", body = SiteRegistered),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 201, description = "Registered", body = SiteRegistered)))]
 pub(crate) async fn handle(State(app): State<Shared>, Json(request): Json<RegisterSite>) -> Result<Response, Problem> {
     let address = short_text("address", request.address)?;
     let site_id = request.site_id.unwrap_or_else(SiteId::random);

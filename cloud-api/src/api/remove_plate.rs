@@ -6,7 +6,7 @@ use cardea_protocol::id::{PlateId, SiteId};
 
 use super::extract::Params;
 use crate::auth::Caller;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::state::Shared;
 
 // === handler ===
@@ -15,8 +15,7 @@ use crate::state::Shared;
 #[utoipa::path(delete, path = "/v1/sites/{site}/plates/{plate_id}", operation_id = "remove_plate", tag = "plates",
     params(("site" = String, Path, description = "Site id"), ("plate_id" = String, Path, description = "Plate id")),
     security(("token" = [])),
-    responses((status = 204, description = "Removed"),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 204, description = "Removed")))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     caller: Caller,

@@ -8,7 +8,7 @@ use cardea_protocol::id::ControllerId;
 use super::extract::Params;
 use super::register_controller::{ControllerRegistered, FreshCode};
 use super::{at, created};
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::state::Shared;
 use crate::storage::controllers::StandingError;
 
@@ -28,8 +28,7 @@ fn refused(error: StandingError) -> Problem {
 /// Make another claim code for a controller that has not been claimed.
 #[utoipa::path(post, path = "/v1/controllers/{controller}/claim-codes", operation_id = "renew_claim", tag = "operator",
     params(("controller" = String, Path, description = "Controller id")), security(("token" = [])),
-    responses((status = 201, description = "The new code; the earlier one is void", body = ControllerRegistered),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 201, description = "The new code; the earlier one is void", body = ControllerRegistered)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     Params(controller_id): Params<ControllerId>,

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use cardea_protocol::id::ControllerId;
 
 use super::extract::Params;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::state::Shared;
 use crate::storage::controllers::StandingError;
 
@@ -25,8 +25,7 @@ impl From<StandingError> for Problem {
 /// Revoke a controller. It may still hold templates, and owes receipts until it is decommissioned.
 #[utoipa::path(post, path = "/v1/controllers/{controller}/revocation", operation_id = "revoke_controller", tag = "operator",
     params(("controller" = String, Path, description = "Controller id")), security(("token" = [])),
-    responses((status = 204, description = "Done; its session has ended"),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 204, description = "Done; its session has ended")))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     Params(controller): Params<ControllerId>,

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::extract::{Json, Params};
 use super::{at, created, fingerprint};
 use crate::auth::Caller;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::state::{App, Shared};
 use crate::storage::sales::{NewSale, Sale};
 
@@ -87,8 +87,7 @@ impl SaleView {
 /// Block a former owner. A late or repeated grant of the same plate, card or subject is refused until it names this sale.
 #[utoipa::path(post, path = "/v1/sites/{site}/property-sales", operation_id = "sell_property", tag = "sales",
     params(("site" = String, Path, description = "Site id")), request_body = SellProperty, security(("token" = [])),
-    responses((status = 201, description = "Blocked; the controllers are being told", body = SaleView),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 201, description = "Blocked; the controllers are being told", body = SaleView)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     caller: Caller,

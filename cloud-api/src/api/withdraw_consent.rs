@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::at;
 use super::extract::Params;
 use crate::auth::Caller;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::state::Shared;
 
 // === doc ===
@@ -30,8 +30,7 @@ pub(crate) struct ErasureOrdered {
 #[utoipa::path(post, path = "/v1/sites/{site}/consents/{consent}/withdrawal", operation_id = "withdraw_consent",
     tag = "biometrics", security(("token" = [])),
     params(("site" = String, Path, description = "Site id"), ("consent" = String, Path, description = "Consent id")),
-    responses((status = 202, description = "Erased here, ordered everywhere else", body = ErasureOrdered),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 202, description = "Erased here, ordered everywhere else", body = ErasureOrdered)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     caller: Caller,

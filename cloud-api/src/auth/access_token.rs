@@ -208,7 +208,7 @@ mod tests {
     }
 
     fn issue(tokens: &AccessTokens, at: Timestamp) -> String {
-        let role = Role::CustomerService;
+        let role = Role::ResidentSupport;
         let grant = Grant {
             principal: "backend",
             client: "backend",

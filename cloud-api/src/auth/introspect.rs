@@ -173,7 +173,7 @@ mod tests {
         let found = ask(&api, tokens.text("access_token"), None).await.json;
         assert_eq!(
             (&found["active"], &found["sub"], &found["scope"]),
-            (&json!(true), &json!("service"), &json!("customer-service"))
+            (&json!(true), &json!("service"), &json!("resident-support"))
         );
         assert_eq!(found["cnf"]["x5t#S256"], json!(&*api.peer.thumbprint));
         assert_eq!(found["exp"].as_i64().unwrap() - found["iat"].as_i64().unwrap(), 3_600);

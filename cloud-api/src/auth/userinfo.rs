@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::auth::Caller;
 use crate::auth::roles::Role;
 use crate::auth::scope::OPENID;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 
 // === doc ===
 
@@ -23,8 +23,7 @@ pub(crate) struct UserInfo {
 
 /// Whose token is it? Needs the scope `openid`.
 #[utoipa::path(get, path = "/oauth2/userinfo", operation_id = "userinfo", tag = "tokens", security(("token" = [])),
-    responses((status = 200, description = "The account", body = UserInfo),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 200, description = "The account", body = UserInfo)))]
 pub(crate) async fn userinfo(caller: Caller) -> Result<Response, Problem> {
     if !caller.openid {
         return Err(Problem::ScopeMissing(OPENID));
@@ -35,8 +34,7 @@ pub(crate) async fn userinfo(caller: Caller) -> Result<Response, Problem> {
 /// The same by POST, as OpenID Connect asks for it; the token goes into the header here too.
 #[utoipa::path(post, path = "/oauth2/userinfo", operation_id = "userinfo_by_post", tag = "tokens",
     security(("token" = [])),
-    responses((status = 200, description = "The account", body = UserInfo),
-        (status = "default", description = "Problem", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 200, description = "The account", body = UserInfo)))]
 pub(crate) async fn userinfo_by_post(caller: Caller) -> Result<Response, Problem> {
     userinfo(caller).await
 }

@@ -6,7 +6,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
-use cardea_cloud::auth::{hash_password, roles::Role};
+use cardea_cloud::auth::{
+    hash_password,
+    roles::{Belongs, Role},
+};
 use cardea_cloud::config::Config;
 use cardea_cloud::server::Data;
 use cardea_cloud::storage::principals::Principal;
@@ -16,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::say;
 
-/// Create an operator's account.
+/// Create an account of the operator's own: the first operator, the first administrator.
 #[derive(clap::Args)]
 pub(super) struct InitOperator {
     /// The configuration file.
@@ -25,6 +28,9 @@ pub(super) struct InitOperator {
     /// Login and OAuth client id: lower-case letters, digits and hyphens.
     #[arg(long)]
     principal: String,
+    /// What it may do: `operator`, `administrator`, `security-officer`, `auditor` or `installer`.
+    #[arg(long, default_value = "operator", value_parser = own_role)]
+    role: Role,
     /// Subject of the operator's client certificate (RFC 4514), as `openssl x509 -subject -nameopt RFC2253` prints it.
     #[arg(long)]
     subject_dn: Option<String>,
@@ -44,15 +50,20 @@ impl InitOperator {
         let principal = Principal {
             principal_id: self.principal.clone(),
             customer: None,
-            role: Role::Operator,
+            role: self.role,
             password_hash,
             subject_dn: self.subject_dn,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         runtime.block_on(data.storage.register_principal(principal, clock.now()))?;
-        say(format_args!("operator account {} created", self.principal));
+        say(format_args!("{} account {} created", self.role.name(), self.principal));
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn own_role(name: &str) -> Result<Role, String> {
+    let role = Role::from_name(name).filter(|role| role.belongs() != Belongs::Customer);
+    role.ok_or_else(|| "give a role of the operator's own: docs/reference/roles.md lists them".to_owned())
 }
 
 fn read_password() -> anyhow::Result<Zeroizing<String>> {

@@ -17,7 +17,9 @@ use tokio::sync::{mpsc, oneshot};
 use engine::{Access, Engine, Postgres, Sqlite, Transaction};
 use queue::{Message, Operation};
 
+pub mod accounts;
 pub mod audit;
+pub mod audit_log;
 pub mod cards;
 pub mod certificates;
 pub(crate) mod changes;
@@ -31,6 +33,7 @@ pub mod equipment;
 pub mod erasures;
 pub mod events;
 mod holdings;
+pub mod idempotent_answers;
 mod inbox;
 pub mod logins;
 pub mod plates;
@@ -42,11 +45,17 @@ pub mod sites;
 pub mod templates;
 pub mod token_keys;
 pub mod tokens;
+pub mod validity;
 
 pub use engine::{AddressError, PostgresSettings};
 
 /// Each step of the schema from one version to the next; a fresh database takes them all.
-const STEPS: [&str; 3] = [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 
 /// Why storage failed. What a *caller* did wrong has its own variants in each area's methods.

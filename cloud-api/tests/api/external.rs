@@ -88,7 +88,7 @@ impl Issuer {
     fn trusted(&self, folder: &std::path::Path, more: &str) -> String {
         format!(
             "[[issuers]]\nissuer = '{}'\naudience = 'cardea'\nrole_claim = '/groups'\ncustomer = 'birch-homes'\n\
-             ca_file = '{}'\n{more}\n[issuers.roles]\ngate-admin = 'customer-admin'\n",
+             ca_file = '{}'\n{more}\n[issuers.roles]\ngate-admin = 'customer-integration'\n",
             self.url,
             folder.join("server.pem").display()
         )

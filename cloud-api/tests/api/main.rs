@@ -1,6 +1,7 @@
 //! The cloud as it runs: real TLS, real certificates, real database, real models, over the loopback.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod bad_input;
 mod cli;
 mod external;
 mod faces;

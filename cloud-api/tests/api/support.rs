@@ -126,7 +126,7 @@ impl Cloud {
         let (site, customer) = (SiteId::new(SITE).unwrap(), CustomerId::new(CUSTOMER).unwrap());
         storage.register_site(&site, "12 Birch Street".to_owned(), now).await.unwrap();
         storage.register_customer(&customer, "Birch Homes".to_owned(), vec![site], now).await.unwrap();
-        self.add_account("admin", Role::CustomerAdmin, Some(CUSTOMER)).await;
+        self.add_account("admin", Role::CustomerIntegration, Some(CUSTOMER)).await;
         self
     }
 

@@ -17,7 +17,7 @@ async fn from_an_empty_cloud_to_a_sale_and_a_verified_export() {
             .post("/v1/customers", json!({"customer_id": "birch-homes", "name": "Birch Homes", "sites": [SITE]}))
             .await,
     );
-    let account = json!({"principal_id": "birch-backend", "customer_id": "birch-homes", "role": "customer-admin",
+    let account = json!({"principal_id": "birch-backend", "customer_id": "birch-homes", "role": "customer-integration",
         "password": PASSWORD, "subject_dn": "CN=birch-backend,O=Birch Homes"});
     created(operator.post("/v1/principals", account).await);
     let controller = operator.post(&format!("/v1/sites/{SITE}/controllers"), json!({"controller_id": "gate-1"})).await;

@@ -173,10 +173,10 @@ impl Site {
         operator.post("/v1/sites", &json!({ "site_id": SITE, "address": "Birch Street 12" })).await?.expect(201)?;
         let customer = json!({ "customer_id": "birch-homes", "name": "Birch Homes", "sites": [SITE] });
         operator.post("/v1/customers", &customer).await?.expect(201)?;
-        let login = json!({ "principal_id": LOGIN, "customer_id": "birch-homes", "role": "customer-admin", "password": password });
+        let login = json!({ "principal_id": LOGIN, "customer_id": "birch-homes", "role": "customer-integration", "password": password });
         operator.post("/v1/principals", &login).await?.expect(201)?;
         let client = json!({
-            "principal_id": CLIENT, "customer_id": "birch-homes", "role": "customer-admin",
+            "principal_id": CLIENT, "customer_id": "birch-homes", "role": "customer-integration",
             "subject_dn": self.customer.subject_dn,
         });
         operator.post("/v1/principals", &client).await?.expect(201)?;

@@ -29,8 +29,8 @@ const GOOD: [(&str, &str); 8] = [
 /// The client is `service`, people are `porter` of the same customer and `stranger` of another one.
 async fn world() -> Api {
     let api = Api::new().await;
-    add_login(&api, "porter", Role::CustomerAdmin, Some(CUSTOMER)).await;
-    add_login(&api, "stranger", Role::CustomerAdmin, Some(OTHER_CUSTOMER)).await;
+    add_login(&api, "porter", Role::CustomerIntegration, Some(CUSTOMER)).await;
+    add_login(&api, "stranger", Role::CustomerIntegration, Some(OTHER_CUSTOMER)).await;
     let added = api.app.storage.add_redirect_uri("service".to_owned(), BACK.to_owned(), START).await;
     added.unwrap();
     api
@@ -145,7 +145,7 @@ async fn a_person_logs_in_and_the_client_gets_tokens_in_their_name() {
     assert_eq!(parameter(&answer, "iss").as_deref(), Some(ISSUER));
 
     let tokens = exchange(&api, &parameter(&answer, "code").unwrap(), &[]).await;
-    assert_eq!((tokens.status, tokens.text("scope")), (200, "customer-admin openid"));
+    assert_eq!((tokens.status, tokens.text("scope")), (200, "customer-integration openid"));
     assert_eq!(use_token(&api, tokens.text("access_token")).await.status, 200);
     let id: Value = insecure_decode_claims(tokens.text("id_token")).unwrap();
     assert_eq!((&id["sub"], &id["aud"], &id["nonce"]), (&"porter".into(), &"service".into(), &"n-1".into()));

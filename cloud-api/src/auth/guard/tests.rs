@@ -36,7 +36,7 @@ impl World {
         let iat = START.0 / 1_000;
         json!({
             "iss": ISSUER, "aud": ISSUER, "sub": "service", "client_id": "service", "iat": iat, "exp": iat + 3_600,
-            "jti": "j-1", "roles": ["customer-service"], "scope": "customer-service",
+            "jti": "j-1", "roles": ["resident-support"], "scope": "resident-support",
             "cnf": {"x5t#S256": &*self.api.peer.thumbprint},
         })
     }

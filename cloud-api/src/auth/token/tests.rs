@@ -53,7 +53,7 @@ async fn wrong_passwords_slow_down() {
 async fn a_certificate_gets_a_token_for_the_account_it_is_registered_for() {
     let mut api = Api::new().await;
     let tokens = by_certificate(&api, "service").await;
-    assert_eq!((tokens.status, tokens.text("scope")), (200, "customer-service"));
+    assert_eq!((tokens.status, tokens.text("scope")), (200, "resident-support"));
     assert_eq!(by_certificate(&api, "nobody").await.error(), (401, "invalid_client"));
     api.peer = peer(&[(rcgen::DnType::CommonName, "backend")]);
     assert_eq!(by_certificate(&api, "service").await.error(), (401, "invalid_client"));
@@ -179,7 +179,7 @@ async fn a_refresh_asks_for_no_more_than_the_login_had_and_is_not_spent_by_askin
     let plain = login(&api, None).await;
     let refused = [
         [("refresh_token", plain.text("refresh_token")), ("scope", "openid")],
-        [("refresh_token", plain.text("refresh_token")), ("scope", "customer-admin")],
+        [("refresh_token", plain.text("refresh_token")), ("scope", "customer-integration")],
     ];
     for form in refused {
         let form = [&[("grant_type", "refresh_token")], form.as_slice()].concat();

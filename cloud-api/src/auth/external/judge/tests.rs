@@ -11,7 +11,7 @@ const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
 fn settings() -> ExternalIssuer {
     let text = "issuer = 'https://idp.example.org/realms/homes'\naudience = 'cardea'\nrole_claim = '/realm_access/roles'\n\
-        customer = 'birch-homes'\n[roles]\ngate-admin = 'customer-admin'\ngate-reader = 'auditor'\n";
+        customer = 'birch-homes'\n[roles]\ngate-admin = 'customer-integration'\ngate-reader = 'auditor'\n";
     toml::from_str(text).unwrap()
 }
 
@@ -41,7 +41,7 @@ fn with(pointer: &str, value: Value) -> Result<(Role, String), &'static str> {
 
 #[test]
 fn a_good_one_gets_the_role_of_the_table() {
-    assert_eq!(judge_with(&settings(), &claims()), Ok((Role::CustomerAdmin, "6d1c".to_owned())));
+    assert_eq!(judge_with(&settings(), &claims()), Ok((Role::CustomerIntegration, "6d1c".to_owned())));
     assert!(with("/aud", json!("cardea")).is_ok());
     assert_eq!(with("/realm_access/roles", json!("x gate-reader")).map(|(role, _)| role), Ok(Role::Auditor));
 }
