@@ -129,6 +129,10 @@ async fn handle(app: &App, peer: &Peer, headers: &HeaderMap, body: Body) -> Resp
 
 /// Carries out the grant; `known` is set once an existing account is named, for the audit.
 async fn grant(app: &App, peer: &Peer, form: TokenRequest, known: &mut Option<Principal>) -> Result<Granted, Refusal> {
+    // Whoever has stolen a controller gets no token with it, whatever else they know.
+    if peer.is_controller {
+        return Err(Refusal::InvalidClient);
+    }
     let TokenRequest { grant_type, username, password, client_id, refresh_token, scope, .. } = form;
     let [password, refresh_token, code, verifier] =
         [password, refresh_token, form.code, form.code_verifier].map(|secret| secret.map(Zeroizing::new));

@@ -61,9 +61,12 @@ async fn a_certificate_gets_a_token_for_the_account_it_is_registered_for() {
 
 #[tokio::test]
 async fn a_controllers_certificate_is_no_accounts() {
-    let mut api = Api::new().await;
+    let mut api = api_with_login().await;
+    let tokens = login(&api, None).await;
     api.peer.is_controller = true;
     assert_eq!(by_certificate(&api, "service").await.error(), (401, "invalid_client"));
+    assert_eq!(login(&api, None).await.error(), (401, "invalid_client"), "nor with a password that is right");
+    assert_eq!(refresh(&api, tokens.text("refresh_token")).await.error(), (401, "invalid_client"));
 }
 
 #[tokio::test]
