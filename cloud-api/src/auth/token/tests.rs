@@ -216,8 +216,9 @@ async fn programs_have_no_id_token() {
 
 #[tokio::test]
 async fn an_alternative_name_of_the_certificate_gets_a_token_as_a_subject_does() {
+    use crate::auth::roles::Role;
     use crate::listener::Peer;
-    use crate::testing::as_operator;
+    use crate::testing::as_role;
     use rcgen::{CertificateParams, KeyPair, SanType};
     let mut api = Api::new().await;
     let names = [
@@ -228,7 +229,7 @@ async fn an_alternative_name_of_the_certificate_gets_a_token_as_a_subject_does()
     ];
     for (field, value) in names {
         let account = serde_json::json!({"principal_id": field.replace('_', "-"), "role": "operator", field: value});
-        assert_eq!(api.post("/v1/principals", &account, as_operator()).await.status, 201);
+        assert_eq!(api.post("/v1/principals", &account, as_role(Role::Administrator)).await.status, 201);
     }
     let mut params = CertificateParams::new(vec![]).unwrap();
     params.subject_alt_names = vec![
