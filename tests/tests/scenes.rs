@@ -90,7 +90,9 @@ async fn the_boom_meets_no_car_whoever_drives_and_whatever_breaks() -> anyhow::R
 
 #[tokio::test]
 async fn every_shipped_scene_fits_a_house_with_the_sample_pictures() -> anyhow::Result<()> {
-    let house = Sim::start(SimConfig { pictures: picture::sample(""), ..SimConfig::default() }).await?;
+    let folder = tempfile::tempdir()?;
+    let line_reader = Some(folder.path().join("reader"));
+    let house = Sim::start(SimConfig { pictures: picture::sample(""), line_reader, ..SimConfig::default() }).await?;
     for entry in std::fs::read_dir(shipped_scenes())? {
         let path = entry?.path();
         house.play(&std::fs::read_to_string(&path)?).with_context(|| path.display().to_string())?;
