@@ -49,8 +49,7 @@ impl Barrier {
 
     /// Turns a falling boom round.
     pub(super) fn call_back(&mut self, now: Monotonic, out: &mut Vec<Command>) {
-        self.tell_open(now, out);
-        self.phase = Phase::Opening { deadline: now.plus_ms(self.config.travel_ms) };
+        self.pulse_open(now, out);
         self.calling_back = Some(now.plus_ms(self.config.travel_ms).plus_ms(LATE_MS));
     }
 
