@@ -8,7 +8,7 @@ use cardea_access::grammar::Grammars;
 use cardea_protocol::id::CustomerId;
 use serde::Deserialize;
 
-use crate::auth::roles::{Belongs, Role};
+use crate::auth::roles::Role;
 use crate::storage::PostgresSettings;
 
 /// No access token lives longer (requirement S2), seconds.
@@ -188,12 +188,7 @@ impl ExternalIssuer {
         if self.roles.is_empty() {
             return value("issuers.roles", "{}", "at least one name and its role");
         }
-        let rightly_owned = |role: &Role| match role.belongs() {
-            Belongs::Customer => self.customer.is_some(),
-            Belongs::Operator => self.customer.is_none(),
-            Belongs::Either => true,
-        };
-        if !self.roles.values().all(rightly_owned) {
+        if !self.roles.values().all(|role| role.may_belong(self.customer.is_some())) {
             let rule = "customer is given for the roles of a customer, and for those only";
             return value("issuers.customer", self.customer.as_ref().map_or("", CustomerId::as_str), rule);
         }

@@ -41,6 +41,11 @@ pub(super) fn limit(limit: Option<u32>) -> Result<u32, Problem> {
     }
 }
 
+/// What was given as a cursor is none.
+pub(super) fn no_cursor() -> Problem {
+    Problem::InvalidField("after is the next of an earlier page, as it was given".to_owned())
+}
+
 /// The cursor behind the thing of that id.
 pub(super) fn cursor(id: &str) -> String {
     URL_SAFE_NO_PAD.encode(id)
@@ -49,7 +54,6 @@ pub(super) fn cursor(id: &str) -> String {
 impl PageQuery {
     /// The page asked for.
     pub(super) fn page(self) -> Result<Page, Problem> {
-        let no_cursor = || Problem::InvalidField("after is the next of an earlier page, as it was given".to_owned());
         let decode = |cursor: String| {
             let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| no_cursor())?;
             String::from_utf8(bytes).map_err(|_| no_cursor())

@@ -71,9 +71,7 @@ pub(crate) async fn handle(
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Problem> {
     let page = query.page()?;
-    let before = page.after.as_deref().map(str::parse::<i64>).transpose();
-    let before = before
-        .map_err(|_| Problem::InvalidField("after is the next of an earlier page, as it was given".to_owned()))?;
+    let before = page.after.as_deref().map(str::parse::<i64>).transpose().map_err(|_| paging::no_cursor())?;
     let entries = app.storage.audit_entries(&caller.scope(), before, page.limit + 1).await?;
     let more = entries.len() > page.limit as usize;
     let entries: Vec<AuditEntry> = entries.into_iter().take(page.limit as usize).collect();

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::extract::Json;
 use super::{created, short_text};
-use crate::auth::roles::{Belongs, Role};
+use crate::auth::roles::Role;
 use crate::auth::{Caller, CertificateName, CertificateNameError, hash_password};
 use crate::problem::Problem;
 use crate::state::Shared;
@@ -112,12 +112,7 @@ pub(crate) async fn handle(
     let RegisterPrincipal { principal_id, customer_id, role, password, .. } = request;
     let password = password.map(Zeroizing::new);
     let subject_dn = certificate_name?;
-    let rightly_owned = match role.belongs() {
-        Belongs::Customer => customer_id.is_some(),
-        Belongs::Operator => customer_id.is_none(),
-        Belongs::Either => true,
-    };
-    if !rightly_owned {
+    if !role.may_belong(customer_id.is_some()) {
         let rule = "customer_id is given for the roles of a customer, and for those only";
         return Err(Problem::InvalidField(rule.to_owned()));
     }

@@ -200,6 +200,15 @@ impl Role {
         }
     }
 
+    /// Whether an account of a customer, or of the operator's own, may have this role.
+    pub const fn may_belong(self, to_customer: bool) -> bool {
+        match self.belongs() {
+            Belongs::Customer => to_customer,
+            Belongs::Operator => !to_customer,
+            Belongs::Either => true,
+        }
+    }
+
     /// Whether this role includes `operation`. What the table does not give is refused.
     pub fn may(self, operation: Operation) -> bool {
         operation.roles().contains(&self)

@@ -6,10 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
-use cardea_cloud::auth::{
-    hash_password,
-    roles::{Belongs, Role},
-};
+use cardea_cloud::auth::{hash_password, roles::Role};
 use cardea_cloud::config::Config;
 use cardea_cloud::server::Data;
 use cardea_cloud::storage::principals::Principal;
@@ -62,7 +59,7 @@ impl InitOperator {
 }
 
 fn own_role(name: &str) -> Result<Role, String> {
-    let role = Role::from_name(name).filter(|role| role.belongs() != Belongs::Customer);
+    let role = Role::from_name(name).filter(|role| role.may_belong(false));
     role.ok_or_else(|| "give a role of the operator's own: docs/reference/roles.md lists them".to_owned())
 }
 

@@ -51,14 +51,10 @@ impl Storage {
     pub async fn accounts(&self, scope: &Scope) -> Result<Vec<Account>, StorageError> {
         let scope = scope.clone();
         self.read(move |connection| {
-            let only = match &scope {
-                Scope::Operator => None,
-                Scope::Customer(customer) => Some(customer.as_str()),
-            };
             connection.query(
                 "SELECT principal_id, customer_id, role, created_at, disabled_at FROM principals
                  WHERE CAST(?1 AS TEXT) IS NULL OR customer_id = ?1 ORDER BY principal_id",
-                params![only],
+                [scope.only()],
                 |row| {
                     let (customer, role): (Option<String>, String) = (row.get(1)?, row.get(2)?);
                     Ok(Account {

@@ -40,17 +40,13 @@ impl Storage {
     ) -> Result<Vec<AuditEntry>, StorageError> {
         let scope = scope.clone();
         self.read(move |connection| {
-            let only = match &scope {
-                Scope::Operator => None,
-                Scope::Customer(customer) => Some(customer.as_str()),
-            };
             connection.query(
                 "SELECT a.audit_id, a.at, a.customer_id, a.site_id, a.action, a.target, a.outcome,
                             CASE WHEN CAST(?1 AS TEXT) IS NULL OR p.customer_id = ?1 THEN a.principal_id END
                      FROM audit a LEFT JOIN principals p ON p.principal_id = a.principal_id
                      WHERE (CAST(?1 AS TEXT) IS NULL OR a.customer_id = ?1) AND a.audit_id < ?2
                      ORDER BY a.audit_id DESC LIMIT ?3",
-                params![only, before.unwrap_or(i64::MAX), i64::from(limit)],
+                params![scope.only(), before.unwrap_or(i64::MAX), i64::from(limit)],
                 |row| {
                     let (customer, site): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
                     Ok(AuditEntry {

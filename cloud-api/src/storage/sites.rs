@@ -16,6 +16,16 @@ pub enum Scope {
     Customer(CustomerId),
 }
 
+impl Scope {
+    /// The customer whose data alone may be seen, as a parameter of a query; `None` for all.
+    pub(super) fn only(&self) -> Option<&str> {
+        match self {
+            Self::Operator => None,
+            Self::Customer(customer) => Some(customer.as_str()),
+        }
+    }
+}
+
 /// A site.
 #[derive(Clone, Debug)]
 pub struct Site {
@@ -72,15 +82,11 @@ impl Storage {
     pub async fn sites(&self, scope: &Scope) -> Result<Vec<Site>, StorageError> {
         let scope = scope.clone();
         self.read(move |tx| {
-            let only = match &scope {
-                Scope::Operator => None,
-                Scope::Customer(customer) => Some(customer.as_str()),
-            };
             tx.query(
                 "SELECT s.site_id, s.address, s.revision, c.customer_id
                  FROM sites s LEFT JOIN customer_sites c USING (site_id)
                  WHERE CAST(?1 AS TEXT) IS NULL OR c.customer_id = ?1 ORDER BY s.site_id",
-                [only],
+                [scope.only()],
                 |row| {
                     Ok(Site {
                         site_id: id(row.get(0)?, SiteId::new)?,

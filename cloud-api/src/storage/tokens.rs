@@ -6,6 +6,7 @@
 use cardea_protocol::Timestamp;
 
 use super::engine::{Transaction, params};
+use super::logins::revoke;
 use super::{Storage, StorageError};
 
 /// SHA-256 of a refresh token.
@@ -114,7 +115,7 @@ impl Storage {
                 if successor_unused && at.saturating_sub(spent_at) <= presented.retry_ms {
                     return Ok(Presented::Successor { principal_id, family_id, generation: next });
                 }
-                tx.execute("UPDATE refresh_families SET revoked_at = ?2 WHERE family_id = ?1", params![family_id, at])?;
+                revoke(tx, &family_id, presented.at)?;
                 return Ok(Presented::Reused { principal_id });
             }
             tx.execute("UPDATE refresh_tokens SET spent_at = ?2 WHERE token_hash = ?1", params![presented.hash, at])?;
