@@ -74,14 +74,20 @@ impl Issuer {
         }
     }
 
-    /// How often its keys have been asked for since the last look.
-    fn asked(&self) -> usize {
-        self.said.try_iter().filter(|line| line.starts_with("asked ")).count()
+    /// How often its keys have been asked for since the last look. It says so when told to: a line printed whenever it is
+    /// asked could come after the cloud's answer.
+    fn asked(&mut self) -> usize {
+        self.tell("asked");
+        self.wait_for("asked ").parse().unwrap()
     }
 
     fn rotate(&mut self) {
-        self.process.stdin.as_mut().unwrap().write_all(b"rotate\n").unwrap();
+        self.tell("rotate");
         self.wait_for("rotated ");
+    }
+
+    fn tell(&mut self, line: &str) {
+        writeln!(self.process.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 
     /// What a cloud that trusts it has in its configuration.

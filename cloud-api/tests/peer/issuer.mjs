@@ -1,8 +1,8 @@
 // An OpenID Provider that is not ours (npm oidc-provider), over HTTPS, for the tests of trusted issuers: access tokens as JWTs
 // (RFC 9068) for the client `back-end`, bound to the client certificate of the connection, or to none with `plain`.
 //
-// The first argument is a folder with server.pem and server.key, the second where its packages are. It prints its issuer's URL, and how often its keys have
-// been asked for whenever that happens. A line `rotate` on standard input gives it another key.
+// The first argument is a folder with server.pem and server.key, the second where its packages are. It prints its issuer's URL. A line `rotate` on standard
+// input gives it another key; `asked` has it say how often its keys have been asked for since the last such line.
 import { createServer } from 'node:https'
 import { createInterface } from 'node:readline'
 import { generateKeyPairSync, X509Certificate } from 'node:crypto'
@@ -52,14 +52,19 @@ let handle
 const server = createServer({
   key: readFileSync(`${folder}/server.key`), cert: readFileSync(`${folder}/server.pem`), requestCert: true, rejectUnauthorized: false,
 }, (request, response) => {
-  if (request.url === '/jwks') console.log(`asked ${++asked}`)
+  if (request.url === '/jwks') asked += 1
   handle(request, response)
 })
 server.listen(0, '127.0.0.1', () => {
   const issuer = `https://localhost:${server.address().port}`
   handle = provider(issuer, [key('key-1')]).callback()
   console.log(`issuer ${issuer}`)
-  createInterface({ input: process.stdin }).on('line', () => {
+  createInterface({ input: process.stdin }).on('line', (line) => {
+    if (line === 'asked') {
+      console.log(`asked ${asked}`)
+      asked = 0
+      return
+    }
     handle = provider(issuer, [key(`key-${++generation}`)]).callback()
     console.log(`rotated ${generation}`)
   }).on('close', () => process.exit(0))
