@@ -14,8 +14,8 @@
 //!
 //! Everything is served over TLS, and nothing without a client certificate but the enrolment of a new controller.
 //!
-//! **To add an endpoint:** a file in `api/`, a line in `api::endpoints`, an operation in [`auth::roles`], and a row per new
-//! field in `api/inventory.rs`; tests over all routes, roles and fields then hold it to the rules.
+//! **To add an endpoint:** a file in its folder of `api/`, a line in `api::endpoints`, an operation in [`auth::roles`], and a row per new
+//! field in `api/reference/inventory.rs`; tests over all routes, roles and fields then hold it to the rules.
 
 pub mod api;
 pub mod auth;

@@ -13,8 +13,8 @@ use crate::testing::{Answer, Api, As, CUSTOMER, SITE, SUBJECT, as_admin, as_role
 fn json_routes() -> Vec<(Endpoint, As, Value)> {
     let of = |endpoint: Endpoint| {
         let Access::Role(operation) = endpoint.access else { return None };
-        let example = examples::of(operation.id())?.request?;
-        Some((endpoint, as_role(operation.roles()[0]), examples::value(example)))
+        let example = reference::examples::of(operation.id())?.request?;
+        Some((endpoint, as_role(operation.roles()[0]), reference::examples::value(example)))
     };
     endpoints().into_iter().filter_map(of).collect()
 }
@@ -47,7 +47,7 @@ async fn bodies_that_are_none() {
             let answer = send(&api, &endpoint, media_type, example.to_string().into_bytes(), who).await;
             refused(&answer, &[(415, "unsupported-media-type")], &what);
         }
-        let large = vec![b' '; extract::JSON_LIMIT_BYTES + 1];
+        let large = vec![b' '; web::extract::JSON_LIMIT_BYTES + 1];
         refused(&send(&api, &endpoint, "application/json", large, who).await, &[(413, "body-too-large")], &what);
         let broken = [(400, "malformed-request"), (422, "invalid-field")];
         for body in [

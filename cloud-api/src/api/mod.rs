@@ -1,65 +1,24 @@
-//! The REST API. One endpoint, one file, always in the order error, doc, handler, tests.
+//! The REST API. One folder for each resource; one endpoint, one file, always in the order error, doc, handler, tests.
 //!
 //! `endpoints` is the whole of it: method, path, who may call, handler. The router, the check of roles and the audit
 //! are made from that table, and the tests walk it. Bodies refuse unknown fields (requirement S5), answers are never
 //! cached, and whatever goes wrong is a problem document.
 
-mod admit_card;
-mod admit_plate;
-mod change_card;
-mod change_plate;
-mod change_validity;
-mod data_inventory;
-mod decommission_controller;
-mod docs_page;
-mod enrol_face;
-mod etag;
-mod examples;
-mod export_incident;
-pub(crate) mod extract;
-mod fingerprint;
-mod give_sites;
-mod given_sites;
-mod healthz;
-mod idempotency;
-mod inventory;
-mod list_cards;
-mod list_equipment;
-mod list_events;
-mod list_plates;
-mod list_principals;
-mod list_sites;
-mod open_access_point;
-mod openapi;
-mod paging;
-mod problems;
-mod rate_limit;
-mod read_audit;
-mod read_card;
-mod read_controller;
-mod read_erasure;
-mod read_plate;
-mod read_sale;
-mod record_consent;
-mod register_controller;
-mod register_customer;
-mod register_principal;
-mod register_redirect_uri;
-mod register_site;
-mod remove_card;
-mod remove_plate;
-mod renew_claim;
-mod request_id;
-mod revoke_controller;
-mod revoke_principal;
-mod sell_property;
-mod signing_keys;
-mod withdraw_consent;
+mod access_point;
+mod accounts;
+mod cards;
+mod controllers;
+mod health;
+mod plates;
+mod records;
+mod reference;
+mod sales;
+mod sites;
+mod subjects;
+pub(crate) mod web;
 
 #[cfg(test)]
 mod bad_input;
-#[cfg(test)]
-mod reference;
 #[cfg(test)]
 mod tests;
 
@@ -79,7 +38,7 @@ use crate::auth::{Access, Target, authorize, discovery, guard, introspect, jwks,
 use crate::listener::Peer;
 use crate::problem::Problem;
 use crate::state::Shared;
-use rate_limit::Limits;
+use web::rate_limit::Limits;
 
 /// One endpoint.
 pub(crate) struct Endpoint {
@@ -128,51 +87,51 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         (Method::POST, "/oauth2/sign-in", Access::Certificate) => authorize::sign_in::sign_in,
         (Method::POST, "/oauth2/revoke", Access::Certificate) => revoke::revoke,
         (Method::POST, "/oauth2/introspect", Access::Certificate) => introspect::introspect,
-        open("/healthz") => healthz::handle,
-        open("/openapi.json") => openapi::handle,
-        open("/docs") => docs_page::handle,
-        open("/problems/{problem}") => problems::handle,
-        open("/v1/data-inventory") => data_inventory::handle,
-        open("/v1/signing-keys") => signing_keys::handle,
+        open("/healthz") => health::handle,
+        open("/openapi.json") => reference::openapi::handle,
+        open("/docs") => reference::docs_page::handle,
+        open("/problems/{problem}") => reference::problems::handle,
+        open("/v1/data-inventory") => reference::data_inventory::handle,
+        open("/v1/signing-keys") => reference::signing_keys::handle,
         // any account
         (Method::GET, "/oauth2/userinfo", Access::Token) => userinfo::userinfo,
         (Method::POST, "/oauth2/userinfo", Access::Token) => userinfo::userinfo_by_post,
         // the operator
-        post("/v1/sites", O::RegisterSite) => register_site::handle,
-        post("/v1/customers", O::RegisterCustomer) => register_customer::handle,
-        post("/v1/principals", O::RegisterPrincipal) => register_principal::handle,
-        post("/v1/principals/{principal}/redirect-uris", O::RegisterRedirectUri) => register_redirect_uri::handle,
-        get("/v1/principals", O::ListPrincipals) => list_principals::handle,
-        (Method::PUT, "/v1/principals/{principal}/sites", Access::Role(O::GiveSites)) => give_sites::handle,
-        post("/v1/principals/{principal}/revocation", O::RevokePrincipal) => revoke_principal::handle,
-        get("/v1/audit", O::ReadAudit) => read_audit::handle,
-        post("/v1/sites/{site}/controllers", O::RegisterController) => register_controller::handle,
-        get("/v1/controllers/{controller}", O::ReadController) => read_controller::handle,
-        post("/v1/controllers/{controller}/claim-codes", O::RenewClaim) => renew_claim::handle,
-        post("/v1/controllers/{controller}/revocation", O::RevokeController) => revoke_controller::handle,
-        post("/v1/controllers/{controller}/decommissioning", O::DecommissionController) => decommission_controller::handle,
+        post("/v1/sites", O::RegisterSite) => sites::register::handle,
+        post("/v1/customers", O::RegisterCustomer) => sites::customer::handle,
+        post("/v1/principals", O::RegisterPrincipal) => accounts::register::handle,
+        post("/v1/principals/{principal}/redirect-uris", O::RegisterRedirectUri) => accounts::redirect_uri::handle,
+        get("/v1/principals", O::ListPrincipals) => accounts::list::handle,
+        (Method::PUT, "/v1/principals/{principal}/sites", Access::Role(O::GiveSites)) => accounts::give_sites::handle,
+        post("/v1/principals/{principal}/revocation", O::RevokePrincipal) => accounts::revoke::handle,
+        get("/v1/audit", O::ReadAudit) => records::audit::handle,
+        post("/v1/sites/{site}/controllers", O::RegisterController) => controllers::register::handle,
+        get("/v1/controllers/{controller}", O::ReadController) => controllers::read::handle,
+        post("/v1/controllers/{controller}/claim-codes", O::RenewClaim) => controllers::renew_claim::handle,
+        post("/v1/controllers/{controller}/revocation", O::RevokeController) => controllers::revoke::handle,
+        post("/v1/controllers/{controller}/decommissioning", O::DecommissionController) => controllers::decommission::handle,
         // the customer
-        get("/v1/sites", O::ListSites) => list_sites::handle,
-        get("/v1/sites/{site}/equipment", O::ListEquipment) => list_equipment::handle,
-        get("/v1/sites/{site}/plates", O::ListPlates) => list_plates::handle,
-        post("/v1/sites/{site}/plates", O::AdmitPlate) => admit_plate::handle,
-        get("/v1/sites/{site}/plates/{plate_id}", O::ReadPlate) => read_plate::handle,
-        patch("/v1/sites/{site}/plates/{plate_id}", O::ChangePlate) => change_plate::handle,
-        delete("/v1/sites/{site}/plates/{plate_id}", O::RemovePlate) => remove_plate::handle,
-        get("/v1/sites/{site}/cards", O::ListCards) => list_cards::handle,
-        post("/v1/sites/{site}/cards", O::AdmitCard) => admit_card::handle,
-        get("/v1/sites/{site}/cards/{card_id}", O::ReadCard) => read_card::handle,
-        patch("/v1/sites/{site}/cards/{card_id}", O::ChangeCard) => change_card::handle,
-        delete("/v1/sites/{site}/cards/{card_id}", O::RemoveCard) => remove_card::handle,
-        post("/v1/sites/{site}/consents", O::RecordConsent) => record_consent::handle,
-        post("/v1/sites/{site}/consents/{consent}/withdrawal", O::WithdrawConsent) => withdraw_consent::handle,
-        get("/v1/erasures/{erasure}", O::ReadErasure) => read_erasure::handle,
-        post("/v1/sites/{site}/subjects/{subject}/faces", O::EnrolFace) => enrol_face::handle,
-        post("/v1/access-points/{access_point}/open", O::Open) => open_access_point::handle,
-        post("/v1/sites/{site}/property-sales", O::SellProperty) => sell_property::handle,
-        get("/v1/property-sales/{sale}", O::ReadSale) => read_sale::handle,
-        get("/v1/sites/{site}/events", O::ListEvents) => list_events::handle,
-        post("/v1/sites/{site}/incident-exports", O::ExportIncident) => export_incident::handle,
+        get("/v1/sites", O::ListSites) => sites::list::handle,
+        get("/v1/sites/{site}/equipment", O::ListEquipment) => sites::equipment::handle,
+        get("/v1/sites/{site}/plates", O::ListPlates) => plates::list::handle,
+        post("/v1/sites/{site}/plates", O::AdmitPlate) => plates::admit::handle,
+        get("/v1/sites/{site}/plates/{plate_id}", O::ReadPlate) => plates::read::handle,
+        patch("/v1/sites/{site}/plates/{plate_id}", O::ChangePlate) => plates::change::handle,
+        delete("/v1/sites/{site}/plates/{plate_id}", O::RemovePlate) => plates::remove::handle,
+        get("/v1/sites/{site}/cards", O::ListCards) => cards::list::handle,
+        post("/v1/sites/{site}/cards", O::AdmitCard) => cards::admit::handle,
+        get("/v1/sites/{site}/cards/{card_id}", O::ReadCard) => cards::read::handle,
+        patch("/v1/sites/{site}/cards/{card_id}", O::ChangeCard) => cards::change::handle,
+        delete("/v1/sites/{site}/cards/{card_id}", O::RemoveCard) => cards::remove::handle,
+        post("/v1/sites/{site}/consents", O::RecordConsent) => subjects::record_consent::handle,
+        post("/v1/sites/{site}/consents/{consent}/withdrawal", O::WithdrawConsent) => subjects::withdraw_consent::handle,
+        get("/v1/erasures/{erasure}", O::ReadErasure) => subjects::read_erasure::handle,
+        post("/v1/sites/{site}/subjects/{subject}/faces", O::EnrolFace) => subjects::enrol_face::handle,
+        post("/v1/access-points/{access_point}/open", O::Open) => access_point::handle,
+        post("/v1/sites/{site}/property-sales", O::SellProperty) => sales::sell::handle,
+        get("/v1/property-sales/{sale}", O::ReadSale) => sales::read::handle,
+        get("/v1/sites/{site}/events", O::ListEvents) => records::events::handle,
+        post("/v1/sites/{site}/incident-exports", O::ExportIncident) => records::export_incident::handle,
     ]
 }
 
@@ -182,15 +141,15 @@ pub fn router(app: Shared, controllers: Router) -> Router {
     let limits = Limits::default();
     for endpoint in endpoints() {
         let guarded = middleware::from_fn_with_state((app.clone(), endpoint.access), guard);
-        let limited = middleware::from_fn_with_state((app.clone(), limits.clone()), rate_limit::limit);
+        let limited = middleware::from_fn_with_state((app.clone(), limits.clone()), web::rate_limit::limit);
         let mut handler = endpoint.handler;
         // The last one added sees a request first: guard, limit, given sites, answers kept, handler.
         if let Access::Role(operation) = endpoint.access {
-            let once = middleware::from_fn_with_state((app.clone(), operation), idempotency::answer_once);
-            let given = middleware::from_fn_with_state((app.clone(), operation), given_sites::only_given);
+            let once = middleware::from_fn_with_state((app.clone(), operation), web::idempotency::answer_once);
+            let given = middleware::from_fn_with_state((app.clone(), operation), web::given_sites::only_given);
             handler = handler.route_layer(once).route_layer(given);
         }
-        let handler = handler.route_layer(limited).route_layer(middleware::from_fn(request_id::follow));
+        let handler = handler.route_layer(limited).route_layer(middleware::from_fn(web::request_id::follow));
         router = router.route(endpoint.path, handler.route_layer(guarded));
     }
     router
@@ -200,7 +159,7 @@ pub fn router(app: Shared, controllers: Router) -> Router {
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .layer(middleware::from_fn(readable_path))
         .layer(middleware::from_fn(no_store))
-        .layer(middleware::from_fn_with_state(app, request_id::identify))
+        .layer(middleware::from_fn_with_state(app, web::request_id::identify))
 }
 
 /// A certificate of a customer's CA may carry any name and number: only the Cardea CA's say who is a controller.
@@ -245,7 +204,7 @@ pub(crate) fn assert_described(method: &Method, path: &str, (status, slug): (u16
         let (template, path) = (template.split('/').collect::<Vec<_>>(), path.split('/').collect::<Vec<_>>());
         template.len() == path.len() && template.iter().zip(&path).all(|(t, p)| t.starts_with('{') || t == p)
     };
-    let document = openapi::document();
+    let document = reference::openapi::document();
     let found = document["paths"].as_object().into_iter().flatten().find(|(template, _)| fits(template));
     let Some((template, item)) = found else { return };
     let operation = &item[method.as_str().to_ascii_lowercase()];

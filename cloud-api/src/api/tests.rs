@@ -190,8 +190,10 @@ async fn every_example_of_a_request_is_taken_by_its_route() {
     let world = World::new().await;
     for endpoint in endpoints() {
         let Access::Role(operation) = endpoint.access else { continue };
-        let Some(request) = examples::of(operation.id()).and_then(|example| example.request) else { continue };
-        let body = examples::value(request).to_string().replace("birch-homes\"", &format!("{CUSTOMER}\""));
+        let Some(request) = reference::examples::of(operation.id()).and_then(|example| example.request) else {
+            continue;
+        };
+        let body = reference::examples::value(request).to_string().replace("birch-homes\"", &format!("{CUSTOMER}\""));
         // Where the example names what this world has already.
         let body = body.replace(SUBJECT, "8c3f5b31-bd4e-4f8b-8041-3d4e5f607182");
         let path = world.path(endpoint.path);
@@ -249,14 +251,14 @@ async fn bodies_of_other_types_broken_ones_and_large_ones_are_problems() {
     assert_eq!(text.problem(), (415, "unsupported-media-type"));
     let broken = api.post_bytes(&path, "application/json", b"{\"plate\":".to_vec(), as_admin()).await;
     assert_eq!(broken.problem(), (400, "malformed-request"));
-    let large = json!({"plate": "x".repeat(extract::JSON_LIMIT_BYTES)}).to_string().into_bytes();
+    let large = json!({"plate": "x".repeat(web::extract::JSON_LIMIT_BYTES)}).to_string().into_bytes();
     let large = api.post_bytes(&path, "application/json", large, as_admin()).await;
     assert_eq!(large.problem(), (413, "body-too-large"));
 }
 
 #[tokio::test]
 async fn every_json_body_refuses_an_unknown_field() {
-    let document = openapi::document();
+    let document = reference::openapi::document();
     let api = Api::new().await;
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {

@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use cardea_protocol::id::{AccessPointId, CustomerId, SiteId};
 
-use crate::api::extract::drain;
+use crate::api::web::extract::drain;
 use crate::auth::external::Moment;
 use crate::auth::roles::{Operation, Role};
 use crate::auth::scope::has_openid;

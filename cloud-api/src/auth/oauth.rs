@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use crate::api::extract;
+use crate::api::web::extract;
 use crate::auth::scope::ScopeRefused;
 use crate::keys::KeyError;
 use crate::problem::{Problem, Slug};

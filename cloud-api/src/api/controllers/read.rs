@@ -1,0 +1,87 @@
+//! `GET /v1/controllers/{controller}`: the operator sees whether a controller is there, and in sync.
+
+use axum::extract::State;
+use cardea_protocol::id::ControllerId;
+use cardea_protocol::rfc3339;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::api::web::extract::Params;
+use crate::problem::Problem;
+use crate::state::Shared;
+
+// === doc ===
+
+/// A controller as the cloud knows it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ControllerView {
+    /// Its id.
+    controller_id: String,
+    /// Where it stands.
+    site_id: String,
+    /// `registered`, `active`, `revoked` or `decommissioned`.
+    status: String,
+    /// Whether it is connected.
+    connected: bool,
+    /// Whether its digest equalled the cloud's own when it last acknowledged, and nothing has changed since.
+    in_sync: bool,
+    /// The revision it last acknowledged.
+    cursor: u64,
+    /// The digest it last reported, over what it really held at `cursor`.
+    digest: Option<String>,
+    /// The newest revision of its site.
+    site_revision: u64,
+    /// When it last acknowledged (RFC 3339).
+    #[schema(format = DateTime)]
+    applied_at: Option<String>,
+    /// When it was last heard of (RFC 3339).
+    #[schema(format = DateTime)]
+    last_seen: Option<String>,
+    /// `cardead`'s version.
+    software: Option<String>,
+    /// The embedder it compares faces with.
+    embedder: Option<String>,
+}
+
+// === handler ===
+
+/// See a controller.
+#[utoipa::path(get, path = "/v1/controllers/{controller}", operation_id = "read_controller", tag = "operator",
+    params(("controller" = String, Path, description = "Controller id")), security(("token" = [])),
+    responses((status = 200, description = "The controller", body = ControllerView)))]
+pub(crate) async fn handle(
+    State(app): State<Shared>,
+    Params(controller): Params<ControllerId>,
+) -> Result<axum::Json<ControllerView>, Problem> {
+    let controller = app.storage.controller(&controller).await?.ok_or(Problem::NotFound)?;
+    Ok(axum::Json(ControllerView {
+        controller_id: controller.controller_id.to_string(),
+        site_id: controller.site.to_string(),
+        status: controller.status.as_str().to_owned(),
+        connected: controller.connected,
+        in_sync: controller.in_sync,
+        cursor: controller.cursor.0,
+        digest: controller.digest,
+        site_revision: controller.site_revision.0,
+        applied_at: controller.applied_at.map(rfc3339::format),
+        last_seen: controller.last_seen.map(rfc3339::format),
+        software: controller.software,
+        embedder: controller.embedder,
+    }))
+}
+
+// === tests ===
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Api, CONTROLLER, SITE, as_operator};
+
+    #[tokio::test]
+    async fn a_controller_that_never_connected_is_not_in_sync() {
+        let api = Api::new().await;
+        let answer = api.get(&format!("/v1/controllers/{CONTROLLER}"), as_operator()).await;
+        assert_eq!(answer.json["site_id"], SITE);
+        assert_eq!((&answer.json["connected"], &answer.json["in_sync"]), (&false.into(), &false.into()));
+        assert_eq!(api.get("/v1/controllers/none", as_operator()).await.problem(), (404, "not-found"));
+    }
+}

@@ -1,0 +1,7 @@
+//! Plates (S15).
+
+pub(super) mod admit;
+pub(super) mod change;
+pub(super) mod list;
+pub(super) mod read;
+pub(super) mod remove;

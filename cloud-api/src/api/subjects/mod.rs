@@ -1,0 +1,6 @@
+//! Residents under opaque tokens: consents, faces, erasures (S9 to S11, S16).
+
+pub(super) mod enrol_face;
+pub(super) mod read_erasure;
+pub(super) mod record_consent;
+pub(super) mod withdraw_consent;
