@@ -137,3 +137,48 @@ fn a_long_function_is_noticed() {
     let text = format!("pub(crate) async fn f(a: u8) {{\n{body}}}\n");
     assert_eq!(long_functions(&text), vec![(1, FUNCTION_LINES + 2)]);
 }
+
+/// The tests that a page names as `` `path/to/file.rs`: `one`, `another` ``, with the file that each is said to be in.
+fn named_tests(page: &str) -> Vec<(&str, &str)> {
+    let mut named = Vec::new();
+    for line in page.lines() {
+        let pieces: Vec<&str> = line.split('`').collect();
+        let mut file = None;
+        for (i, piece) in pieces.iter().enumerate().skip(1).step_by(2) {
+            let before = pieces[i - 1];
+            if piece.ends_with(".rs") {
+                file = Some(*piece);
+            } else if let Some(file) = file
+                && (before == ": " || before == ", ")
+                && piece.contains('_')
+            {
+                named.push((file, *piece));
+            } else {
+                file = None;
+            }
+        }
+    }
+    named
+}
+
+#[test]
+fn the_security_guide_names_tests_that_exist() {
+    let page = fs::read_to_string(format!("{ROOT}/docs/guide/security.md")).unwrap();
+    let named = named_tests(&page);
+    assert!(named.len() > 80, "only {} tests were found named: the page is written in another way", named.len());
+    let missing: Vec<String> = named
+        .iter()
+        .filter(|(file, test)| {
+            let text = fs::read_to_string(format!("{ROOT}/{file}")).unwrap_or_default();
+            !text.contains(&format!("fn {test}("))
+        })
+        .map(|(file, test)| format!("{file}: {test}"))
+        .collect();
+    assert!(missing.is_empty(), "docs/guide/security.md names what is not there:\n{}", missing.join("\n"));
+}
+
+#[test]
+fn tests_are_found_by_the_way_they_are_named() {
+    let line = "| `a/b.rs`, `c.rs` | `d/e.rs`: `one_is`, `two_are`; `f.rs`: `three_be`. See `other_words` |";
+    assert_eq!(named_tests(line), [("d/e.rs", "one_is"), ("d/e.rs", "two_are"), ("f.rs", "three_be")]);
+}
