@@ -44,6 +44,9 @@ pub struct Config {
     /// Certificates for controllers.
     #[serde(default)]
     pub enrolment: Enrolment,
+    /// What acts of destruction say of who runs this cloud.
+    #[serde(default)]
+    pub acts: Acts,
 }
 
 /// Where it listens and what it is called.
@@ -104,6 +107,24 @@ pub struct StorageSection {
     pub password_file: Option<PathBuf>,
     /// PEM file of the CA the server's certificate is of. Without it, only a server on this machine is used.
     pub ca: Option<PathBuf>,
+}
+
+/// What acts of destruction say of who runs this cloud. What is missing is left blank, to be filled in by hand.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Acts {
+    /// Name of whoever processes the data for the customers.
+    pub processor_name: Option<String>,
+    /// Its address.
+    pub processor_address: Option<String>,
+    /// What the information system is called.
+    pub information_system: String,
+}
+
+impl Default for Acts {
+    fn default() -> Self {
+        Self { processor_name: None, processor_address: None, information_system: "Cardea".to_owned() }
+    }
 }
 
 /// Access and refresh tokens.

@@ -25,6 +25,7 @@ pub mod enrolment;
 pub mod export;
 pub mod keys;
 pub mod listener;
+mod page;
 pub mod pki;
 pub mod problem;
 pub mod recognition;

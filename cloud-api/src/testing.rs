@@ -15,7 +15,7 @@ use cardea_access::time::Timestamp;
 use cardea_models::FrameError;
 use cardea_models::pipeline::EnrolError;
 use cardea_protocol::clock::ManualClock;
-use cardea_protocol::id::{ControllerId, CustomerId, SiteId};
+use cardea_protocol::id::{ConsentTextId, ControllerId, CustomerId, SiteId};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use zeroize::Zeroizing;
@@ -28,6 +28,7 @@ use crate::listener::Peer;
 use crate::recognition::{EnrolFailure, Enrolled, Enroller};
 use crate::state::{App, Shared};
 use crate::storage::Storage;
+use crate::storage::consent_texts::ConsentText;
 use crate::storage::principals::Principal;
 use crate::sync::Sync;
 
@@ -354,11 +355,25 @@ impl Api {
     }
 }
 
+/// Records the text that [`consent`] is to.
+pub(crate) async fn record_text(storage: &Storage, customer: &CustomerId) {
+    let text = ConsentText {
+        text_id: ConsentTextId::new(format!("text-of-{customer}")).unwrap(),
+        customer: customer.clone(),
+        version: "2026-03".to_owned(),
+        language: "en".to_owned(),
+        body: "I agree.".to_owned(),
+        recorded_at: START,
+    };
+    storage.record_consent_text(text).await.unwrap();
+}
+
 async fn populate(storage: &Storage) {
     for (site, customer) in [(SITE, CUSTOMER), (OTHER_SITE, OTHER_CUSTOMER)] {
         let (site, customer) = (SiteId::new(site).unwrap(), CustomerId::new(customer).unwrap());
         storage.register_site(&site, format!("at {site}"), START).await.unwrap();
         storage.register_customer(&customer, format!("{customer}"), vec![site], START).await.unwrap();
+        record_text(storage, &customer).await;
     }
     // Cheap parameters: only the token endpoint's own tests hash at full cost.
     let accounts = [

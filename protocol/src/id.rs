@@ -91,6 +91,8 @@ ids! {
     CardId,
     /// A biometric reference (ISO/IEC 2382-37).
     TemplateId,
+    /// A version of the text that residents consent to.
+    ConsentTextId,
     /// A recorded consent.
     ConsentId,
     /// One order to erase a subject's biometrics.

@@ -17,6 +17,8 @@ pub enum Use {
     Receipt,
     /// The head of an incident export's hash chain.
     Export,
+    /// An act of destruction of personal data, kept as evidence.
+    Act,
 }
 
 impl Use {
@@ -26,6 +28,7 @@ impl Use {
             Self::Up => "cardea-up+jws",
             Self::Receipt => "cardea-receipt+jws",
             Self::Export => "cardea-export+jws",
+            Self::Act => "cardea-act+jws",
         }
     }
 }

@@ -97,6 +97,8 @@ async fn what_is_refused_is_explained_and_changes_nothing() -> anyhow::Result<()
     // Something to lose: a plate and a face, at the cloud and at the controller.
     let photo = picture::photograph(RESIDENT_PHOTO, View::PLAIN)?;
     customer.post(&format!("/v1/sites/{SITE}/plates"), &json!({ "plate": PLATE })).await?.expect(201)?;
+    let text = json!({ "version": "2026-03", "language": "en", "text": "I agree." });
+    customer.post("/v1/consent-texts", &text).await?.expect(201)?;
     customer.post(&format!("/v1/sites/{SITE}/consents"), &consent(RESIDENT)).await?.expect(201)?;
     customer.post_bytes(&faces(), "image/jpeg", photo.clone()).await?.expect(201)?;
     site.in_sync(&operator, PATIENCE).await?;

@@ -9,6 +9,7 @@ use cardea_access::plate::Plate;
 use cardea_cloud::config::Config;
 use cardea_cloud::enrolment::claim_code::ClaimCode as CloudCode;
 use cardea_cloud::server::Server;
+use cardea_cloud::storage::consent_texts::ConsentText;
 use cardea_cloud::storage::consents::NewConsent;
 use cardea_cloud::storage::plates::NewPlate;
 use cardea_cloud::storage::sites::Scope;
@@ -22,7 +23,7 @@ use cardea_daemon::sync::{self, SyncStatus, SyncTask};
 use cardea_protocol::clock::{Clock as _, ManualClock, SharedClock, SystemClock};
 use cardea_protocol::event::EventKind;
 use cardea_protocol::id::{
-    AccessPointId, BootId, CommandId, ConsentId, ControllerId, CustomerId, PlateId, SiteId, SubjectToken,
+    AccessPointId, BootId, CommandId, ConsentId, ConsentTextId, ControllerId, CustomerId, PlateId, SiteId, SubjectToken,
 };
 use cardea_protocol::message::{AccessPoint, AccessPointKind, CommandOutcome, Validity};
 use cardea_tests::site::link::Link;
@@ -76,6 +77,15 @@ impl Cloud {
         storage.register_site(&site(), "12 Birch Street".to_owned(), now).await.unwrap();
         let customer = CustomerId::new("birch-homes").unwrap();
         storage.register_customer(&customer, "Birch Homes".to_owned(), vec![site()], now).await.unwrap();
+        let text = ConsentText {
+            text_id: ConsentTextId::random(),
+            customer,
+            version: "2026-03".to_owned(),
+            language: "en".to_owned(),
+            body: "I agree.".to_owned(),
+            recorded_at: now,
+        };
+        storage.record_consent_text(text).await.unwrap();
         Self { server, cable, _folder: folder }
     }
 

@@ -7,6 +7,7 @@
 mod access_point;
 mod accounts;
 mod cards;
+mod consent_texts;
 mod controllers;
 mod health;
 mod plates;
@@ -123,8 +124,15 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         get("/v1/sites/{site}/cards/{card_id}", O::ReadCard) => cards::read::handle,
         patch("/v1/sites/{site}/cards/{card_id}", O::ChangeCard) => cards::change::handle,
         delete("/v1/sites/{site}/cards/{card_id}", O::RemoveCard) => cards::remove::handle,
+        get("/v1/consent-texts", O::ListConsentTexts) => consent_texts::list::handle,
+        post("/v1/consent-texts", O::RecordConsentText) => consent_texts::record::handle,
+        get("/v1/consent-texts/{text}", O::ReadConsentText) => consent_texts::read::handle,
+        get("/v1/sites/{site}/consents", O::ListConsents) => subjects::consents::list,
         post("/v1/sites/{site}/consents", O::RecordConsent) => subjects::record_consent::handle,
         post("/v1/sites/{site}/consents/{consent}/withdrawal", O::WithdrawConsent) => subjects::withdraw_consent::handle,
+        get("/v1/sites/{site}/consents/{consent}", O::ReadConsent) => subjects::consents::read,
+        get("/v1/sites/{site}/subjects/{subject}", O::ReadSubject) => subjects::held::handle,
+        get("/v1/erasures/{erasure}/act", O::ReadAct) => subjects::act::handle,
         get("/v1/erasures/{erasure}", O::ReadErasure) => subjects::read_erasure::handle,
         post("/v1/sites/{site}/subjects/{subject}/faces", O::EnrolFace) => subjects::enrol_face::handle,
         post("/v1/access-points/{access_point}/open", O::Open) => access_point::handle,

@@ -83,12 +83,26 @@ operations! {
     ChangeCard = "change_card": [CustomerIntegration, ResidentSupport],
     /// Admit a card no more.
     RemoveCard = "remove_card": [CustomerIntegration, ResidentSupport],
+    /// List consent texts.
+    ListConsentTexts = "list_consent_texts": [CustomerIntegration, ResidentSupport, Auditor],
+    /// Record a consent text.
+    RecordConsentText = "record_consent_text": [CustomerIntegration],
+    /// See a consent text.
+    ReadConsentText = "read_consent_text": [CustomerIntegration, ResidentSupport, Auditor],
+    /// List a site's consents.
+    ListConsents = "list_consents": [CustomerIntegration, ResidentSupport, Auditor],
+    /// See a consent.
+    ReadConsent = "read_consent": [CustomerIntegration, ResidentSupport, Auditor],
+    /// See what is held of a resident.
+    ReadSubject = "read_subject": [CustomerIntegration, ResidentSupport],
     /// Record a consent.
     RecordConsent = "record_consent": [CustomerIntegration, ResidentSupport],
     /// Withdraw a consent.
     WithdrawConsent = "withdraw_consent": [CustomerIntegration, ResidentSupport],
     /// See an erasure and its receipts.
     ReadErasure = "read_erasure": [CustomerIntegration, ResidentSupport, Operator, SecurityOfficer, Auditor],
+    /// Get the act of destruction.
+    ReadAct = "read_act": [CustomerIntegration, ResidentSupport, SecurityOfficer, Auditor],
     /// Enrol a face.
     EnrolFace = "enrol_face": [CustomerIntegration, ResidentSupport],
     /// Open a barrier or door.

@@ -4,6 +4,7 @@ use cardea_protocol::Timestamp;
 use cardea_protocol::id::{ConsentId, ErasureId, SaleId, SiteId, SubjectToken};
 
 use super::changes::{ChangeKind, append_change, subject_of};
+use super::consent_texts::is_known;
 use super::engine::{Transaction, params};
 use super::erasures::{ErasureReason, erase_subject};
 use super::plates::lift_block;
@@ -37,6 +38,9 @@ pub enum ConsentError {
     /// No such site or consent within the caller's scope.
     #[error("there is no such site or consent")]
     NotFound,
+    /// No text of that version is recorded.
+    #[error("the customer has no consent text of that version")]
+    UnknownText,
     /// The subject has an active consent at the site.
     #[error("the subject has an active consent at this site")]
     Active,
@@ -73,6 +77,9 @@ impl Storage {
         self.write(move |tx| {
             if !site_visible(tx, &scope, &consent.site)? {
                 return Err(ConsentError::NotFound);
+            }
+            if !is_known(tx, &consent.site, &consent.document_version)? {
+                return Err(ConsentError::UnknownText);
             }
             if active_consent(tx, &consent.site, &consent.subject)?.is_some() {
                 return Err(ConsentError::Active);

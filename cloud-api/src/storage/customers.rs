@@ -61,4 +61,17 @@ impl Storage {
         })
         .await
     }
+
+    /// The name of the customer served at a site.
+    pub async fn customer_name_at(&self, site: &SiteId) -> Result<Option<String>, StorageError> {
+        let site = site.clone();
+        self.read(move |tx| {
+            tx.query_opt(
+                "SELECT c.name FROM customers c JOIN customer_sites s USING (customer_id) WHERE s.site_id = ?1",
+                [site.as_str()],
+                |row| row.get(0),
+            )
+        })
+        .await
+    }
 }

@@ -25,6 +25,7 @@ pub mod certificates;
 pub(crate) mod changes;
 pub mod codes;
 pub mod commands;
+pub mod consent_texts;
 pub mod consents;
 pub mod controllers;
 pub mod customers;
@@ -32,6 +33,7 @@ pub(crate) mod engine;
 pub mod equipment;
 pub mod erasures;
 pub mod events;
+pub mod held;
 mod holdings;
 pub mod idempotent_answers;
 mod inbox;
@@ -50,11 +52,12 @@ pub mod validity;
 pub use engine::{AddressError, PostgresSettings};
 
 /// Each step of the schema from one version to the next; a fresh database takes them all.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
+    include_str!("schema/5.sql"),
 ];
 const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 

@@ -119,6 +119,7 @@ impl Storage {
 mod tests {
     use super::*;
     use crate::storage::consents::NewConsent;
+    use cardea_protocol::id::CustomerId;
 
     #[tokio::test]
     async fn a_photo_sent_under_one_consent_is_not_kept_under_the_next() {
@@ -127,13 +128,16 @@ mod tests {
         let site = SiteId::new("house-1").unwrap();
         let subject = SubjectToken::new("5f0c2f0e-8a1b-4c5e-9d1e-0a1b2c3d4e5f").unwrap();
         storage.register_site(&site, "Test street 1".to_owned(), at).await.unwrap();
+        let customer = CustomerId::new("customer-1").unwrap();
+        storage.register_customer(&customer, "A".to_owned(), vec![site.clone()], at).await.unwrap();
+        crate::testing::record_text(&storage, &customer).await;
         let give = || async {
             let consent_id = ConsentId::random();
             let consent = NewConsent {
                 consent_id: consent_id.clone(),
                 site: site.clone(),
                 subject: subject.clone(),
-                document_version: "1".to_owned(),
+                document_version: "2026-03".to_owned(),
                 given_at: at,
                 evidence_sha256: "ab".repeat(32),
                 fingerprint: [0; 32],

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use cardea_cloud::auth::roles::Role;
 use cardea_cloud::config::Config;
 use cardea_cloud::server::Server;
+use cardea_cloud::storage::consent_texts::ConsentText;
 use cardea_cloud::storage::principals::Principal;
 use cardea_protocol::clock::{Clock as _, ManualClock, SystemClock};
-use cardea_protocol::id::{CustomerId, SiteId};
+use cardea_protocol::id::{ConsentTextId, CustomerId, SiteId};
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -126,6 +127,15 @@ impl Cloud {
         let (site, customer) = (SiteId::new(SITE).unwrap(), CustomerId::new(CUSTOMER).unwrap());
         storage.register_site(&site, "12 Birch Street".to_owned(), now).await.unwrap();
         storage.register_customer(&customer, "Birch Homes".to_owned(), vec![site], now).await.unwrap();
+        let text = ConsentText {
+            text_id: ConsentTextId::random(),
+            customer,
+            version: "2026-03".to_owned(),
+            language: "en".to_owned(),
+            body: "I agree.".to_owned(),
+            recorded_at: now,
+        };
+        storage.record_consent_text(text).await.unwrap();
         self.add_account("admin", Role::CustomerIntegration, Some(CUSTOMER)).await;
         self
     }

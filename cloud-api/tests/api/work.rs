@@ -30,6 +30,8 @@ async fn from_an_empty_cloud_to_a_sale_and_a_verified_export() {
     assert_eq!(customer.post("/v1/sites", json!({"address": "x"})).await.problem(), (403, "role-forbidden"));
 
     created(customer.post(&format!("/v1/sites/{SITE}/plates"), json!({"plate": "А123ВС77"})).await);
+    let text = json!({"version": "2026-03", "language": "en", "text": "I agree."});
+    created(customer.post("/v1/consent-texts", text).await);
     let recorded = customer.post(&format!("/v1/sites/{SITE}/consents"), consent(SUBJECT)).await;
     let withdrawal = format!("/v1/sites/{SITE}/consents/{}/withdrawal", recorded.text("consent_id"));
     let erasure = answer(customer.request(Method::POST, &withdrawal)).await;

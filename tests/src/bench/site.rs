@@ -13,7 +13,7 @@ use crate::picture::{self, View};
 use crate::site::back_end::BackEnd;
 use crate::site::{self, BARRIER, DOOR, SITE, Site, Tempo, poll};
 use crate::story::telling::STAGES;
-use crate::story::{PASSWORD, PLATE, RESIDENT, consent};
+use crate::story::{PASSWORD, PLATE, RESIDENT, consent, consent_text};
 
 const PASSAGES: usize = 8;
 const REVOCATIONS: usize = 20;
@@ -141,6 +141,7 @@ impl Bench<'_> {
     /// Consent and photo; the consent's id.
     async fn enrol(&self, photo: &[u8]) -> anyhow::Result<String> {
         let consents = format!("/v1/sites/{SITE}/consents");
+        self.customer.post("/v1/consent-texts", &consent_text()).await?.expect(201)?;
         let consent = self.customer.post(&consents, &consent(RESIDENT)).await?.expect(201)?.text("/consent_id")?;
         let faces = format!("/v1/sites/{SITE}/subjects/{RESIDENT}/faces");
         self.customer.post_bytes(&faces, "image/jpeg", photo.to_vec()).await?.expect(201)?;

@@ -88,6 +88,7 @@ then play, one line at a time:
   curl -s {control}/scene; echo                                       # how the scene goes: collisions must be empty
   curl -s {control}/state; echo                                       # relays, cars, boom and door
 
+  api {api}/v1/consent-texts --json '{consent_text}'
   api {api}/v1/sites/{SITE}/consents --json '{consent}'
   api {api}/v1/sites/{SITE}/subjects/{subject}/faces -H 'Content-Type: image/jpeg' --data-binary @{samples}/grace_hopper.jpg
   curl -T {scenes}/resident.toml {control}/scene; sleep 5             # the resident comes to the door: it opens
@@ -109,6 +110,7 @@ Door: {DOOR}. Password grant: {LOGIN} / {password}. Ctrl-C ends everything."#,
         certificate = site.customer.certificate.display(),
         key = site.customer.key.display(),
         plate = story::PLATE,
+        consent_text = story::consent_text(),
         consent = story::consent(story::RESIDENT),
         subject = story::RESIDENT,
         cardead = site::process::programs().unwrap_or_default().join("cardead").display(),

@@ -41,6 +41,14 @@ pub const OTHER_PHOTO: &str = "astronaut.png";
 /// The customer's password: of this scratch site only.
 pub const PASSWORD: &str = "correct horse battery staple";
 
+/// The text that residents consent to, as the customer records it before the first consent.
+pub fn consent_text() -> Value {
+    json!({
+        "version": "2026-03", "language": "en",
+        "text": "I agree that templates of my face are made and kept, so that the door of my house knows me.",
+    })
+}
+
 /// A consent of `subject` as the customer records it; the hash is of a signed document that stays with the customer.
 pub fn consent(subject: &str) -> Value {
     json!({

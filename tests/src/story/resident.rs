@@ -3,7 +3,7 @@
 use anyhow::ensure;
 use tokio::time::Instant;
 
-use super::{OTHER_PHOTO, RESIDENT, RESIDENT_PHOTO, Tale, consent};
+use super::{OTHER_PHOTO, RESIDENT, RESIDENT_PHOTO, Tale, consent, consent_text};
 use crate::picture::{self, View};
 use crate::site::{DOOR, SITE};
 
@@ -14,6 +14,8 @@ pub(super) async fn play(tale: &mut Tale) -> anyhow::Result<()> {
     ensure!(refused.problem() == "consent-missing", "the refusal says {}", refused.body);
     tale.telling.timed("a photo without consent", format!("refused: {}", refused.problem()), refused.took);
 
+    let text = tale.customer.post("/v1/consent-texts", &consent_text()).await?.expect(201)?;
+    tale.telling.timed("the text of the consent is recorded", "for good, under its version", text.took);
     tale.consent = tale.consent_of(RESIDENT).await?;
     let enrolled = tale.customer.post_bytes(&faces, "image/jpeg", photo.clone()).await?.expect(201)?;
     tale.telling.timed("the photo with consent", "accepted; nothing of it is kept but the template", enrolled.took);

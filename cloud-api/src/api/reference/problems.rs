@@ -45,6 +45,9 @@ const OWN: &[(&str, &[&str])] = &[
     ("admit_card", &["card-malformed", "conflict", "blocked-by-sale"]),
     ("change_plate", &["precondition-required", "precondition-failed"]),
     ("change_card", &["precondition-required", "precondition-failed"]),
+    ("record_consent_text", &["conflict"]),
+    ("read_subject", &["subject-not-opaque"]),
+    ("read_act", &["conflict"]),
     ("record_consent", &["conflict", "blocked-by-sale"]),
     ("withdraw_consent", &["conflict"]),
     (

@@ -1,6 +1,9 @@
 //! Residents under opaque tokens: consents, faces, erasures (S9 to S11, S16).
 
+pub(super) mod act;
+pub(super) mod consents;
 pub(super) mod enrol_face;
+pub(super) mod held;
 pub(super) mod read_erasure;
 pub(super) mod record_consent;
 pub(super) mod withdraw_consent;

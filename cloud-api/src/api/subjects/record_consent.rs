@@ -24,6 +24,9 @@ impl From<ConsentError> for Problem {
     fn from(error: ConsentError) -> Self {
         match error {
             ConsentError::NotFound => Self::NotFound,
+            ConsentError::UnknownText => {
+                Self::Conflict("document_version names no consent text that is recorded: record the text first")
+            }
             ConsentError::Active => Self::Conflict("the subject has an active consent at this site"),
             ConsentError::Blocked(sale) => Self::BlockedBySale { sale },
             ConsentError::EndedBySale => Self::Conflict("the consent has ended by a property sale"),
@@ -41,7 +44,7 @@ pub(crate) struct RecordConsent {
     /// The resident's opaque token, made by the customer: a UUID or 32 to 64 hexadecimal digits.
     #[schema(value_type = String, example = "5f0c2f0e-8a1b-4c5e-9d1e-0a1b2c3d4e5f")]
     subject: SubjectToken,
-    /// Version of the document that was signed.
+    /// Version of the text that was signed: one recorded by `POST /v1/consent-texts`.
     #[schema(example = "2026-03")]
     document_version: String,
     /// When it was signed (RFC 3339); not in the future.
@@ -125,6 +128,14 @@ mod tests {
             assert!(answer.json["detail"].as_str().unwrap().contains("opaque"));
             assert!(!answer.json.to_string().contains(subject));
         }
+    }
+
+    #[tokio::test]
+    async fn a_consent_to_a_text_nobody_has_seen_is_refused() {
+        let api = Api::new().await;
+        let mut unknown = consent(SUBJECT);
+        unknown["document_version"] = json!("2031-01");
+        assert_eq!(api.post(&path(), &unknown, as_admin()).await.problem(), (409, "conflict"));
     }
 
     #[tokio::test]
