@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Installs what the tests' peers need: from PyPI (setup/peers.txt) into .tools/python-peers, and, where Node.js 18 or later and
+"""Installs what the tests' peers need: from PyPI (setup/peers.txt, setup/schemathesis.txt) into .tools/python-*, and, where Node.js 18 or later and
 npm are here, from npm (setup/peers-node) into .tools/node-peers. A second run only looks at it.
 
 Needs Python 3.9 or later with pip, for libosdp 3.10 or later; nothing is installed into that Python.
@@ -39,4 +39,13 @@ if not python_packages.install(
     "setup/peers: pip could not install the packages (its message is above); Python 3.9 or later is needed",
 ):
     print(f"peers: their packages are in {python_packages.TOOLS / 'python-peers'}")
+if sys.version_info < (3, 10):
+    print("peers: without Python 3.10 or later the cloud is not held to its description by schemathesis")
+elif not python_packages.install(
+    "schemathesis.txt",
+    "python-schemathesis",
+    "peers: installing schemathesis (15 MB) ...",
+    "setup/peers: pip could not install schemathesis (its message is above)",
+):
+    print(f"peers: schemathesis is in {python_packages.TOOLS / 'python-schemathesis'}")
 node()

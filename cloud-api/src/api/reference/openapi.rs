@@ -9,9 +9,8 @@ use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::api::reference::examples;
-use crate::api::reference::problems;
-use crate::api::web::idempotency;
+use crate::api::reference::{examples, problems};
+use crate::api::web::{idempotency, paging};
 use crate::auth::roles::Operation;
 use crate::problem::{self, Kind, Problem, ProblemDetails};
 
@@ -110,6 +109,7 @@ fn complete(mut document: Value) -> Value {
                 }
             }
             add_headers(method, known, operation);
+            add_limits(operation);
             add_examples(&id, operation);
         }
     }
@@ -129,6 +129,20 @@ fn add_problem(responses: &mut Value, kind: Kind, sample: &Problem) {
     if kind.status == axum::http::StatusCode::TOO_MANY_REQUESTS {
         response["headers"]["Retry-After"] =
             json!({"description": "Seconds to wait", "schema": {"type": "integer", "minimum": 1}});
+    }
+}
+
+/// What is told of parameters in words, told to programs too.
+fn add_limits(operation: &mut Value) {
+    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+        match parameter["name"].as_str() {
+            Some("limit") => {
+                parameter["schema"]["minimum"] = 1.into();
+                parameter["schema"]["maximum"] = paging::MAX_LIMIT.into();
+            }
+            Some("Idempotency-Key") => parameter["schema"]["pattern"] = "^[a-z0-9-]{1,64}$".into(),
+            _ => {}
+        }
     }
 }
 
