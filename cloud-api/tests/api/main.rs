@@ -8,4 +8,5 @@ mod faces;
 mod support;
 mod tokens;
 mod transport;
+mod verify_audit;
 mod work;
