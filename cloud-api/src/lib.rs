@@ -9,6 +9,7 @@
 //! | [`pki`], [`enrolment`] | the Cardea CA, and how a controller comes to its certificate (EST, claim codes) |
 //! | [`broker`] | the embedded MQTT broker and who may do what there |
 //! | [`sync`] | the sessions with controllers: changes, digests, freshness, orders, receipts |
+//! | [`audit`] | the audit as a signed chain of entries, and what shows that it was altered |
 //! | [`export`] | incident bundles that prove themselves complete and unaltered |
 //! | [`keys`] | secrets at rest |
 //!
@@ -18,8 +19,10 @@
 //! field in `api/reference/inventory.rs`; tests over all routes, roles and fields then hold it to the rules.
 
 pub mod api;
+pub mod audit;
 pub mod auth;
 pub mod broker;
+mod chain;
 pub mod config;
 pub mod enrolment;
 pub mod export;

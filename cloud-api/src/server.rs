@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::task::JoinHandle;
 
 use crate::api;
+use crate::audit::{self, AuditError};
 use crate::auth::token_keys::{self, TokenKeyError};
 use crate::auth::{AccessTokens, ExternalIssuers, SourceError, Throttle};
 use crate::config::{Config, ConfigError};
@@ -58,6 +59,9 @@ pub enum ServerError {
     /// Another issuer.
     #[error(transparent)]
     Issuer(#[from] SourceError),
+    /// The audit.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The signing key.
     #[error(transparent)]
     Jws(#[from] JwsError),
@@ -157,7 +161,7 @@ pub struct Server {
     app: Shared,
     handles: Vec<Handle>,
     tasks: Vec<JoinHandle<std::io::Result<()>>>,
-    key_keeper: JoinHandle<()>,
+    jobs: Vec<JoinHandle<()>>,
 }
 
 /// Takes an address, and says which one it has become (port 0: any free one).
@@ -256,8 +260,8 @@ impl Server {
             handle.listening().await;
         }
         tracing::info!(api = %addresses.api, enrol = %addresses.enrol, "the cloud serves");
-        let key_keeper = tokio::spawn(token_keys::run(app.clone()));
-        Ok(Self { addresses, app, handles, tasks, key_keeper })
+        let jobs = vec![tokio::spawn(token_keys::run(app.clone())), tokio::spawn(audit::run(app.clone()))];
+        Ok(Self { addresses, app, handles, tasks, jobs })
     }
 
     /// Where it is to be found.
@@ -279,7 +283,8 @@ impl Server {
             // A listener that failed has said so in the log.
             let _ = task.await;
         }
-        self.key_keeper.abort();
+        self.jobs.iter().for_each(JoinHandle::abort);
+        audit::sign(&self.app.storage, &self.app.signing.signer()?, self.app.now()).await?;
         self.app.storage.scrub().await?;
         tracing::info!("the cloud has ended");
         Ok(())

@@ -16,7 +16,7 @@ use crate::auth::scope::has_openid;
 use crate::listener::Peer;
 use crate::problem::{Problem, Slug};
 use crate::state::{App, Shared};
-use crate::storage::audit::NewAction;
+use crate::storage::audit::{Ending, NewAction};
 use crate::storage::sites::Scope;
 
 /// Who may call an endpoint.
@@ -157,7 +157,8 @@ pub(crate) async fn guard(
     };
     let outcome = response.extensions().get::<Slug>().map_or("done", |slug| slug.0);
     let target = response.extensions().get::<Target>().map(|target| target.0.clone());
-    if let Err(error) = app.storage.audit_end(audit, outcome, target).await {
+    let ending = Ending { outcome, target, customer: None, site: None };
+    if let Err(error) = app.storage.audit_end(audit, ending, app.now()).await {
         tracing::error!(%error, operation = operation.id(), "the outcome of a call could not be audited");
     }
     response

@@ -123,6 +123,5 @@ pub(crate) async fn audit(
         action,
         target: None,
     };
-    let row = app.storage.audit_begin(action, app.now()).await?;
-    Ok(app.storage.audit_end(row, outcome, None).await?)
+    Ok(app.storage.audit_done(action, outcome, app.now()).await?)
 }

@@ -14,7 +14,7 @@ use cardea_protocol::clock::{SharedClock, SystemClock};
 use cardea_protocol::id::CustomerId;
 use zeroize::Zeroizing;
 
-use super::say;
+use super::{by_command, say};
 
 /// Create an account of the operator's own: the first operator, the first administrator.
 #[derive(clap::Args)]
@@ -52,7 +52,11 @@ impl InitOperator {
             subject_dn: self.subject_dn,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        runtime.block_on(data.storage.register_principal(principal, clock.now()))?;
+        let action = by_command("init_operator", Some(self.principal.clone()));
+        runtime.block_on(async {
+            data.storage.register_principal(principal, clock.now()).await?;
+            anyhow::Ok(data.storage.audit_done(action, "done", clock.now()).await?)
+        })?;
         say(format_args!("{} account {} created", self.role.name(), self.principal));
         Ok(ExitCode::SUCCESS)
     }

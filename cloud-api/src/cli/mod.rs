@@ -4,10 +4,12 @@ mod check;
 mod init_operator;
 mod rotate_token_key;
 mod run;
+mod verify_audit;
 mod verify_export;
 
 use std::process::ExitCode;
 
+use cardea_cloud::storage::audit::NewAction;
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
@@ -42,6 +44,8 @@ enum Command {
     RotateTokenKey(rotate_token_key::RotateTokenKey),
     /// Check an incident bundle, offline.
     VerifyExport(verify_export::VerifyExport),
+    /// Check the audit: the database's, or an exported one, offline.
+    VerifyAudit(verify_audit::VerifyAudit),
 }
 
 /// Parses the arguments and carries the command out.
@@ -59,6 +63,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Check(command) => command.carry_out(),
         Command::RotateTokenKey(command) => command.carry_out(),
         Command::VerifyExport(command) => command.carry_out(),
+        Command::VerifyAudit(command) => command.carry_out(),
     };
     match result {
         Ok(code) => code,
@@ -67,6 +72,11 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What a command does, for the audit: by whoever may read the keys, whom nobody here can name.
+fn by_command(action: &'static str, target: Option<String>) -> NewAction {
+    NewAction { customer: None, site: None, principal_id: None, action, target }
 }
 
 /// One line on standard output.

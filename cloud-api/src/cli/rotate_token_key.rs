@@ -10,7 +10,7 @@ use cardea_cloud::server::Data;
 use cardea_protocol::clock::{SharedClock, SystemClock};
 use cardea_protocol::rfc3339;
 
-use super::say;
+use super::{by_command, say};
 
 /// Relieve the key that signs access tokens.
 #[derive(clap::Args)]
@@ -31,6 +31,7 @@ impl RotateTokenKey {
         let data = Data::open(&config, &clock)?;
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         let now = clock.now();
+        runtime.block_on(data.storage.audit_done(by_command("rotate_token_key", None), "begun", now))?;
         if self.at_once {
             runtime.block_on(token_keys::replace(&data.storage, &data.vault, now))?;
             say("a new key signs access tokens; all others count no more");

@@ -50,7 +50,7 @@ impl VerifyExport {
 }
 
 /// The keys in a PEM or JWKS file.
-fn verifiers(path: &Path) -> anyhow::Result<Vec<Verifier>> {
+pub(super) fn verifiers(path: &Path) -> anyhow::Result<Vec<Verifier>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
     if text.trim_start().starts_with("-----BEGIN") {
         return Ok(vec![Verifier::ed25519(&text)?]);

@@ -19,12 +19,12 @@ use cardea_protocol::id::SiteId;
 use cardea_protocol::jws::{JwsError, Signer, Use};
 use cardea_protocol::rfc3339;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 pub use fields::EventFields;
 pub use pseudonym::Pseudonyms;
 pub use verify::{Fault, Summary, verify};
 
+use crate::chain::{Seal, line_hash};
 use crate::storage::events::{StoredAction, StoredEvent};
 
 /// Names the format, and its version.
@@ -96,17 +96,6 @@ pub struct ActionLine {
     operation: String,
     /// `done`, or the problem's type.
     outcome: String,
-}
-
-/// What the last line signs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Seal {
-    pub(crate) format: String,
-    /// How many lines there are before the last.
-    pub(crate) lines: u64,
-    /// SHA-256 of the last of them, hexadecimal.
-    pub(crate) head: String,
 }
 
 /// The last line.
@@ -189,11 +178,6 @@ impl Chain {
         self.lines += 1;
         Ok(())
     }
-}
-
-/// SHA-256 of a line without its end, hexadecimal.
-pub(crate) fn line_hash(line: &[u8]) -> String {
-    hex::encode(Sha256::digest(line))
 }
 
 impl EventLine {

@@ -1,9 +1,9 @@
 //! Checking a bundle, offline: a pure function of its bytes and the cloud's public key.
 
 use cardea_protocol::jws::{Use, Verifier};
-use serde::Deserialize;
 
-use super::{FORMAT, Header, Seal, SealLine, line_hash};
+use super::{FORMAT, Header, SealLine};
+use crate::chain::{Link, Seal, line_hash};
 
 /// What a sound bundle says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,13 +43,6 @@ pub enum Fault {
     /// Not a bundle of this format.
     #[error("the first line is no header of a {FORMAT} bundle")]
     Header,
-}
-
-/// The members of a line that hold the chain together.
-#[derive(Deserialize)]
-struct Link {
-    n: u64,
-    prev: String,
 }
 
 /// Checks every byte of a bundle.

@@ -11,8 +11,8 @@ use super::{Storage, StorageError};
 /// One call of the audit.
 #[derive(Clone, Debug)]
 pub struct AuditEntry {
-    /// Its number, rising.
-    pub audit_id: i64,
+    /// The entry it began with.
+    pub entry: i64,
     /// When.
     pub at: Timestamp,
     /// Whose data was touched.
@@ -41,16 +41,19 @@ impl Storage {
         let scope = scope.clone();
         self.read(move |connection| {
             connection.query(
-                "SELECT a.audit_id, a.at, a.customer_id, a.site_id, a.action, a.target, a.outcome,
+                "SELECT a.entry, a.at, coalesce(e.customer_id, a.customer_id), coalesce(e.site_id, a.site_id), a.action,
+                            coalesce(e.target, a.target), coalesce(e.outcome, a.outcome),
                             CASE WHEN CAST(?1 AS TEXT) IS NULL OR p.customer_id = ?1 THEN a.principal_id END
-                     FROM audit a LEFT JOIN principals p ON p.principal_id = a.principal_id
-                     WHERE (CAST(?1 AS TEXT) IS NULL OR a.customer_id = ?1) AND a.audit_id < ?2
-                     ORDER BY a.audit_id DESC LIMIT ?3",
+                     FROM audit a LEFT JOIN audit e ON e.begun_by = a.entry
+                     LEFT JOIN principals p ON p.principal_id = a.principal_id
+                     WHERE (CAST(?1 AS TEXT) IS NULL OR a.customer_id = ?1 OR (a.customer_id IS NULL AND e.customer_id = ?1))
+                     AND a.begun_by IS NULL AND a.entry < ?2
+                     ORDER BY a.entry DESC LIMIT ?3",
                 params![scope.only(), before.unwrap_or(i64::MAX), i64::from(limit)],
                 |row| {
                     let (customer, site): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
                     Ok(AuditEntry {
-                        audit_id: row.get(0)?,
+                        entry: row.get(0)?,
                         at: Timestamp(row.get(1)?),
                         customer: customer.map(|c| id(c, CustomerId::new)).transpose()?,
                         site: site.map(|s| id(s, SiteId::new)).transpose()?,

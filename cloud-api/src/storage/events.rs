@@ -101,10 +101,11 @@ impl Storage {
             let events = tx
                 .query(&sql, period, event)?;
             let actions = tx.query(
-                "SELECT a.at, p.principal_id, a.action, a.outcome
+                "SELECT a.at, p.principal_id, a.action, coalesce(e.outcome, a.outcome)
                  FROM audit a JOIN customer_sites c ON c.site_id = a.site_id AND c.customer_id = a.customer_id
+                 LEFT JOIN audit e ON e.begun_by = a.entry
                  LEFT JOIN principals p ON p.principal_id = a.principal_id AND p.customer_id = a.customer_id
-                 WHERE a.site_id = ?1 AND a.at >= ?2 AND a.at < ?3 ORDER BY a.audit_id",
+                 WHERE a.site_id = ?1 AND a.at >= ?2 AND a.at < ?3 AND a.begun_by IS NULL ORDER BY a.entry",
                 period,
                 |row| {
                     Ok(StoredAction {

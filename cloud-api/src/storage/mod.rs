@@ -19,6 +19,7 @@ use queue::{Message, Operation};
 
 pub mod accounts;
 pub mod audit;
+pub mod audit_chain;
 pub mod audit_log;
 pub mod cards;
 pub mod certificates;
@@ -52,12 +53,13 @@ pub mod validity;
 pub use engine::{AddressError, PostgresSettings};
 
 /// Each step of the schema from one version to the next; a fresh database takes them all.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
+    include_str!("schema/6.sql"),
 ];
 const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 
@@ -236,9 +238,10 @@ impl Storage {
     }
 }
 
-/// Brings the schema up to date, and makes unreadable what a crash between an erasure and its scrub has left behind.
+/// Brings the schema up to date, takes an audit from before it was a chain into it, and makes unreadable what a crash between an erasure and its scrub has left behind.
 fn prepare<T: Engine>(engine: T) -> Result<T, StorageError> {
     migrate(&engine, &STEPS)?;
+    audit_chain::take_in(&engine)?;
     match engine.scrub() {
         // A backup under way is no reason not to start; the next erasure tries again, and so does the end.
         Err(error @ (StorageError::Lingering | StorageError::Busy)) => {

@@ -9,4 +9,5 @@ mod schemathesis;
 mod support;
 mod tokens;
 mod transport;
+mod verify_audit;
 mod work;

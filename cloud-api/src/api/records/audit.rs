@@ -75,7 +75,7 @@ pub(crate) async fn handle(
     let entries = app.storage.audit_entries(&caller.scope(), before, page.limit + 1).await?;
     let more = entries.len() > page.limit as usize;
     let entries: Vec<AuditEntry> = entries.into_iter().take(page.limit as usize).collect();
-    let next = entries.last().filter(|_| more).map(|last| paging::cursor(&last.audit_id.to_string()));
+    let next = entries.last().filter(|_| more).map(|last| paging::cursor(&last.entry.to_string()));
     let link = next.clone();
     let calls = entries.into_iter().map(Into::into).collect();
     Ok(linked(AuditPage { calls, next }, page.limit, link.as_deref()))

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::api::web::extract::{Json, Params};
+use crate::audit::AuditError;
 use crate::auth::Caller;
 use crate::export::{self, ExportError, Header, Line, Period, Pseudonyms, SealLine};
 use crate::keys::KeyError;
@@ -23,6 +24,15 @@ const MAX_PERIOD_MS: i64 = 93 * 24 * 3_600 * 1_000;
 impl From<ExportError> for Problem {
     fn from(error: ExportError) -> Self {
         Self::internal(&error)
+    }
+}
+
+impl From<AuditError> for Problem {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Storage(error) => error.into(),
+            other => Self::internal(&other),
+        }
     }
 }
 
@@ -80,6 +90,7 @@ pub(crate) async fn handle(
     let found = app.storage.incident(&caller.scope(), &period.site, period.from, period.until).await?;
     let (events, actions) = found.ok_or(Problem::NotFound)?;
     let signer = app.signing.signer().map_err(|error| Problem::internal(&error))?;
+    crate::audit::sign(&app.storage, &signer, app.now()).await?;
     let bundle = export::bundle(&period, events, actions, &Pseudonyms::new()?, &signer, app.now())?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(export::CONTENT_TYPE)),

@@ -13,8 +13,28 @@ const WORDS: [(&str, &str); 6] = [
     ("TEXT", "TEXT COLLATE \"C\""),
 ];
 
+/// What of a step of the schema is meant for a database: after a line `-- only NAME` it is meant for that one, until a line
+/// `-- both`. So are triggers written, which each says in its own way.
+pub(super) fn part(step: &str, database: &str) -> String {
+    let mut meant = true;
+    let mut sql = String::with_capacity(step.len());
+    for line in step.lines() {
+        match line.strip_prefix("-- only ") {
+            Some(only) => meant = only == database,
+            None if line == "-- both" => meant = true,
+            None => {}
+        }
+        if meant {
+            sql.push_str(line);
+            sql.push('\n');
+        }
+    }
+    sql
+}
+
 /// A step of the schema. Comments are left out.
 pub(super) fn schema(step: &str) -> String {
+    let step = part(step, "PostgreSQL");
     let mut sql = String::with_capacity(step.len());
     for line in step.lines() {
         let mut rest = line.split_once("--").map_or(line, |(code, _)| code);
@@ -56,6 +76,13 @@ mod tests {
     #[test]
     fn parameters_are_dollars_and_quoted_question_marks_stay() {
         assert_eq!(statement("a = ?1 AND b = 'why ?1' AND c = ?12"), "a = $1 AND b = 'why ?1' AND c = $12");
+    }
+
+    #[test]
+    fn each_database_gets_its_own_part() {
+        let step = "a\n-- only SQLite\nb\n-- only PostgreSQL\nc\n-- both\nd\n";
+        let words = |database| part(step, database).lines().filter(|line| !line.starts_with("--")).collect::<String>();
+        assert_eq!((words("SQLite"), words("PostgreSQL")), ("abd".to_owned(), "acd".to_owned()));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, params_from_iter};
 
-use super::{Access, Cell, Cells, Engine, Row};
+use super::{Access, Cell, Cells, Engine, Row, dialect};
 use crate::storage::StorageError;
 
 /// Statements kept ready; there are fewer.
@@ -131,7 +131,7 @@ impl Engine for Sqlite {
     }
 
     fn take_step(&self, step: &str, version: i64) -> Result<(), StorageError> {
-        self.batch(step)?;
+        self.batch(&dialect::part(step, "SQLite"))?;
         Ok(self.connection.pragma_update(None, "user_version", version)?)
     }
 }

@@ -75,3 +75,28 @@ fn postgresql_is_taken_along() {
     refused(empty());
     undone(empty());
 }
+
+/// Rows of the audit from before it was a chain are in it after the first start, in their order.
+fn audit_taken_in<T: Engine>(empty: T) {
+    migrate(&empty, &STEPS[..4]).unwrap();
+    for (action, outcome) in [("admit_plate", "done"), ("token", "invalid_grant"), ("sell_property", "begun")] {
+        let row =
+            format!("INSERT INTO audit (at, principal_id, action, outcome) VALUES (5, 'p', '{action}', '{outcome}')");
+        empty.batch(&row).unwrap();
+    }
+    let engine = crate::storage::prepare(empty).unwrap();
+    let told = "SELECT entry || ' ' || at || ' ' || action || ' ' || outcome FROM audit ORDER BY entry";
+    assert_eq!(texts(&engine, told), ["1 5 admit_plate done", "2 5 token invalid_grant", "3 5 sell_property begun"]);
+    assert!(texts(&engine, "SELECT action FROM audit_unchained").is_empty());
+    let hashes = texts(&engine, "SELECT hash FROM audit ORDER BY entry");
+    let engine = crate::storage::prepare(engine).unwrap();
+    assert_eq!(texts(&engine, "SELECT hash FROM audit ORDER BY entry"), hashes, "once");
+}
+
+#[test]
+fn an_audit_from_before_the_chain_is_taken_into_it() {
+    audit_taken_in(Sqlite::in_memory().unwrap());
+    if let Some(database) = database() {
+        audit_taken_in(Postgres::connect(database.settings()).unwrap());
+    }
+}
