@@ -44,6 +44,9 @@ pub struct Config {
     /// Certificates for controllers.
     #[serde(default)]
     pub enrolment: Enrolment,
+    /// Health for a watchdog on the same machine.
+    #[serde(default)]
+    pub health: Health,
     /// What acts of destruction say of who runs this cloud.
     #[serde(default)]
     pub acts: Acts,
@@ -71,6 +74,17 @@ pub struct Server {
     pub certificate: Option<PathBuf>,
     /// PEM key of that certificate.
     pub private_key: Option<PathBuf>,
+    /// Whether TLS 1.2 is spoken too, with AEAD suites only; otherwise 1.3 alone.
+    #[serde(default)]
+    pub tls12: bool,
+}
+
+/// Health on a loopback address, in clear text and without a certificate.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Health {
+    /// Where; nowhere if nothing is said.
+    pub listen: Option<SocketAddr>,
 }
 
 fn any(port: u16) -> SocketAddr {
@@ -383,6 +397,9 @@ impl Config {
                 "certificate and private_key are given together or not at all",
             );
         }
+        if let Some(listen) = self.health.listen.filter(|listen| !listen.ip().is_loopback()) {
+            return value("health.listen", listen.to_string(), "a loopback address: it is served in clear text");
+        }
         if !(100..=30_000).contains(&self.sync.command_wait_ms) {
             return value("sync.command_wait_ms", self.sync.command_wait_ms.to_string(), "100 to 30000 milliseconds");
         }
@@ -439,6 +456,16 @@ mod tests {
         let config = Config::parse(SMALLEST).unwrap();
         assert_eq!(config.tokens.lifetime_s, MAX_TOKEN_LIFETIME_S);
         assert_eq!(config.server.api_listen.port(), 8443);
+    }
+
+    #[test]
+    fn health_is_told_on_this_machine_alone() {
+        for (listen, good) in
+            [("127.0.0.1:8081", true), ("[::1]:8081", true), ("0.0.0.0:8081", false), ("10.0.0.1:80", false)]
+        {
+            let parsed = Config::parse(&format!("{SMALLEST}[health]\nlisten = '{listen}'\n"));
+            assert_eq!(parsed.is_ok(), good, "{listen}");
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod chain;
 pub mod config;
 pub mod enrolment;
 pub mod export;
+mod health;
 pub mod keys;
 pub mod listener;
 mod page;

@@ -1,4 +1,5 @@
-//! HTTPS for customers, the operator and controllers: TLS 1.2 or 1.3, a trusted client certificate on every connection.
+//! HTTPS for customers, the operator and controllers: TLS 1.3, or 1.2 where it is configured, a trusted client certificate on
+//! every connection.
 //!
 //! The handshake runs in the connection's own task and under a timeout, so that a client who connects and says nothing
 //! stalls nobody. Sessions are never resumed: rustls does not run the client verifier again on a resumed session, so a
@@ -32,6 +33,7 @@ use tokio_rustls::server::TlsStream;
 use tower::Service;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+pub mod certificates;
 mod name;
 
 /// A handshake must be done within this time.
@@ -100,6 +102,7 @@ fn server_config(
     identity: ServerIdentity,
     clients: &[CertificateDer<'static>],
     controllers: &CertificateDer<'static>,
+    tls12: bool,
 ) -> Result<rustls::ServerConfig, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in clients.iter().chain([controllers]) {
@@ -111,7 +114,7 @@ fn server_config(
         .clear_root_hint_subjects()
         .build()?;
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_protocol_versions(versions(tls12))?
         .with_client_cert_verifier(verifier)
         .with_single_cert(identity.chain, identity.key)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -146,20 +149,32 @@ impl Peer {
     }
 }
 
+/// TLS 1.3, and 1.2 where it is wanted. rustls has no suite of 1.2 but with ephemeral keys and an AEAD.
+const fn versions(tls12: bool) -> &'static [&'static rustls::SupportedProtocolVersion] {
+    const BOTH: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
+    const NEW: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];
+    if tls12 { BOTH } else { NEW }
+}
+
+/// A TLS configuration without client certificates.
+fn open_config(identity: ServerIdentity, tls12: bool) -> Result<rustls::ServerConfig, TlsError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions(tls12))?
+        .with_no_client_auth()
+        .with_single_cert(identity.chain, identity.key)?;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
 /// A listener for strangers, who have no certificate yet: TLS without client certificates.
 pub fn open_listener(
     socket: TcpListener,
-    identity: ServerIdentity,
+    config: RustlsConfig,
 ) -> Result<axum_server::Server<std::net::SocketAddr, RustlsAcceptor<NoDelayAcceptor>>, TlsError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-        .with_no_client_auth()
-        .with_single_cert(identity.chain, identity.key)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let tls = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(config)))
-        .handshake_timeout(HANDSHAKE_TIMEOUT)
-        .acceptor(NoDelayAcceptor::new());
+    let tls = RustlsAcceptor::new(config).handshake_timeout(HANDSHAKE_TIMEOUT).acceptor(NoDelayAcceptor::new());
     socket.set_nonblocking(true)?;
     let mut server = axum_server::from_tcp(socket)?.acceptor(tls).http1_only();
     limit_heads(server.http_builder());
@@ -195,18 +210,14 @@ impl Listener {
     /// Prepares TLS on a bound socket.
     pub fn new(
         socket: TcpListener,
-        identity: ServerIdentity,
-        clients: &[CertificateDer<'static>],
+        config: RustlsConfig,
         controllers: &CertificateDer<'static>,
     ) -> Result<Self, TlsError> {
-        let config = server_config(identity, clients, controllers)?;
         let mut roots = RootCertStore::empty();
         roots.add(controllers.clone())?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let controllers = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
-        let tls = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(config)))
-            .handshake_timeout(HANDSHAKE_TIMEOUT)
-            .acceptor(NoDelayAcceptor::new());
+        let tls = RustlsAcceptor::new(config).handshake_timeout(HANDSHAKE_TIMEOUT).acceptor(NoDelayAcceptor::new());
         socket.set_nonblocking(true)?;
         Ok(Self { socket, acceptor: PeerAcceptor { tls, controllers } })
     }

@@ -17,8 +17,10 @@ use crate::auth::token_keys::{self, TokenKeyError};
 use crate::auth::{AccessTokens, ExternalIssuers, SourceError, Throttle};
 use crate::config::{Config, ConfigError};
 use crate::enrolment::{Enroller as ControllerEnroller, EnrolmentError, EnrolmentSettings};
+use crate::health;
 use crate::keys::{self, KeyError, SigningKey, Vault};
-use crate::listener::{self, Handle, Listener, ServerIdentity, TlsError};
+use crate::listener::certificates::{Certificates, CertificatesError};
+use crate::listener::{self, Handle, Listener, TlsError};
 use crate::pki::{Authority, PkiError};
 use crate::recognition::{Enroller, NoEnroller, PackEnroller, RecognitionError};
 use crate::state::{App, Shared};
@@ -71,6 +73,9 @@ pub enum ServerError {
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The listeners' certificates.
+    #[error(transparent)]
+    Certificates(#[from] CertificatesError),
     /// The database.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -122,6 +127,15 @@ impl Data {
     }
 }
 
+/// What is done again and again.
+fn jobs(app: &Shared, certificates: &Arc<Certificates>) -> Vec<JoinHandle<()>> {
+    vec![
+        tokio::spawn(token_keys::run(app.clone())),
+        tokio::spawn(audit::run(app.clone())),
+        tokio::spawn(certificates.clone().keep(app.clock.clone())),
+    ]
+}
+
 /// The database the configuration names.
 fn open_storage(config: &Config) -> Result<Storage, ServerError> {
     let section = &config.storage;
@@ -152,6 +166,8 @@ pub struct Addresses {
     pub broker_url: String,
     /// PEM file of the Cardea CA.
     pub ca_file: PathBuf,
+    /// Bound address of the health listener, if there is one.
+    pub health: Option<SocketAddr>,
 }
 
 /// The running cloud.
@@ -162,6 +178,7 @@ pub struct Server {
     handles: Vec<Handle>,
     tasks: Vec<JoinHandle<std::io::Result<()>>>,
     jobs: Vec<JoinHandle<()>>,
+    certificates: Arc<Certificates>,
 }
 
 /// Takes an address, and says which one it has become (port 0: any free one).
@@ -183,7 +200,7 @@ impl Server {
         let data = Data::open(&config, &clock)?;
         let (api_socket, api) = bind(config.server.api_listen)?;
         let (enrol_socket, enrol) = bind(config.server.enrol_listen)?;
-        let identity = identity(&config, &data.authority, &clock)?;
+        let certificates = Arc::new(Certificates::read(&config, data.authority.clone(), clock.now())?);
         let enroller = load_enroller(&config).await?;
         let sync = Sync::start(Parts {
             storage: data.storage.clone(),
@@ -205,7 +222,7 @@ impl Server {
 
         let name = config.server.public_names.first().map_or("localhost", String::as_str);
         let broker = sync.broker_address();
-        let addresses = Addresses {
+        let mut addresses = Addresses {
             api,
             enrol,
             broker,
@@ -216,6 +233,7 @@ impl Server {
                 |configured| configured.as_str().trim_end_matches('/').to_owned(),
             ),
             ca_file: data.authority.certificate_file().to_owned(),
+            health: None,
         };
         let controllers = ControllerEnroller::new(
             data.storage.clone(),
@@ -229,9 +247,9 @@ impl Server {
                 freshness_interval_ms: config.sync.freshness_interval_ms,
             },
         )?;
-        let clients = client_authorities(&config)?;
-        let listener = Listener::new(api_socket, identity.duplicate(), &clients, data.authority.certificate_der())?;
-        let enrol_listener = listener::open_listener(enrol_socket, identity)?;
+        let listener = Listener::new(api_socket, certificates.api(), data.authority.certificate_der())?;
+        let enrol_listener = listener::open_listener(enrol_socket, certificates.enrol())?;
+        let health = config.health.listen.map(bind).transpose()?;
 
         let issuer = config.tokens.issuer.clone().unwrap_or_else(|| addresses.api_url.clone());
         let token_keys =
@@ -249,19 +267,23 @@ impl Server {
             grammars: config.grammars()?,
             config,
         }));
-        let handles = vec![Handle::new(), Handle::new()];
+        let handles = vec![Handle::new(), Handle::new(), Handle::new()];
         let router = api::router(app.clone(), controllers.controller_router());
         let enrol_router = controllers.claim_router().into_make_service();
-        let tasks = vec![
+        let mut tasks = vec![
             tokio::spawn(listener.serve(router, handles[0].clone())),
             tokio::spawn(enrol_listener.handle(handles[1].clone()).serve(enrol_router)),
         ];
-        for handle in &handles {
+        if let Some((socket, address)) = health {
+            addresses.health = Some(address);
+            tasks.push(tokio::spawn(health::serve(socket, app.clone(), handles[2].clone())));
+        }
+        for handle in &handles[..tasks.len()] {
             handle.listening().await;
         }
         tracing::info!(api = %addresses.api, enrol = %addresses.enrol, "the cloud serves");
-        let jobs = vec![tokio::spawn(token_keys::run(app.clone())), tokio::spawn(audit::run(app.clone()))];
-        Ok(Self { addresses, app, handles, tasks, jobs })
+        let jobs = jobs(&app, &certificates);
+        Ok(Self { addresses, app, handles, tasks, jobs, certificates })
     }
 
     /// Where it is to be found.
@@ -272,6 +294,11 @@ impl Server {
     /// What its handlers share.
     pub fn app(&self) -> &Shared {
         &self.app
+    }
+
+    /// What its listeners show, to be read anew.
+    pub fn certificates(&self) -> &Certificates {
+        &self.certificates
     }
 
     /// Stops accepting, lets requests in flight finish, and truncates the database's log.
@@ -289,25 +316,6 @@ impl Server {
         tracing::info!("the cloud has ended");
         Ok(())
     }
-}
-
-/// The server's certificate: the configured one, or one of the Cardea CA.
-fn identity(config: &Config, authority: &Authority, clock: &SharedClock) -> Result<ServerIdentity, ServerError> {
-    if let (Some(chain), Some(key)) = (&config.server.certificate, &config.server.private_key) {
-        return Ok(ServerIdentity::load(chain, key)?);
-    }
-    let issued = authority.issue_server(&config.server.public_names, clock.now())?;
-    let (chain, key) = issued.for_rustls()?;
-    Ok(ServerIdentity { chain, key })
-}
-
-/// The CA certificates whose clients are let in.
-pub fn client_authorities(config: &Config) -> Result<Vec<rustls_pki_types::CertificateDer<'static>>, TlsError> {
-    let mut certificates = Vec::new();
-    for file in &config.client_ca.files {
-        certificates.extend(listener::read_certificates(file)?);
-    }
-    Ok(certificates)
 }
 
 async fn load_enroller(config: &Config) -> Result<Arc<dyn Enroller>, ServerError> {

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use cardea_cloud::config::Config;
+use cardea_cloud::listener::certificates::client_authorities;
 use cardea_cloud::recognition::PackEnroller;
-use cardea_cloud::server::{Data, bind, client_authorities};
+use cardea_cloud::server::{Data, bind};
 use cardea_protocol::clock::{Clock as _, SharedClock, SystemClock};
 
 use super::say;

@@ -37,6 +37,13 @@ impl Ca {
         Self { pem, issuer: Issuer::new(params, key) }
     }
 
+    /// A server's certificate and its key, PEM.
+    pub(crate) fn server(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+
     /// A client certificate and its key, PEM.
     pub(crate) fn client(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();
@@ -59,12 +66,21 @@ pub(crate) fn sample(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|_| panic!("{} is missing: run `make setup`", path.display()))
 }
 
+/// A server's certificate that is its own CA, and its key, PEM.
+fn self_signed(name: &str) -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
 /// A running cloud.
 pub(crate) struct Cloud {
     pub(crate) server: Server,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) clients: Ca,
     pub(crate) folder: tempfile::TempDir,
+    /// In `server.pem` of its folder at the start.
+    pub(crate) first_certificate: String,
 }
 
 /// The configuration of a cloud in `folder`.
@@ -96,15 +112,28 @@ impl Cloud {
     }
 
     async fn start_configured_with(models: bool, more: &str) -> Self {
+        Self::start_with_text(models, |text| text + more).await
+    }
+
+    /// With its configuration changed.
+    pub(crate) async fn start_edited(edit: impl FnOnce(String) -> String) -> Self {
+        Self::start_with_text(false, edit).await
+    }
+
+    async fn start_with_text(models: bool, edit: impl FnOnce(String) -> String) -> Self {
         // The one provider; a second call only says that it is there.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let clients = Ca::new("Clients");
         let path = folder.path().join("cloud.toml");
-        std::fs::write(&path, config_text(folder.path(), &clients, models) + more).unwrap();
+        std::fs::write(&path, edit(config_text(folder.path(), &clients, models))).unwrap();
+        // Where a configuration names one of its own.
+        let (first_certificate, first_key) = self_signed("localhost");
+        std::fs::write(folder.path().join("server.pem"), &first_certificate).unwrap();
+        std::fs::write(folder.path().join("server.key"), first_key).unwrap();
         let clock = ManualClock::at(SystemClock.now());
         let server = Server::start(Config::load(&path).unwrap(), clock.clone()).await.unwrap();
-        let cloud = Self { server, clock, clients, folder };
+        let cloud = Self { server, clock, clients, folder, first_certificate };
         cloud.add_account("operator", Role::Operator, None).await;
         cloud
     }
@@ -157,6 +186,17 @@ impl Cloud {
             builder = builder.identity(reqwest::Identity::from_pem(format!("{certificate}{key}").as_bytes()).unwrap());
         }
         builder.build().unwrap()
+    }
+
+    /// reqwest with a certificate, that trusts this server's certificate or CA alone.
+    pub(crate) fn http_trusting(&self, pem: &str) -> reqwest::Client {
+        let (certificate, key) = self.clients.client("anyone");
+        reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only([reqwest::Certificate::from_pem(pem.as_bytes()).unwrap()])
+            .identity(reqwest::Identity::from_pem(format!("{certificate}{key}").as_bytes()).unwrap())
+            .build()
+            .unwrap()
     }
 
     /// A client with a certificate for `name`, and no token yet.

@@ -11,6 +11,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use cardea_protocol::clock::Clock as _;
+
 use super::support::{Ca, Cloud, answer};
 
 #[tokio::test]
@@ -63,7 +65,7 @@ async fn silent_connections_stall_nobody_and_are_cut_off() {
 
 #[tokio::test]
 async fn sessions_are_never_resumed() {
-    let cloud = Cloud::start().await;
+    let cloud = with_tls12().await;
     for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
         let (certificate, key) = cloud.clients.client("anyone");
         let mut roots = RootCertStore::empty();
@@ -122,5 +124,105 @@ async fn the_enrolment_listener_serves_enrolment_only() {
     assert_eq!(http.get(url("/.well-known/est/cacerts")).send().await.unwrap().status(), 200);
     for path in ["/v1/sites", "/oauth2/token", "/openapi.json", "/healthz"] {
         assert_eq!(http.get(url(path)).send().await.unwrap().status(), 404, "{path}");
+    }
+}
+
+/// A cloud that speaks TLS 1.2 too.
+async fn with_tls12() -> Cloud {
+    Cloud::start_edited(|text| text.replace("[server]", "[server]\ntls12 = true")).await
+}
+
+/// The version of TLS that a client which offers that one alone gets, and the suite.
+async fn negotiated(cloud: &Cloud, version: &'static rustls::SupportedProtocolVersion) -> Option<String> {
+    let (certificate, key) = cloud.clients.client("anyone");
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(&cloud.server.addresses().ca_file).unwrap()).unwrap();
+    let config = ClientConfig::builder_with_protocol_versions(&[version])
+        .with_root_certificates(roots)
+        .with_client_auth_cert(
+            vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()],
+            PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
+        )
+        .unwrap();
+    let stream = TcpStream::connect(cloud.api()).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let tls = TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()?;
+    Some(format!("{:?}", tls.get_ref().1.negotiated_cipher_suite()?.suite()))
+}
+
+#[tokio::test]
+async fn tls_is_1_3_and_1_2_only_where_it_is_configured() {
+    let cloud = Cloud::start().await;
+    assert!(negotiated(&cloud, &rustls::version::TLS13).await.is_some());
+    assert_eq!(negotiated(&cloud, &rustls::version::TLS12).await, None);
+    let cloud = with_tls12().await;
+    let suite = negotiated(&cloud, &rustls::version::TLS12).await.unwrap();
+    assert!(suite.starts_with("TLS_ECDHE") && (suite.contains("GCM") || suite.contains("POLY1305")), "{suite}");
+}
+
+#[tokio::test]
+async fn certificates_are_read_anew_and_broken_ones_change_nothing() {
+    let shown = Ca::new("Server");
+    let cloud = Cloud::start_edited(|text| {
+        text.replace("[server]", "[server]\ncertificate = 'server.pem'\nprivate_key = 'server.key'")
+    })
+    .await;
+    let show = |pem: &str, key: &str| {
+        std::fs::write(cloud.folder.path().join("server.pem"), pem).unwrap();
+        std::fs::write(cloud.folder.path().join("server.key"), key).unwrap();
+    };
+    let certificates = cloud.server.certificates();
+    let now = cardea_protocol::Timestamp(0);
+    let url = format!("https://localhost:{}/healthz", cloud.api().port());
+    // Connections are kept open by this client; it trusts what is shown first.
+    let first = cloud.http_trusting(&std::fs::read_to_string(cloud.folder.path().join("server.pem")).unwrap());
+    assert_eq!(first.get(&url).send().await.unwrap().status(), 204);
+    assert!(!certificates.renew(now).unwrap(), "nothing has changed");
+
+    show("not a certificate", "not a key");
+    assert!(certificates.renew(now).is_err());
+    assert!(!certificates.renew(now).unwrap(), "told once");
+    let still = cloud.http_trusting(&cloud.first_certificate);
+    assert_eq!(still.get(&url).send().await.unwrap().status(), 204, "the old certificate stays");
+
+    let (pem, key) = shown.server("localhost");
+    show(&pem, &key);
+    assert!(certificates.renew(now).unwrap());
+    assert_eq!(first.get(&url).send().await.unwrap().status(), 204, "an open connection goes on");
+    assert_eq!(cloud.http_trusting(&shown.pem).get(&url).send().await.unwrap().status(), 204);
+    assert!(cloud.http_trusting(&cloud.first_certificate).get(&url).send().await.is_err(), "shown no more");
+}
+
+#[tokio::test]
+async fn a_certificate_of_the_clouds_own_is_replaced_in_time() {
+    let cloud = Cloud::start().await;
+    let url = format!("https://localhost:{}/healthz", cloud.api().port());
+    let days = |days: i64| cloud.clock.now().plus_ms(days * 24 * 60 * 60 * 1_000);
+    assert!(!cloud.server.certificates().renew(days(80)).unwrap());
+    assert!(cloud.server.certificates().renew(days(91)).unwrap());
+    assert!(!cloud.server.certificates().renew(days(100)).unwrap(), "it is young again");
+    // Its time begins when it was made: a client of today does not take it yet.
+    assert!(cloud.http(Some(cloud.clients.client("anyone"))).get(&url).send().await.is_err());
+}
+
+#[tokio::test]
+async fn a_client_ca_that_is_taken_away_lets_nobody_new_in() {
+    let cloud = Cloud::start().await;
+    let url = format!("https://localhost:{}/healthz", cloud.api().port());
+    let client = || cloud.http(Some(cloud.clients.client("anyone")));
+    assert!(client().get(&url).send().await.is_ok());
+    std::fs::write(cloud.folder.path().join("clients.pem"), Ca::new("Others").pem).unwrap();
+    assert!(cloud.server.certificates().renew(cardea_protocol::Timestamp(0)).unwrap());
+    assert!(client().get(&url).send().await.is_err());
+}
+
+#[tokio::test]
+async fn health_is_told_without_a_certificate_and_nothing_else_is() {
+    let cloud = Cloud::start_configured("[health]\nlisten = '127.0.0.1:0'\n").await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let address = cloud.server.addresses().health.unwrap();
+    for (path, status) in [("/livez", 204), ("/readyz", 204), ("/v1/sites", 404), ("/openapi.json", 404)] {
+        let answer = http.get(format!("http://{address}{path}")).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (status, ""), "{path}");
     }
 }
