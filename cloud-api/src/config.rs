@@ -9,6 +9,7 @@ use cardea_protocol::id::CustomerId;
 use serde::Deserialize;
 
 use crate::auth::roles::Role;
+use crate::retention::Retention;
 use crate::storage::PostgresSettings;
 
 /// No access token lives longer (requirement S2), seconds.
@@ -44,6 +45,9 @@ pub struct Config {
     /// Certificates for controllers.
     #[serde(default)]
     pub enrolment: Enrolment,
+    /// How long what is kept.
+    #[serde(default)]
+    pub retention: Retention,
 }
 
 /// Where it listens and what it is called.
@@ -371,6 +375,7 @@ impl Config {
         if !(1..=825).contains(&self.enrolment.certificate_days) {
             return value("enrolment.certificate_days", self.enrolment.certificate_days.to_string(), "1 to 825 days");
         }
+        self.retention.validate()?;
         self.grammars().map(|_| ())
     }
 

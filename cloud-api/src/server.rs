@@ -21,6 +21,7 @@ use crate::keys::{self, KeyError, SigningKey, Vault};
 use crate::listener::{self, Handle, Listener, ServerIdentity, TlsError};
 use crate::pki::{Authority, PkiError};
 use crate::recognition::{Enroller, NoEnroller, PackEnroller, RecognitionError};
+use crate::retention;
 use crate::state::{App, Shared};
 use crate::storage::{AddressError, PostgresSettings, Storage, StorageError};
 use crate::sync::{BrokerChoice, Parts, StartError, Sync, SyncSettings};
@@ -260,7 +261,11 @@ impl Server {
             handle.listening().await;
         }
         tracing::info!(api = %addresses.api, enrol = %addresses.enrol, "the cloud serves");
-        let jobs = vec![tokio::spawn(token_keys::run(app.clone())), tokio::spawn(audit::run(app.clone()))];
+        let jobs = vec![
+            tokio::spawn(token_keys::run(app.clone())),
+            tokio::spawn(audit::run(app.clone())),
+            tokio::spawn(retention::run(app.clone())),
+        ];
         Ok(Self { addresses, app, handles, tasks, jobs })
     }
 
