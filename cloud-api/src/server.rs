@@ -23,6 +23,7 @@ use crate::listener::certificates::{Certificates, CertificatesError};
 use crate::listener::{self, Handle, Listener, TlsError};
 use crate::pki::{Authority, PkiError};
 use crate::recognition::{Enroller, NoEnroller, PackEnroller, RecognitionError};
+use crate::retention;
 use crate::state::{App, Shared};
 use crate::storage::{AddressError, PostgresSettings, Storage, StorageError};
 use crate::sync::{BrokerChoice, Parts, StartError, Sync, SyncSettings};
@@ -132,6 +133,7 @@ fn jobs(app: &Shared, certificates: &Arc<Certificates>) -> Vec<JoinHandle<()>> {
     vec![
         tokio::spawn(token_keys::run(app.clone())),
         tokio::spawn(audit::run(app.clone())),
+        tokio::spawn(retention::run(app.clone())),
         tokio::spawn(certificates.clone().keep(app.clock.clone())),
     ]
 }
