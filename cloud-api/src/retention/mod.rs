@@ -19,7 +19,7 @@ use crate::storage::idempotent_answers::KEPT_MS;
 /// What the audit calls a run.
 pub const ACTION: &str = "apply_retention";
 /// How often the job looks whether a day has passed.
-const LOOK: Duration = Duration::from_secs(600);
+const LOOK: Duration = Duration::from_mins(10);
 const DAY_MS: i64 = 86_400_000;
 
 /// A kind of data that ends by age.
