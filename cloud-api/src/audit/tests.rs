@@ -239,7 +239,7 @@ async fn an_exported_audit_shows_a_removed_a_doubled_and_a_moved_line_and_a_cut_
 async fn what_is_audited_names_no_plate_no_subject_and_no_biometrics() {
     let api = Api::new().await;
     let site = format!("/v1/sites/{SITE}");
-    let photo = format!("{site}/subjects/{SUBJECT}/face");
+    let photo = format!("{site}/subjects/{SUBJECT}/faces");
     for who in [as_admin(), as_other()] {
         api.post(&format!("{site}/plates"), &json!({"plate": "A123BC77"}), who).await;
         api.post(&format!("{site}/consents"), &consent(SUBJECT), who).await;
@@ -252,7 +252,9 @@ async fn what_is_audited_names_no_plate_no_subject_and_no_biometrics() {
     sign(&api.app.storage, &signer, api.clock.now()).await.unwrap();
     let file = file(&api.app.storage, &api.app.signing).await.unwrap();
     let text = String::from_utf8(file).unwrap();
-    assert!(text.contains("admit_plate") && text.contains("sell_property"), "{text}");
+    for done in ["admit_plate", "enrol_face", "sell_property"] {
+        assert!(text.contains(done), "no {done} in {text}");
+    }
     for secret in ["A123BC77", SUBJECT, "TEMPLATE", "one face"] {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
