@@ -64,7 +64,9 @@ impl Traces {
         let mut ciphertexts = Vec::new();
         for memory in tale.site.memories() {
             for file in files(&memory)? {
-                if file.extension().is_some_and(|e| e == "db") {
+                // The keys have a database of their own, without a template in it.
+                let of_keys = file.file_name().is_some_and(|name| name == "subject-keys.db");
+                if file.extension().is_some_and(|e| e == "db") && !of_keys {
                     ciphertexts.extend(stored_templates(&file)?);
                 }
             }
