@@ -9,7 +9,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 
-use crate::auth::roles::Role;
 use crate::listener::Handle;
 use crate::state::Shared;
 
@@ -19,8 +18,7 @@ pub(crate) fn router(app: Shared) -> Router {
 }
 
 async fn ready(State(app): State<Shared>) -> (StatusCode, &'static str) {
-    // Any cheap read does; there is no account of this name.
-    if app.storage.principal(Role::Operator.name()).await.is_err() {
+    if app.is_ready().await.is_err() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n");
     }
     (StatusCode::NO_CONTENT, "")

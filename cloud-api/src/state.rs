@@ -6,11 +6,12 @@ use cardea_access::grammar::Grammars;
 use cardea_access::time::Timestamp;
 use cardea_protocol::clock::SharedClock;
 
+use crate::auth::roles::Role;
 use crate::auth::{AccessTokens, ExternalIssuers, Throttle};
 use crate::config::Config;
 use crate::keys::{SigningKey, Vault};
 use crate::recognition::Enroller;
-use crate::storage::Storage;
+use crate::storage::{Storage, StorageError};
 use crate::sync::Sync;
 
 /// The running cloud, seen from the API.
@@ -49,6 +50,11 @@ impl App {
     /// Wall-clock time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Whether its work can be done: any cheap read tells; there is no account of this name.
+    pub async fn is_ready(&self) -> Result<(), StorageError> {
+        self.storage.principal(Role::Operator.name()).await.map(drop)
     }
 }
 

@@ -3,7 +3,6 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 
-use crate::auth::roles::Role;
 use crate::problem::Problem;
 use crate::state::Shared;
 
@@ -13,8 +12,7 @@ use crate::state::Shared;
 #[utoipa::path(get, path = "/healthz", operation_id = "healthz", tag = "about",
     responses((status = 204, description = "It serves")))]
 pub(crate) async fn handle(State(app): State<Shared>) -> Result<StatusCode, Problem> {
-    // Any cheap read does; there is no account of this name.
-    app.storage.principal(Role::Operator.name()).await?;
+    app.is_ready().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

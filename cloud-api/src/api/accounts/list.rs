@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::web::extract::Query;
-use crate::api::web::paging::{PageQuery, linked};
+use crate::api::web::paging::{self, PageQuery};
 use crate::auth::Caller;
 use crate::auth::roles::Role;
 use crate::problem::Problem;
@@ -67,12 +67,14 @@ pub(crate) async fn handle(
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Problem> {
     let page = query.page()?;
-    let limit = page.limit;
     let accounts = app.storage.accounts(&caller.scope()).await?;
-    let (accounts, next) = page.cut(accounts, |account| &account.principal_id);
-    let principals = accounts.into_iter().map(Into::into).collect();
-    let link = next.clone();
-    Ok(linked(PrincipalList { principals, next }, limit, link.as_deref()))
+    Ok(paging::answer(
+        page,
+        accounts,
+        |account| &account.principal_id,
+        Into::into,
+        |principals, next| PrincipalList { principals, next },
+    ))
 }
 
 // === tests ===

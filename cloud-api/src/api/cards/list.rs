@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::web::extract::{Params, Query};
-use crate::api::web::paging::{PageQuery, linked};
+use crate::api::web::paging::{self, PageQuery};
 use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::state::Shared;
@@ -66,11 +66,8 @@ pub(crate) async fn handle(
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Problem> {
     let page = query.page()?;
-    let limit = page.limit;
     let cards = app.storage.cards(&caller.scope(), &site).await?.ok_or(Problem::NotFound)?;
-    let (cards, next) = page.cut(cards, |entry| entry.card_id.as_str());
-    let link = next.clone();
-    Ok(linked(CardList { cards: cards.into_iter().map(Into::into).collect(), next }, limit, link.as_deref()))
+    Ok(paging::answer(page, cards, |entry| entry.card_id.as_str(), Into::into, |cards, next| CardList { cards, next }))
 }
 
 // === tests ===

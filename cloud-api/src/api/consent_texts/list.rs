@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::api::consent_texts::record::sha256;
 use crate::api::web::extract::Query;
-use crate::api::web::paging::{PageQuery, linked};
+use crate::api::web::paging::{self, PageQuery};
 use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::state::Shared;
@@ -69,10 +69,12 @@ pub(crate) async fn handle(
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Problem> {
     let page = query.page()?;
-    let limit = page.limit;
     let texts = app.storage.consent_texts(&caller.scope()).await?;
-    let (texts, next) = page.cut(texts, |text| text.text_id.as_str());
-    let consent_texts = texts.iter().map(Into::into).collect();
-    let link = next.clone();
-    Ok(linked(ConsentTextList { consent_texts, next }, limit, link.as_deref()))
+    Ok(paging::answer(
+        page,
+        texts,
+        |text| text.text_id.as_str(),
+        |text| (&text).into(),
+        |consent_texts, next| ConsentTextList { consent_texts, next },
+    ))
 }

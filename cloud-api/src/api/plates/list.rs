@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::web::extract::{Params, Query};
-use crate::api::web::paging::{PageQuery, linked};
+use crate::api::web::paging::{self, PageQuery};
 use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::state::Shared;
@@ -66,11 +66,14 @@ pub(crate) async fn handle(
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Problem> {
     let page = query.page()?;
-    let limit = page.limit;
     let plates = app.storage.plates(&caller.scope(), &site).await?.ok_or(Problem::NotFound)?;
-    let (plates, next) = page.cut(plates, |entry| entry.plate_id.as_str());
-    let link = next.clone();
-    Ok(linked(PlateList { plates: plates.into_iter().map(Into::into).collect(), next }, limit, link.as_deref()))
+    Ok(paging::answer(
+        page,
+        plates,
+        |entry| entry.plate_id.as_str(),
+        Into::into,
+        |plates, next| PlateList { plates, next },
+    ))
 }
 
 // === tests ===

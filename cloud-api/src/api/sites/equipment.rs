@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::web::extract::{Params, Query};
-use crate::api::web::paging::{PageQuery, linked};
+use crate::api::web::paging::{self, PageQuery};
 use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::state::Shared;
@@ -72,14 +72,12 @@ pub(crate) async fn handle(
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Problem> {
     let page = query.page()?;
-    let limit = page.limit;
     if !app.storage.site_visible(&caller.scope(), &site).await? {
         return Err(Problem::NotFound);
     }
     let equipment = app.storage.equipment(&site).await?;
-    let (equipment, next) = page.cut(equipment, |equipment| equipment.access_point.id.as_str());
-    let (access_points, link) = (equipment.into_iter().map(Into::into).collect(), next.clone());
-    Ok(linked(EquipmentList { access_points, next }, limit, link.as_deref()))
+    let list = |access_points, next| EquipmentList { access_points, next };
+    Ok(paging::answer(page, equipment, |equipment| equipment.access_point.id.as_str(), Into::into, list))
 }
 
 // === tests ===

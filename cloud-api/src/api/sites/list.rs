@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::web::extract::Query;
-use crate::api::web::paging::{PageQuery, linked};
+use crate::api::web::paging::{self, PageQuery};
 use crate::auth::Caller;
 use crate::auth::roles::Role;
 use crate::problem::Problem;
@@ -47,20 +47,17 @@ pub(crate) async fn handle(
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Problem> {
     let page = query.page()?;
-    let limit = page.limit;
     let mut sites = app.storage.sites(&caller.scope()).await?;
     if caller.role == Role::Installer {
         let given = app.storage.sites_given(&caller.principal_id).await?;
         sites.retain(|site| given.contains(&site.site_id));
     }
-    let (sites, next) = page.cut(sites, |site| site.site_id.as_str());
     let view = |site: crate::storage::sites::Site| SiteView {
         site_id: site.site_id.to_string(),
         address: site.address,
         revision: site.revision.0,
     };
-    let link = next.clone();
-    Ok(linked(SiteList { sites: sites.into_iter().map(view).collect(), next }, limit, link.as_deref()))
+    Ok(paging::answer(page, sites, |site| site.site_id.as_str(), view, |sites, next| SiteList { sites, next }))
 }
 
 // === tests ===

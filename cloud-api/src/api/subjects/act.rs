@@ -15,6 +15,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
+use crate::api::subjects::read_erasure::visible;
 use crate::api::web::extract::Params;
 use crate::auth::Caller;
 use crate::page::Page;
@@ -193,10 +194,7 @@ pub(crate) async fn handle(
     Params(erasure): Params<ErasureId>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let erasure = app.storage.erasure(&erasure).await?.ok_or(Problem::NotFound)?;
-    if !app.storage.site_visible(&caller.scope(), &erasure.site).await? {
-        return Err(Problem::NotFound);
-    }
+    let erasure = visible(&app, &caller, &erasure).await?;
     let incomplete =
         Problem::Conflict("the erasure is not complete: there is an act once every controller has answered");
     let completed_at = erasure.completed_at.map(rfc3339::format).ok_or(incomplete)?;

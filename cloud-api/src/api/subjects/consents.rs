@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::web::extract::{Params, Query};
-use crate::api::web::paging::{PageQuery, linked};
+use crate::api::web::paging::{self, PageQuery};
 use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::state::Shared;
@@ -80,11 +80,14 @@ pub(crate) async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Problem> {
     let page = query.page()?;
-    let limit = page.limit;
     let consents = app.storage.consents(&caller.scope(), &site).await?.ok_or(Problem::NotFound)?;
-    let (consents, next) = page.cut(consents, |consent| consent.consent_id.as_str());
-    let link = next.clone();
-    Ok(linked(ConsentList { consents: consents.into_iter().map(Into::into).collect(), next }, limit, link.as_deref()))
+    Ok(paging::answer(
+        page,
+        consents,
+        |consent| consent.consent_id.as_str(),
+        Into::into,
+        |consents, next| ConsentList { consents, next },
+    ))
 }
 
 /// See a consent.

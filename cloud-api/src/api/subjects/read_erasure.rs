@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::api::web::extract::Params;
 use crate::auth::Caller;
 use crate::problem::Problem;
-use crate::state::Shared;
+use crate::state::{App, Shared};
 use crate::storage::erasures::{Erasure, ErasureController};
 
 // === doc ===
@@ -75,6 +75,12 @@ impl From<ErasureController> for ReceiptView {
     }
 }
 
+/// An erasure at a site that the caller may see.
+pub(in crate::api) async fn visible(app: &App, caller: &Caller, erasure: &ErasureId) -> Result<Erasure, Problem> {
+    let erasure = app.storage.erasure(erasure).await?.ok_or(Problem::NotFound)?;
+    if app.storage.site_visible(&caller.scope(), &erasure.site).await? { Ok(erasure) } else { Err(Problem::NotFound) }
+}
+
 // === handler ===
 
 /// See an erasure and its receipts.
@@ -86,10 +92,7 @@ pub(crate) async fn handle(
     caller: Caller,
     Params(erasure): Params<ErasureId>,
 ) -> Result<axum::Json<ErasureView>, Problem> {
-    let erasure = app.storage.erasure(&erasure).await?.ok_or(Problem::NotFound)?;
-    if !app.storage.site_visible(&caller.scope(), &erasure.site).await? {
-        return Err(Problem::NotFound);
-    }
+    let erasure = visible(&app, &caller, &erasure).await?;
     Ok(axum::Json(ErasureView {
         state: state(&erasure).to_owned(),
         erasure_id: erasure.erasure_id.to_string(),

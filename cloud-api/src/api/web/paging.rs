@@ -65,7 +65,7 @@ impl PageQuery {
 impl Page {
     /// This page of `all`, and the cursor of the next one while there is more. What was removed meanwhile leaves no gap
     /// and no repetition behind, since a page begins behind an id and not at a position.
-    pub(in crate::api) fn cut<T>(self, mut all: Vec<T>, id: impl Fn(&T) -> &str) -> (Vec<T>, Option<String>) {
+    fn cut<T>(self, mut all: Vec<T>, id: impl Fn(&T) -> &str) -> (Vec<T>, Option<String>) {
         all.sort_by(|a, b| id(a).cmp(id(b)));
         if let Some(after) = &self.after {
             all.retain(|one| id(one) > after.as_str());
@@ -75,6 +75,20 @@ impl Page {
         let next = all.last().filter(|_| more).map(|last| cursor(id(last)));
         (all, next)
     }
+}
+
+/// The answer to a list that is read whole: the views of this page of `all`, and the cursor of the next one, as `list`.
+pub(in crate::api) fn answer<T, V, L: Serialize>(
+    page: Page,
+    all: Vec<T>,
+    id: impl Fn(&T) -> &str,
+    view: impl Fn(T) -> V,
+    list: impl FnOnce(Vec<V>, Option<String>) -> L,
+) -> Response {
+    let limit = page.limit;
+    let (part, next) = page.cut(all, id);
+    let link = next.clone();
+    linked(list(part.into_iter().map(view).collect(), next), limit, link.as_deref())
 }
 
 /// The answer, with a link to the page behind it.
