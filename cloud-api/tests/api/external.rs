@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
 
-use super::support::{Client, Cloud, SITE, workspace};
+use super::support::{Client, Cloud, SITE, peer_is_here, workspace};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -29,16 +29,10 @@ impl Drop for Issuer {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn is_here() -> bool {
     let packages = workspace().join(".tools/node-peers/node_modules/oidc-provider").is_dir();
-    if packages && Command::new("node").arg("--version").stdout(Stdio::null()).status().is_ok() {
-        return true;
-    }
-    let required = ["CI", "CARDEA_REQUIRE_PEERS"].iter().any(|name| std::env::var_os(name).is_some());
-    assert!(!required, "the peer is missing: oidc-provider in .tools/node-peers; run make setup");
-    eprintln!("SKIPPED: the peer is missing: oidc-provider in .tools/node-peers; run make setup");
-    false
+    let runs = || Command::new("node").arg("--version").stdout(Stdio::null()).status().is_ok();
+    peer_is_here(packages && runs(), "oidc-provider in .tools/node-peers")
 }
 
 impl Issuer {

@@ -2,7 +2,6 @@
 //! description promises, and none is a failure of the cloud's.
 
 use std::fs;
-use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,18 +10,11 @@ use cardea_cloud::auth::roles::Role;
 use cardea_protocol::clock::ManualClock;
 use tokio::process::Command;
 
-use super::support::{Cloud, workspace};
+use super::support::{Cloud, peer_is_here, workspace};
 
 /// Where setup/peers.py puts it.
 fn installed() -> std::path::PathBuf {
     workspace().join(".tools/python-schemathesis")
-}
-
-/// Whether it is installed. Where peers are required, it has to be.
-fn is_here() -> bool {
-    let here = installed().join(".installed").is_file();
-    assert!(here || std::env::var_os("CARDEA_REQUIRE_PEERS").is_none(), "run setup/peers.py: schemathesis is missing");
-    here
 }
 
 /// Lets the cloud's clock run, three times as fast: the limit of calls per second is by that clock.
@@ -37,7 +29,7 @@ fn run_clock(clock: Arc<ManualClock>) -> tokio::task::JoinHandle<()> {
 
 /// One run as an account; `CARDEA_SCHEMATHESIS_EXAMPLES` says how many cases for each operation, where more are wanted.
 async fn run(name: &str, role: Role) {
-    if !is_here() {
+    if !peer_is_here(installed().join(".installed").is_file(), "schemathesis in .tools/python-schemathesis") {
         return;
     }
     let cloud = Cloud::start().await.with_customer().await;
@@ -50,16 +42,12 @@ async fn run(name: &str, role: Role) {
     let write = |file: &str, text: &str| fs::write(folder.join(file), text).unwrap();
     write("client.crt", &client.identity.0);
     write("client.key", &client.identity.1);
-    write(
-        "schemathesis.toml",
-        &fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peer/schemathesis.toml")).unwrap(),
-    );
     let wanted = std::env::var("CARDEA_SCHEMATHESIS_EXAMPLES").unwrap_or_else(|_| "3".to_owned());
     let mut command = Command::new("python3");
     command
         .arg("-m")
         .args(["schemathesis.cli", "--config-file"])
-        .arg(folder.join("schemathesis.toml"))
+        .arg(workspace().join("cloud-api/tests/peer/schemathesis.toml"))
         .arg("run")
         .arg(workspace().join("cloud-api/openapi.json"))
         .args(["--url", &client.base, "--max-examples", &wanted, "--seed", "1", "--no-color", "--request-retries", "2"])

@@ -66,11 +66,16 @@ pub(crate) fn sample(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|_| panic!("{} is missing: run `make setup`", path.display()))
 }
 
-/// A server's certificate that is its own CA, and its key, PEM.
-fn self_signed(name: &str) -> (String, String) {
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+/// Whether what setup/peers.py puts in place is here. Where it is missing a test passes and says so; with `CI` or
+/// `CARDEA_REQUIRE_PEERS` set it fails.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+pub(crate) fn peer_is_here(here: bool, what: &str) -> bool {
+    let required = ["CI", "CARDEA_REQUIRE_PEERS"].iter().any(|name| std::env::var_os(name).is_some());
+    assert!(here || !required, "the peer is missing: {what}; run make setup");
+    if !here {
+        eprintln!("SKIPPED: the peer is missing: {what}; run make setup");
+    }
+    here
 }
 
 /// A running cloud.
@@ -79,8 +84,16 @@ pub(crate) struct Cloud {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) clients: Ca,
     pub(crate) folder: tempfile::TempDir,
-    /// In `server.pem` of its folder at the start.
-    pub(crate) first_certificate: String,
+}
+
+/// reqwest that trusts this server's certificate or CA alone, with or without a certificate of its own.
+pub(crate) fn http_trusting(pem: &[u8], identity: Option<(String, String)>) -> reqwest::Client {
+    let mut builder =
+        reqwest::Client::builder().no_proxy().tls_certs_only([reqwest::Certificate::from_pem(pem).unwrap()]);
+    if let Some((certificate, key)) = identity {
+        builder = builder.identity(reqwest::Identity::from_pem(format!("{certificate}{key}").as_bytes()).unwrap());
+    }
+    builder.build().unwrap()
 }
 
 /// The configuration of a cloud in `folder`.
@@ -103,37 +116,25 @@ impl Cloud {
     }
 
     pub(crate) async fn start_with(models: bool) -> Self {
-        Self::start_configured_with(models, "").await
+        Self::start_edited(models, |_, text| text).await
     }
 
     /// With this at the end of its configuration.
     pub(crate) async fn start_configured(more: &str) -> Self {
-        Self::start_configured_with(false, more).await
+        Self::start_edited(false, |_, text| text + more).await
     }
 
-    async fn start_configured_with(models: bool, more: &str) -> Self {
-        Self::start_with_text(models, |text| text + more).await
-    }
-
-    /// With its configuration changed.
-    pub(crate) async fn start_edited(edit: impl FnOnce(String) -> String) -> Self {
-        Self::start_with_text(false, edit).await
-    }
-
-    async fn start_with_text(models: bool, edit: impl FnOnce(String) -> String) -> Self {
+    /// With its configuration, which lies in that folder, changed.
+    pub(crate) async fn start_edited(models: bool, edit: impl FnOnce(&Path, String) -> String) -> Self {
         // The one provider; a second call only says that it is there.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let clients = Ca::new("Clients");
         let path = folder.path().join("cloud.toml");
-        std::fs::write(&path, edit(config_text(folder.path(), &clients, models))).unwrap();
-        // Where a configuration names one of its own.
-        let (first_certificate, first_key) = self_signed("localhost");
-        std::fs::write(folder.path().join("server.pem"), &first_certificate).unwrap();
-        std::fs::write(folder.path().join("server.key"), first_key).unwrap();
+        std::fs::write(&path, edit(folder.path(), config_text(folder.path(), &clients, models))).unwrap();
         let clock = ManualClock::at(SystemClock.now());
         let server = Server::start(Config::load(&path).unwrap(), clock.clone()).await.unwrap();
-        let cloud = Self { server, clock, clients, folder, first_certificate };
+        let cloud = Self { server, clock, clients, folder };
         cloud.add_account("operator", Role::Operator, None).await;
         cloud
     }
@@ -178,30 +179,9 @@ impl Cloud {
         self.server.addresses().api
     }
 
-    fn ca_pem(&self) -> Vec<u8> {
-        std::fs::read(&self.server.addresses().ca_file).unwrap()
-    }
-
     /// reqwest that trusts this cloud, with or without a certificate.
     pub(crate) fn http(&self, identity: Option<(String, String)>) -> reqwest::Client {
-        let mut builder = reqwest::Client::builder()
-            .no_proxy()
-            .tls_certs_only([reqwest::Certificate::from_pem(&self.ca_pem()).unwrap()]);
-        if let Some((certificate, key)) = identity {
-            builder = builder.identity(reqwest::Identity::from_pem(format!("{certificate}{key}").as_bytes()).unwrap());
-        }
-        builder.build().unwrap()
-    }
-
-    /// reqwest with a certificate, that trusts this server's certificate or CA alone.
-    pub(crate) fn http_trusting(&self, pem: &str) -> reqwest::Client {
-        let (certificate, key) = self.clients.client("anyone");
-        reqwest::Client::builder()
-            .no_proxy()
-            .tls_certs_only([reqwest::Certificate::from_pem(pem.as_bytes()).unwrap()])
-            .identity(reqwest::Identity::from_pem(format!("{certificate}{key}").as_bytes()).unwrap())
-            .build()
-            .unwrap()
+        http_trusting(&std::fs::read(&self.server.addresses().ca_file).unwrap(), identity)
     }
 
     /// A client with a certificate for `name`, and no token yet.

@@ -1,5 +1,6 @@
 //! Who gets a connection at all, and what the connection bears.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio_rustls::TlsConnector;
 
 use cardea_protocol::clock::Clock as _;
 
-use super::support::{Ca, Cloud, answer};
+use super::support::{Ca, Cloud, answer, http_trusting};
 
 #[tokio::test]
 async fn without_a_certificate_there_is_no_api() {
@@ -67,17 +68,7 @@ async fn silent_connections_stall_nobody_and_are_cut_off() {
 async fn sessions_are_never_resumed() {
     let cloud = with_tls12().await;
     for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
-        let (certificate, key) = cloud.clients.client("anyone");
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(&cloud.server.addresses().ca_file).unwrap()).unwrap();
-        let config = ClientConfig::builder_with_protocol_versions(&[version])
-            .with_root_certificates(roots)
-            .with_client_auth_cert(
-                vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()],
-                PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
-            )
-            .unwrap();
-        let connector = TlsConnector::from(Arc::new(config));
+        let connector = connector(&cloud, version);
         for _ in 0..3 {
             let stream = TcpStream::connect(cloud.api()).await.unwrap();
             let mut tls = connector.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
@@ -129,11 +120,11 @@ async fn the_enrolment_listener_serves_enrolment_only() {
 
 /// A cloud that speaks TLS 1.2 too.
 async fn with_tls12() -> Cloud {
-    Cloud::start_edited(|text| text.replace("[server]", "[server]\ntls12 = true")).await
+    Cloud::start_edited(false, |_, text| text.replace("[server]", "[server]\ntls12 = true")).await
 }
 
-/// The version of TLS that a client which offers that one alone gets, and the suite.
-async fn negotiated(cloud: &Cloud, version: &'static rustls::SupportedProtocolVersion) -> Option<String> {
+/// A client with a trusted certificate that offers this version of TLS alone.
+fn connector(cloud: &Cloud, version: &'static rustls::SupportedProtocolVersion) -> TlsConnector {
     let (certificate, key) = cloud.clients.client("anyone");
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(&cloud.server.addresses().ca_file).unwrap()).unwrap();
@@ -144,9 +135,14 @@ async fn negotiated(cloud: &Cloud, version: &'static rustls::SupportedProtocolVe
             PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
         )
         .unwrap();
+    TlsConnector::from(Arc::new(config))
+}
+
+/// The suite that a client which offers this version of TLS alone gets, if it gets one.
+async fn negotiated(cloud: &Cloud, version: &'static rustls::SupportedProtocolVersion) -> Option<String> {
     let stream = TcpStream::connect(cloud.api()).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
-    let tls = TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()?;
+    let tls = connector(cloud, version).connect(name, stream).await.ok()?;
     Some(format!("{:?}", tls.get_ref().1.negotiated_cipher_suite()?.suite()))
 }
 
@@ -162,35 +158,35 @@ async fn tls_is_1_3_and_1_2_only_where_it_is_configured() {
 
 #[tokio::test]
 async fn certificates_are_read_anew_and_broken_ones_change_nothing() {
-    let shown = Ca::new("Server");
-    let cloud = Cloud::start_edited(|text| {
+    let (before, after) = (Ca::new("Before"), Ca::new("After"));
+    let show = |folder: &Path, (pem, key): (String, String)| {
+        std::fs::write(folder.join("server.pem"), pem).unwrap();
+        std::fs::write(folder.join("server.key"), key).unwrap();
+    };
+    let cloud = Cloud::start_edited(false, |folder, text| {
+        show(folder, before.server("localhost"));
         text.replace("[server]", "[server]\ncertificate = 'server.pem'\nprivate_key = 'server.key'")
     })
     .await;
-    let show = |pem: &str, key: &str| {
-        std::fs::write(cloud.folder.path().join("server.pem"), pem).unwrap();
-        std::fs::write(cloud.folder.path().join("server.key"), key).unwrap();
-    };
+    let trusting = |ca: &Ca| http_trusting(ca.pem.as_bytes(), Some(cloud.clients.client("anyone")));
     let certificates = cloud.server.certificates();
     let now = cardea_protocol::Timestamp(0);
     let url = format!("https://localhost:{}/healthz", cloud.api().port());
     // Connections are kept open by this client; it trusts what is shown first.
-    let first = cloud.http_trusting(&std::fs::read_to_string(cloud.folder.path().join("server.pem")).unwrap());
+    let first = trusting(&before);
     assert_eq!(first.get(&url).send().await.unwrap().status(), 204);
     assert!(!certificates.renew(now).unwrap(), "nothing has changed");
 
-    show("not a certificate", "not a key");
+    show(cloud.folder.path(), ("not a certificate".to_owned(), "not a key".to_owned()));
     assert!(certificates.renew(now).is_err());
     assert!(!certificates.renew(now).unwrap(), "told once");
-    let still = cloud.http_trusting(&cloud.first_certificate);
-    assert_eq!(still.get(&url).send().await.unwrap().status(), 204, "the old certificate stays");
+    assert_eq!(trusting(&before).get(&url).send().await.unwrap().status(), 204, "the old certificate stays");
 
-    let (pem, key) = shown.server("localhost");
-    show(&pem, &key);
+    show(cloud.folder.path(), after.server("localhost"));
     assert!(certificates.renew(now).unwrap());
     assert_eq!(first.get(&url).send().await.unwrap().status(), 204, "an open connection goes on");
-    assert_eq!(cloud.http_trusting(&shown.pem).get(&url).send().await.unwrap().status(), 204);
-    assert!(cloud.http_trusting(&cloud.first_certificate).get(&url).send().await.is_err(), "shown no more");
+    assert_eq!(trusting(&after).get(&url).send().await.unwrap().status(), 204);
+    assert!(trusting(&before).get(&url).send().await.is_err(), "shown no more");
 }
 
 #[tokio::test]
