@@ -22,6 +22,7 @@ pub mod audit;
 pub mod audit_chain;
 pub mod audit_log;
 pub mod cards;
+pub mod certificate_revocations;
 pub mod certificates;
 pub(crate) mod changes;
 pub mod codes;
@@ -53,13 +54,14 @@ pub mod validity;
 pub use engine::{AddressError, PostgresSettings};
 
 /// Each step of the schema from one version to the next; a fresh database takes them all.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
+    include_str!("schema/9.sql"),
 ];
 const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 

@@ -5,6 +5,7 @@ mod bad_input;
 mod cli;
 mod external;
 mod faces;
+mod revocation;
 mod schemathesis;
 mod support;
 mod tokens;
