@@ -9,6 +9,7 @@ use cardea_protocol::id::CustomerId;
 use serde::Deserialize;
 
 use crate::auth::roles::Role;
+use crate::retention::Retention;
 use crate::storage::PostgresSettings;
 
 /// No access token lives longer (requirement S2), seconds.
@@ -50,6 +51,9 @@ pub struct Config {
     /// What acts of destruction say of who runs this cloud.
     #[serde(default)]
     pub acts: Acts,
+    /// How long what is kept.
+    #[serde(default)]
+    pub retention: Retention,
 }
 
 /// Where it listens and what it is called.
@@ -409,6 +413,7 @@ impl Config {
         if !(1..=825).contains(&self.enrolment.certificate_days) {
             return value("enrolment.certificate_days", self.enrolment.certificate_days.to_string(), "1 to 825 days");
         }
+        self.retention.validate()?;
         self.grammars().map(|_| ())
     }
 

@@ -11,6 +11,7 @@
 //! | [`sync`] | the sessions with controllers: changes, digests, freshness, orders, receipts |
 //! | [`audit`] | the audit as a signed chain of entries, and what shows that it was altered |
 //! | [`export`] | incident bundles that prove themselves complete and unaltered |
+//! | [`retention`] | how long what is kept, and the job that deletes it |
 //! | [`keys`] | secrets at rest |
 //!
 //! Everything is served over TLS, and nothing without a client certificate but the enrolment of a new controller.
@@ -33,6 +34,7 @@ mod page;
 pub mod pki;
 pub mod problem;
 pub mod recognition;
+pub mod retention;
 pub mod server;
 pub mod state;
 pub mod storage;

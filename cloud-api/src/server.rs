@@ -23,8 +23,9 @@ use crate::listener::certificates::{Certificates, CertificatesError};
 use crate::listener::{self, Handle, Listener, TlsError};
 use crate::pki::{Authority, PkiError};
 use crate::recognition::{Enroller, NoEnroller, PackEnroller, RecognitionError};
+use crate::retention;
 use crate::state::{App, Shared};
-use crate::storage::{AddressError, PostgresSettings, Storage, StorageError};
+use crate::storage::{AddressError, KeyStoreSettings, PostgresSettings, Storage, StorageError};
 use crate::sync::{BrokerChoice, Parts, StartError, Sync, SyncSettings};
 
 /// Requests in flight get this long when the cloud ends.
@@ -118,9 +119,10 @@ impl Data {
                 .create(folder)
                 .map_err(|source| ServerError::DataDir { path: folder.clone(), source })?;
         }
+        let vault = Arc::new(Vault::open_or_create(&keys.join("vault.key"))?);
         Ok(Self {
-            storage: open_storage(config)?,
-            vault: Arc::new(Vault::open_or_create(&keys.join("vault.key"))?),
+            storage: open_storage(config, vault.clone(), clock)?,
+            vault,
             signing: SigningKey::open_or_create(&keys.join("signing.key"))?,
             authority: Arc::new(Authority::open_or_create(&keys, clock.now())?),
         })
@@ -132,21 +134,23 @@ fn jobs(app: &Shared, certificates: &Arc<Certificates>) -> Vec<JoinHandle<()>> {
     vec![
         tokio::spawn(token_keys::run(app.clone())),
         tokio::spawn(audit::run(app.clone())),
+        tokio::spawn(retention::run(app.clone())),
         tokio::spawn(certificates.clone().keep(app.clock.clone())),
     ]
 }
 
 /// The database the configuration names.
-fn open_storage(config: &Config) -> Result<Storage, ServerError> {
+fn open_storage(config: &Config, vault: Arc<Vault>, clock: &SharedClock) -> Result<Storage, ServerError> {
+    let keys = KeyStoreSettings { file: Some(config.data_dir.join("subject-keys.db")), vault, at: clock.now() };
     let section = &config.storage;
     let Some(url) = &section.url else {
         let path = section.path.clone().unwrap_or_else(|| config.data_dir.join("cloud.db"));
-        return Ok(Storage::open(&path)?);
+        return Ok(Storage::open(&path, keys)?);
     };
     let password = section.password_file.as_deref().map(keys::password).transpose()?;
     let authorities = section.ca.as_deref().map(listener::read_certificates).transpose()?.unwrap_or_default();
     let settings = PostgresSettings::new(url, password.as_ref().map(|password| password.as_slice()), &authorities)?;
-    Ok(Storage::connect(settings)?)
+    Ok(Storage::connect(settings, keys)?)
 }
 
 /// Where the cloud is to be found, as the ready file says it.

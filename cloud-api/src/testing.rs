@@ -27,9 +27,9 @@ use crate::keys::{SigningKey, Vault};
 use crate::listener::Peer;
 use crate::recognition::{EnrolFailure, Enrolled, Enroller};
 use crate::state::{App, Shared};
-use crate::storage::Storage;
 use crate::storage::consent_texts::ConsentText;
 use crate::storage::principals::Principal;
+use crate::storage::{KeyStoreSettings, Storage};
 use crate::sync::Sync;
 
 pub(crate) const ISSUER: &str = "https://localhost";
@@ -64,8 +64,8 @@ impl Scratch {
     pub(crate) fn in_folder(folder: &Path) -> Self {
         let database = on_postgresql();
         let storage = match &database {
-            Some(database) => Storage::connect(database.settings()),
-            None => Storage::open(&folder.join("cloud.db")),
+            Some(database) => Storage::connect(database.settings(), file_keys(folder)),
+            None => Storage::open(&folder.join("cloud.db"), file_keys(folder)),
         };
         Self { storage: storage.unwrap(), database }
     }
@@ -73,20 +73,33 @@ impl Scratch {
     /// Every byte of the database's files.
     pub(crate) fn bytes(&self, folder: &Path) -> Vec<u8> {
         match &self.database {
-            Some(database) => database.bytes(),
-            None => {
-                let files = std::fs::read_dir(folder).unwrap();
-                files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
-            }
+            Some(database) => [database.bytes(), files(folder)].concat(),
+            None => files(folder),
         }
     }
+}
+
+/// Every byte of the files in a folder.
+pub(crate) fn files(folder: &Path) -> Vec<u8> {
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    files.filter(|file| file.is_file()).flat_map(|file| std::fs::read(file).unwrap()).collect()
+}
+
+/// A key store in memory.
+pub(crate) fn memory_keys() -> KeyStoreSettings {
+    KeyStoreSettings { file: None, vault: Arc::new(Vault::from_bytes([7; 32])), at: START }
+}
+
+/// The key store of a folder.
+pub(crate) fn file_keys(folder: &Path) -> KeyStoreSettings {
+    KeyStoreSettings { file: Some(folder.join("subject-keys.db")), ..memory_keys() }
 }
 
 /// A storage for a test that looks at no files.
 pub(crate) fn scratch_storage() -> Storage {
     match on_postgresql() {
-        Some(database) => Storage::connect(database.settings()),
-        None => Storage::in_memory(),
+        Some(database) => Storage::connect(database.settings(), memory_keys()),
+        None => Storage::in_memory(memory_keys()),
     }
     .unwrap()
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -10,7 +11,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use cardea_cloud::auth::roles::Role;
 use cardea_cloud::auth::{AccessTokens, Grant, KeyRing, token_keys};
 use cardea_cloud::keys::{SigningKey, Vault};
-use cardea_cloud::storage::Storage;
+use cardea_cloud::storage::{KeyStoreSettings, Storage};
 use cardea_daemon::local::{self, HoldingsStatus};
 use cardea_protocol::clock::{Clock as _, SystemClock};
 use cardea_tests::picture::{self, View};
@@ -249,8 +250,13 @@ async fn only_a_current_token_of_this_cloud_on_its_own_certificate_counts() -> a
     let client = site.customer_client()?;
     let issuer = client.get("/.well-known/openid-configuration").await?.expect(200)?.text("/issuer")?;
     let own = thumbprint(&site.customer)?;
-    let storage = Storage::open(&site.dir.join("cloud/cloud.db"))?;
-    let vault = Vault::open_or_create(&site.dir.join("cloud/keys/vault.key"))?;
+    let vault = Arc::new(Vault::open_or_create(&site.dir.join("cloud/keys/vault.key"))?);
+    let keys = KeyStoreSettings {
+        file: Some(site.dir.join("cloud/subject-keys.db")),
+        vault: vault.clone(),
+        at: SystemClock.now(),
+    };
+    let storage = Storage::open(&site.dir.join("cloud/cloud.db"), keys)?;
     let real_keys = token_keys::load(&storage, &vault).await?.context("no keys that sign tokens")?;
     let real = AccessTokens::new(real_keys.clone(), issuer.clone(), 3_600);
     let role = Role::CustomerIntegration;

@@ -107,6 +107,7 @@ fn repeated(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::events::By;
     use crate::storage::sites::Scope;
     use crate::testing::{Api, BARRIER, SITE, as_admin, as_other};
     use cardea_access::time::Timestamp;
@@ -143,8 +144,8 @@ mod tests {
         let opens: Vec<_> = actions.iter().filter(|action| action.action == "open_access_point").collect();
         assert_eq!(opens.len(), 1, "the site's own customer, and nobody else's");
         assert_eq!(
-            (opens[0].principal_id.as_deref(), opens[0].outcome.as_str()),
-            (Some("admin"), "controller-unreachable")
+            (&opens[0].by, opens[0].outcome.as_str()),
+            (&By::Account("admin".to_owned()), "controller-unreachable")
         );
     }
 

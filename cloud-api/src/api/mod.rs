@@ -32,11 +32,12 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use cardea_protocol::Timestamp;
+use cardea_protocol::id::{CustomerId, SiteId};
 use cardea_protocol::message::Validity;
 use serde::Serialize;
 
 use crate::auth::roles::Operation;
-use crate::auth::{Access, Target, authorize, discovery, guard, introspect, jwks, revoke, token, userinfo};
+use crate::auth::{Access, Concerned, Target, authorize, discovery, guard, introspect, jwks, revoke, token, userinfo};
 use crate::listener::Peer;
 use crate::problem::Problem;
 use crate::state::Shared;
@@ -230,6 +231,12 @@ pub(crate) fn assert_described(method: &Method, path: &str, (status, slug): (u16
 fn created<T: Serialize>(target: &impl ToString, body: T) -> Response {
     let mut response = (StatusCode::CREATED, axum::Json(body)).into_response();
     response.extensions_mut().insert(Target(target.to_string()));
+    response
+}
+
+/// Adds whom it concerns, for the audit, where the path does not say.
+fn concerning(customer: Option<CustomerId>, site: Option<SiteId>, mut response: Response) -> Response {
+    response.extensions_mut().insert(Concerned { customer, site });
     response
 }
 

@@ -7,7 +7,7 @@ use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::{HeaderMap, header, request::Parts};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use cardea_protocol::id::{AccessPointId, CustomerId, SiteId};
+use cardea_protocol::id::{AccessPointId, ControllerId, CustomerId, SiteId};
 
 use crate::api::web::extract::drain;
 use crate::auth::external::Moment;
@@ -16,6 +16,7 @@ use crate::auth::scope::has_openid;
 use crate::listener::Peer;
 use crate::problem::{Problem, Slug};
 use crate::state::{App, Shared};
+use crate::storage::StorageError;
 use crate::storage::audit::{Ending, NewAction};
 use crate::storage::sites::Scope;
 
@@ -137,7 +138,7 @@ pub(crate) async fn guard(
         };
     };
     let action = NewAction {
-        customer: caller.as_ref().and_then(|caller| caller.customer.clone()),
+        customer: customer_of(&app, &params, caller.as_ref()).await,
         site: site_of(&app, &params, caller.as_ref()).await,
         principal_id: caller.map(|caller| caller.principal_id),
         action: operation.id(),
@@ -157,7 +158,8 @@ pub(crate) async fn guard(
     };
     let outcome = response.extensions().get::<Slug>().map_or("done", |slug| slug.0);
     let target = response.extensions().get::<Target>().map(|target| target.0.clone());
-    let ending = Ending { outcome, target, customer: None, site: None };
+    let Concerned { customer, site } = response.extensions().get().cloned().unwrap_or_default();
+    let ending = Ending { outcome, target, customer, site };
     if let Err(error) = app.storage.audit_end(audit, ending, app.now()).await {
         tracing::error!(%error, operation = operation.id(), "the outcome of a call could not be audited");
     }
@@ -170,20 +172,39 @@ async fn refuse(request: Request, problem: Problem) -> Response {
     problem.into_response()
 }
 
-/// The site in the path, or the one the access point in the path stands at: an export of the site tells of both.
+/// The value of a part of the path.
+fn named<'a>(params: &'a RawPathParams, wanted: &str) -> Option<&'a str> {
+    params.iter().find(|(name, _)| *name == wanted).map(|(_, id)| id)
+}
+
+/// The site in the path, or the one that the access point or controller in the path stands at: an export of the site tells
+/// of all.
 async fn site_of(app: &App, params: &RawPathParams, caller: Option<&Caller>) -> Option<SiteId> {
-    let named = |wanted: &str| params.iter().find(|(name, _)| *name == wanted).map(|(_, id)| id.to_owned());
-    if let Some(site) = named("site") {
+    if let Some(site) = named(params, "site") {
         return SiteId::new(site).ok();
     }
-    let point = AccessPointId::new(named("access_point")?).ok()?;
-    match app.storage.site_of_access_point(&caller?.scope(), &point).await {
-        Ok(site) => site,
-        Err(error) => {
-            tracing::error!(%error, "the site of an access point could not be looked up for the audit");
-            None
-        }
+    if let Some(controller) = named(params, "controller") {
+        let controller = ControllerId::new(controller).ok()?;
+        return looked_up(app.storage.site_of_controller(&controller).await);
     }
+    let point = AccessPointId::new(named(params, "access_point")?).ok()?;
+    looked_up(app.storage.site_of_access_point(&caller?.scope(), &point).await)
+}
+
+/// The caller's customer; for the operator's staff, the one whose account is in the path.
+async fn customer_of(app: &App, params: &RawPathParams, caller: Option<&Caller>) -> Option<CustomerId> {
+    if let Some(customer) = caller.and_then(|caller| caller.customer.clone()) {
+        return Some(customer);
+    }
+    looked_up(app.storage.customer_of_account(named(params, "principal")?).await)
+}
+
+/// What was found for the audit. A call is carried out, and audited, without it too.
+fn looked_up<T>(found: Result<Option<T>, StorageError>) -> Option<T> {
+    found.unwrap_or_else(|error| {
+        tracing::error!(%error, "whom a call concerns could not be looked up for the audit");
+        None
+    })
 }
 
 /// The id in the path that the call acts on, if it is one: never a subject token.
@@ -195,6 +216,13 @@ fn target_of(params: &RawPathParams) -> Option<String> {
 /// The id of what a call has created, for the audit: an extension of its answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Target(pub(crate) String);
+
+/// Whom a call concerns that says so in its body only, for the audit: an extension of its answer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Concerned {
+    pub(crate) customer: Option<CustomerId>,
+    pub(crate) site: Option<SiteId>,
+}
 
 #[cfg(test)]
 mod tests;

@@ -30,7 +30,7 @@ pub use access_token::{AccessTokens, Claims, Grant};
 pub(crate) use certificate_name::{CertificateName, CertificateNameError};
 pub use external::{ExternalIssuers, SourceError};
 pub use guard::Caller;
-pub(crate) use guard::{Access, Target, guard};
+pub(crate) use guard::{Access, Concerned, Target, guard};
 pub use key_ring::KeyRing;
 pub(crate) use password::verify_password;
 pub use password::{PasswordError, hash_password};

@@ -104,7 +104,7 @@ mod tests {
     const DAY_MS: i64 = 86_400_000;
 
     fn world() -> (Storage, Vault) {
-        (Storage::in_memory().unwrap(), Vault::from_bytes([7; 32]))
+        (Storage::in_memory(crate::testing::memory_keys()).unwrap(), Vault::from_bytes([7; 32]))
     }
 
     #[tokio::test]

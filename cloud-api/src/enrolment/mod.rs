@@ -28,6 +28,7 @@ use zeroize::Zeroizing;
 
 use crate::listener::Peer as TlsPeer;
 use crate::pki::{Authority, Peer, PkiError};
+use crate::storage::audit::NewAction;
 use crate::storage::certificates::CertificateStatus;
 use crate::storage::controllers::StandingError;
 use crate::storage::{Storage, StorageError};
@@ -178,11 +179,34 @@ impl Enroller {
         drop(turn);
         let Some(hash) = stored.filter(|_| right) else {
             tracing::warn!(%controller, "a claim was refused");
+            self.audit_claim(&controller, "claim-refused").await;
             return Err(EnrolmentError::Claim);
         };
         storage.finish_claim(&controller, hash, issued).await?;
+        self.audit_claim(&controller, "done").await;
         tracing::info!(%controller, "claimed");
         Ok(est::certs_only(&[&certificate])?)
+    }
+
+    /// Writes a claim down, as one at the controller's site. What names no controller may be anything, and is not kept.
+    async fn audit_claim(&self, controller: &ControllerId, outcome: &'static str) {
+        let Inner { storage, clock, .. } = &*self.inner;
+        let site = match storage.site_of_controller(controller).await {
+            Ok(Some(site)) => site,
+            Ok(None) => return,
+            // The code is used up by now: a claim that was right is not refused for this.
+            Err(error) => return tracing::error!(%error, %controller, "a claim could not be audited"),
+        };
+        let action = NewAction {
+            customer: None,
+            site: Some(site),
+            principal_id: None,
+            action: "claim_controller",
+            target: Some(controller.to_string()),
+        };
+        if let Err(error) = storage.audit_done(action, outcome, clock.now()).await {
+            tracing::error!(%error, %controller, "a claim could not be audited");
+        }
     }
 
     /// A further certificate for the holder of one that counts.

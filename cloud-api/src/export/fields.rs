@@ -131,8 +131,82 @@ impl EventFields {
     }
 }
 
+/// An operation that may be told outside.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    id: &'static str,
+    /// The kind of thing its target is; where there is none, the target is not told.
+    pub(super) target: Option<&'static str>,
+}
+
+const fn told_of(id: &'static str, target: &'static str) -> Told {
+    Told { id, target: Some(target) }
+}
+
+const fn told_alone(id: &'static str) -> Told {
+    Told { id, target: None }
+}
+
+/// Every operation that an export may tell of. What concerns the operator's own keys, staff and other customers is not here.
+const TOLD: &[Told] = &[
+    told_alone("token"),
+    told_alone("sign_in"),
+    told_alone("revoke_token"),
+    told_alone("introspect_token"),
+    told_alone("register_site"),
+    told_of("register_principal", "account"),
+    told_of("register_redirect_uri", "account"),
+    told_of("revoke_principal", "account"),
+    told_of("register_controller", "controller"),
+    told_of("renew_claim", "controller"),
+    told_of("claim_controller", "controller"),
+    told_of("revoke_controller", "controller"),
+    told_of("decommission_controller", "controller"),
+    told_of("admit_plate", "plate"),
+    told_of("change_plate", "plate"),
+    told_of("remove_plate", "plate"),
+    told_of("admit_card", "card"),
+    told_of("change_card", "card"),
+    told_of("remove_card", "card"),
+    told_alone("record_consent_text"),
+    told_of("record_consent", "consent"),
+    told_of("withdraw_consent", "consent"),
+    told_of("enrol_face", "template"),
+    told_alone("open_access_point"),
+    told_of("sell_property", "sale"),
+    told_alone("export_incident"),
+];
+
+/// What may be told of an operation; nothing of one that is not on the list.
+pub(super) fn told(operation: &str) -> Option<&'static Told> {
+    TOLD.iter().find(|told| told.id == operation)
+}
+
 /// A code is lower-case words with hyphens; anything else that a controller might send in its place is not told.
 fn code(text: String) -> String {
     let plain = text.len() <= 40 && text.bytes().all(|c| c.is_ascii_lowercase() || c == b'-');
     if plain { text } else { "other".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::roles::Operation;
+
+    #[test]
+    fn of_each_operation_it_is_said_whether_an_export_tells_of_it() {
+        // Readings are not audited; the rest is the operator's own.
+        let withheld = |operation: Operation| {
+            let id = operation.id();
+            id.starts_with("read_")
+                || id.starts_with("list_")
+                || ["register_customer", "give_sites", "revoke_certificate"].contains(&id)
+        };
+        for operation in Operation::ALL {
+            assert_ne!(told(operation.id()).is_some(), withheld(*operation), "{}", operation.id());
+        }
+        for id in ["init_operator", "rotate_token_key", "apply_retention", "anything"] {
+            assert!(told(id).is_none(), "{id}");
+        }
+    }
 }

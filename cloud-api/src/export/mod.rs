@@ -25,7 +25,7 @@ pub use pseudonym::Pseudonyms;
 pub use verify::{Fault, Summary, verify};
 
 use crate::chain::{Seal, line_hash};
-use crate::storage::events::{StoredAction, StoredEvent};
+use crate::storage::events::{By, StoredAction, StoredEvent};
 
 /// Names the format, and its version.
 pub const FORMAT: &str = "cardea-incident/1";
@@ -90,10 +90,13 @@ pub struct EventLine {
 /// An action through the API.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct ActionLine {
-    /// Pseudonym of the customer's account; `operator` for the operator's staff.
+    /// Pseudonym of the customer's account; `operator` for the operator's staff, `unknown` where nobody has shown who asks.
     by: String,
     /// Which operation.
     operation: String,
+    /// Pseudonym of what it acted on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
     /// `done`, or the problem's type.
     outcome: String,
 }
@@ -139,7 +142,10 @@ pub fn bundle(
 ) -> Result<Vec<u8>, ExportError> {
     let mut entries: Vec<(Timestamp, Entry)> =
         events.into_iter().map(|event| (event.at, Entry::Event(Box::new(EventLine::new(event, names))))).collect();
-    entries.extend(actions.into_iter().map(|action| (action.at, Entry::Action(ActionLine::new(action, names)))));
+    entries.extend(actions.into_iter().filter_map(|action| {
+        let at = action.at;
+        ActionLine::new(action, names).map(|line| (at, Entry::Action(line)))
+    }));
     entries.sort_by_key(|(at, _)| *at);
 
     let header = Header {
@@ -192,12 +198,19 @@ impl EventLine {
 }
 
 impl ActionLine {
-    fn new(action: StoredAction, names: &Pseudonyms) -> Self {
-        Self {
-            by: action.principal_id.map_or_else(|| "operator".to_owned(), |id| names.of("account", &id)),
+    /// Nothing for what is not told outside.
+    fn new(action: StoredAction, names: &Pseudonyms) -> Option<Self> {
+        let told = fields::told(&action.action)?;
+        Some(Self {
+            by: match action.by {
+                By::Account(id) => names.of("account", &id),
+                By::Operator => "operator".to_owned(),
+                By::Unknown => "unknown".to_owned(),
+            },
             operation: action.action,
+            target: action.target.zip(told.target).map(|(id, kind)| names.of(kind, &id)),
             outcome: action.outcome,
-        }
+        })
     }
 }
 

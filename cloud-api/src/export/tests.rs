@@ -56,8 +56,9 @@ fn sample(key: &SigningKey, names: &Pseudonyms) -> Vec<u8> {
     ];
     let actions = vec![StoredAction {
         at: Timestamp(1_800_000_002_500),
-        principal_id: Some("birch-homes-backend".to_owned()),
-        action: "open_access_point".to_owned(),
+        by: By::Account("birch-homes-backend".to_owned()),
+        action: "revoke_controller".to_owned(),
+        target: Some("gate-17".to_owned()),
         outcome: "done".to_owned(),
     }];
     bundle(&period, events, actions, names, &key.signer().unwrap(), Timestamp(1_800_000_100_000)).unwrap()

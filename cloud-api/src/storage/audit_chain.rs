@@ -4,6 +4,7 @@ use cardea_protocol::Timestamp;
 
 use super::audit::append;
 use super::engine::{Access, Engine, Row, Transaction, params};
+use super::subject_keys::KeyStore;
 use super::{Storage, StorageError};
 use crate::audit::Entry;
 
@@ -77,10 +78,10 @@ fn entry(row: &Row<'_>) -> Result<Entry, StorageError> {
 }
 
 /// Takes the rows of an audit from before it was a chain into it, as they were.
-pub(super) fn take_in(engine: &dyn Engine) -> Result<(), StorageError> {
+pub(super) fn take_in(engine: &dyn Engine, keys: &KeyStore) -> Result<(), StorageError> {
     loop {
         engine.begin(Access::Write)?;
-        let taken = take_some_in(&Transaction::new(engine)).and_then(|taken| engine.commit().map(|()| taken));
+        let taken = take_some_in(&Transaction::new(engine, keys)).and_then(|taken| engine.commit().map(|()| taken));
         match taken {
             Ok(0) => return Ok(()),
             Ok(_) => {}

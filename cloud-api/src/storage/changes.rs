@@ -167,12 +167,11 @@ fn load(tx: &Transaction<'_>, site: &SiteId, kind: &str, ref_id: String) -> Resu
         "card-removed" => Some(StoredChange::CardRemoved(id(ref_id, CardId::new)?)),
         "template-added" => tx
             .query_opt(
-                "SELECT t.template_id, t.subject, t.model, t.ciphertext, k.wrapped_key FROM templates t
-                 JOIN subject_keys k ON k.site_id = t.site_id AND k.subject = t.subject
-                 WHERE t.template_id = ?1 AND t.site_id = ?2",
+                "SELECT template_id, subject, model, ciphertext FROM templates WHERE template_id = ?1 AND site_id = ?2",
                 [&ref_id, site.as_str()],
-                stored_template,
+                |row| stored_template(tx, site, row),
             )?
+            .flatten()
             .map(StoredChange::TemplateAdded),
         "subject-erased" => tx
             .query_opt(
@@ -244,15 +243,21 @@ fn validity(row: &Row<'_>, first: usize) -> Result<Validity, StorageError> {
     })
 }
 
-/// Reads `template_id, subject, model, ciphertext, wrapped_key`.
-pub(super) fn stored_template(row: &Row<'_>) -> Result<StoredTemplate, StorageError> {
-    Ok(StoredTemplate {
+/// Reads `template_id, subject, model, ciphertext`; `None` once the subject's key is gone.
+pub(super) fn stored_template(
+    tx: &Transaction<'_>,
+    site: &SiteId,
+    row: &Row<'_>,
+) -> Result<Option<StoredTemplate>, StorageError> {
+    let subject = subject_of(&row.get::<String>(1)?)?;
+    let Some(wrapped_key) = tx.keys()?.wrapped(site, &subject)? else { return Ok(None) };
+    Ok(Some(StoredTemplate {
         template_id: id(row.get(0)?, TemplateId::new)?,
-        subject: subject_of(&row.get::<String>(1)?)?,
+        subject,
         model: row.get(2)?,
         ciphertext: row.get(3)?,
-        wrapped_key: row.get(4)?,
-    })
+        wrapped_key,
+    }))
 }
 
 impl Storage {

@@ -73,6 +73,7 @@ pub(super) fn active_consent(
 impl Storage {
     /// Records a consent.
     pub async fn record_consent(&self, scope: &Scope, consent: NewConsent, at: Timestamp) -> Result<(), ConsentError> {
+        self.settle_journal().await?;
         let scope = scope.clone();
         self.write(move |tx| {
             if !site_visible(tx, &scope, &consent.site)? {

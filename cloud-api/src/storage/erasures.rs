@@ -1,11 +1,12 @@
 //! Erasure orders: the cloud erases at once, and then waits for a receipt of every controller that may hold something.
 
 use cardea_protocol::Timestamp;
-use cardea_protocol::id::{ControllerId, ErasureId, SaleId, SiteId, SubjectToken};
+use cardea_protocol::id::{ControllerId, CustomerId, ErasureId, SaleId, SiteId, SubjectToken};
 use cardea_protocol::message::Receipt;
 
 use super::changes::{ChangeKind, append_change, id, subject_of};
 use super::engine::{Transaction, params};
+use super::subject_keys::reconcile::applied;
 use super::{Storage, StorageError};
 
 /// Why a subject is erased.
@@ -86,15 +87,18 @@ pub(crate) fn erase_subject(
     site: &SiteId,
     subject: &SubjectToken,
     reason: ErasureReason,
-    sale: Option<&SaleId>,
+    sale: Option<(&SaleId, &CustomerId)>,
     at: Timestamp,
 ) -> Result<ErasureId, StorageError> {
     let erasure = ErasureId::random();
     let whose = [site.as_str(), subject.as_str()];
     let templates: i64 =
         tx.query_row("SELECT count(*) FROM templates WHERE site_id = ?1 AND subject = ?2", whose, |row| row.get(0))?;
-    // The key first: whatever else survives somewhere is noise without it. Its templates go with it (ON DELETE CASCADE).
-    tx.execute("DELETE FROM subject_keys WHERE site_id = ?1 AND subject = ?2", whose)?;
+    // The key first, for good: whatever else survives somewhere is noise without it. If this transaction does not last, the
+    // journal says what is owed.
+    let entries = tx.keys()?.erase(site, subject, sale, at)?;
+    tx.execute("DELETE FROM templates WHERE site_id = ?1 AND subject = ?2", whose)?;
+    applied(tx, &entries)?;
     tx.execute(
         "INSERT INTO erasures (erasure_id, site_id, subject, reason, sale_id, ordered_at, cloud_erased)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -103,7 +107,7 @@ pub(crate) fn erase_subject(
             site.as_str(),
             subject.as_str(),
             reason.as_str(),
-            sale.map(SaleId::as_str),
+            sale.map(|(sale, _)| sale.as_str()),
             at.0,
             templates
         ],
@@ -247,7 +251,7 @@ impl Storage {
             let owed = tx.query(
                 "SELECT e.erasure_id, e.site_id FROM erasures e JOIN erasure_controllers o USING (erasure_id)
                  WHERE o.controller_id = ?1 AND o.verified IS DISTINCT FROM 1 AND e.ordered_at < ?2 AND NOT EXISTS (
-                     SELECT 1 FROM subject_keys k WHERE k.site_id = e.site_id AND k.subject = e.subject)
+                     SELECT 1 FROM templates t WHERE t.site_id = e.site_id AND t.subject = e.subject)
                  ORDER BY e.ordered_at",
                 params![controller.as_str(), since.0],
                 |row| Ok((row.get::<String>(0)?, id(row.get(1)?, SiteId::new)?)),

@@ -31,12 +31,25 @@ pub struct StoredEvent {
 pub struct StoredAction {
     /// When.
     pub at: Timestamp,
-    /// Who asked; `None` for the operator's own staff, who are not named to customers.
-    pub principal_id: Option<String>,
+    /// Who asked.
+    pub by: By,
     /// What was asked.
     pub action: String,
+    /// Id of what it acted on.
+    pub target: Option<String>,
     /// What became of it.
     pub outcome: String,
+}
+
+/// Who asked for something, as a customer may know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum By {
+    /// An account of the customer's own.
+    Account(String),
+    /// The operator's staff, who are not named to customers.
+    Operator,
+    /// Nobody who has shown who they are.
+    Unknown,
 }
 
 const COLUMNS: &str = "event_id, controller_id, at, received_at, access_point_id, kind";
@@ -81,7 +94,8 @@ impl Storage {
     }
 
     /// Everything of a site between two instants that an incident export may draw on: events by the controllers' clocks,
-    /// and actions of the site's own customer; both in order. `None` if the site is not within the scope.
+    /// and actions at the site by or for its own customer, or by the operator before it had one, and those that concern
+    /// this customer as a whole (logins, accounts); both in order. `None` if the site is not within the scope.
     pub async fn incident(
         &self,
         scope: &Scope,
@@ -101,16 +115,29 @@ impl Storage {
             let events = tx
                 .query(&sql, period, event)?;
             let actions = tx.query(
-                "SELECT a.at, p.principal_id, a.action, coalesce(e.outcome, a.outcome)
-                 FROM audit a JOIN customer_sites c ON c.site_id = a.site_id AND c.customer_id = a.customer_id
-                 LEFT JOIN audit e ON e.begun_by = a.entry
-                 LEFT JOIN principals p ON p.principal_id = a.principal_id AND p.customer_id = a.customer_id
-                 WHERE a.site_id = ?1 AND a.at >= ?2 AND a.at < ?3 AND a.begun_by IS NULL ORDER BY a.entry",
+                "WITH calls AS (
+                     SELECT a.entry, a.at, a.principal_id, a.action, coalesce(e.target, a.target) AS target,
+                         coalesce(e.outcome, a.outcome) AS outcome, coalesce(a.site_id, e.site_id) AS site_id,
+                         coalesce(a.customer_id, e.customer_id) AS customer_id
+                     FROM audit a LEFT JOIN audit e ON e.begun_by = a.entry
+                     WHERE a.at >= ?2 AND a.at < ?3 AND a.begun_by IS NULL)
+                 SELECT a.at, p.principal_id, a.action, a.outcome, a.target, a.principal_id IS NOT NULL
+                 FROM calls a LEFT JOIN customer_sites c ON c.site_id = ?1
+                 LEFT JOIN principals p ON p.principal_id = a.principal_id AND p.customer_id = c.customer_id
+                 WHERE (a.site_id = ?1 AND (a.customer_id IS NULL OR a.customer_id = c.customer_id))
+                     OR (a.site_id IS NULL AND a.customer_id = c.customer_id)
+                 ORDER BY a.entry",
                 period,
                 |row| {
+                    let (own, known): (Option<String>, bool) = (row.get(1)?, row.get(5)?);
                     Ok(StoredAction {
                         at: Timestamp(row.get(0)?),
-                        principal_id: row.get(1)?,
+                        by: match own {
+                            Some(account) => By::Account(account),
+                            None if known => By::Operator,
+                            None => By::Unknown,
+                        },
+                        target: row.get(4)?,
                         action: row.get(2)?,
                         outcome: row.get(3)?,
                     })

@@ -75,8 +75,11 @@ fn digest(tx: &Transaction<'_>, site: &SiteId, embedder: Option<&str>) -> Result
             |row| {
                 let hash: Vec<u8> = row.get(2)?;
                 let hash = <[u8; 32]>::try_from(hash).map_err(|_| StorageError::Corrupt("template hash"))?;
-                let template = id(row.get(0)?, TemplateId::new)?;
-                holdings.template(&template, &subject_of(&row.get::<String>(1)?)?, &hash);
+                let (template, subject) = (id(row.get(0)?, TemplateId::new)?, subject_of(&row.get::<String>(1)?)?);
+                // Without its key a template is erased, even if its row is still to go.
+                if tx.keys()?.wrapped(site, &subject)?.is_some() {
+                    holdings.template(&template, &subject, &hash);
+                }
                 Ok(())
             },
         )?;
@@ -153,13 +156,13 @@ impl Storage {
             let templates = match &embedder {
                 None => Vec::new(),
                 Some(embedder) => tx.query(
-                    "SELECT t.template_id, t.subject, t.model, t.ciphertext, k.wrapped_key FROM templates t
-                     JOIN subject_keys k ON k.site_id = t.site_id AND k.subject = t.subject
-                     WHERE t.site_id = ?1 AND t.model = ?2 ORDER BY t.template_id",
+                    "SELECT template_id, subject, model, ciphertext FROM templates
+                     WHERE site_id = ?1 AND model = ?2 ORDER BY template_id",
                     [site.as_str(), embedder],
-                    stored_template,
+                    |row| stored_template(tx, &site, row),
                 )?,
             };
+            let templates: Vec<_> = templates.into_iter().flatten().collect();
             for template in &templates {
                 record_holder(tx, &site, &controller, template)?;
             }

@@ -9,13 +9,14 @@
 //!
 //! **To add a table:** a new file in `schema/`, in the words of the ones there, and its line in `STEPS`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc as handover};
 
 use tokio::sync::{mpsc, oneshot};
 
 use engine::{Access, Engine, Postgres, Sqlite, Transaction};
 use queue::{Message, Operation};
+use subject_keys::{KeyStore, reconcile};
 
 pub mod accounts;
 pub mod audit;
@@ -27,6 +28,7 @@ pub mod certificates;
 pub(crate) mod changes;
 pub mod codes;
 pub mod commands;
+mod concerns;
 pub mod consent_texts;
 pub mod consents;
 pub mod controllers;
@@ -44,23 +46,27 @@ pub mod plates;
 pub mod principals;
 mod queue;
 pub mod redirect_uris;
+mod retention;
 pub mod sales;
 pub mod sites;
+mod subject_keys;
 pub mod templates;
 pub mod token_keys;
 pub mod tokens;
 pub mod validity;
 
 pub use engine::{AddressError, PostgresSettings};
+pub use subject_keys::KeyStoreSettings;
 
 /// Each step of the schema from one version to the next; a fresh database takes them all.
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 8] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
+    include_str!("schema/7.sql"),
     include_str!("schema/9.sql"),
 ];
 const SCHEMA_VERSION: i64 = STEPS.len() as i64;
@@ -119,6 +125,26 @@ pub enum StorageError {
         /// Version found.
         found: i64,
     },
+    /// The key store belongs to another database, or this database is a new one.
+    #[error(
+        "the key store (subject-keys.db) is not this database's: nothing was changed; restore the one that belongs to it, \
+         or the database that belongs to the store"
+    )]
+    OtherKeyStore,
+    /// The file system refused the key store.
+    #[error("the key store {path} cannot be made or looked at: check that the data directory is the service's own")]
+    KeyStoreFile {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<std::io::Error>,
+    },
+    /// Others may read the key store.
+    #[error("the key store {path} is open to other users: chmod 600 it")]
+    KeyStoreExposed {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The storage thread has ended.
     #[error("the storage has been closed")]
     Closed,
@@ -152,39 +178,42 @@ impl std::fmt::Debug for Storage {
 }
 
 impl Storage {
-    /// Opens or creates a SQLite file.
-    pub fn open(path: &Path) -> Result<Self, StorageError> {
+    /// Opens or creates a SQLite file, and the key store that belongs to it.
+    pub fn open(path: &Path, keys: KeyStoreSettings) -> Result<Self, StorageError> {
         let path = path.to_owned();
-        Self::start(move || Sqlite::open(&path))
+        Self::start(move || Sqlite::open(&path), keys)
     }
 
     /// A SQLite database in memory, with the real schema: for tests.
-    pub fn in_memory() -> Result<Self, StorageError> {
-        Self::start(Sqlite::in_memory)
+    pub fn in_memory(keys: KeyStoreSettings) -> Result<Self, StorageError> {
+        Self::start(Sqlite::in_memory, keys)
     }
 
-    /// A PostgreSQL database, which must exist and may be empty.
-    pub fn connect(settings: PostgresSettings) -> Result<Self, StorageError> {
-        Self::start(move || Postgres::connect(settings))
+    /// A PostgreSQL database, which must exist and may be empty, and the key store that belongs to it.
+    pub fn connect(settings: PostgresSettings, keys: KeyStoreSettings) -> Result<Self, StorageError> {
+        Self::start(move || Postgres::connect(settings), keys)
     }
 
     /// The engine is made on its thread, since PostgreSQL's client may not be used on one of tokio's.
-    fn start<T: Engine>(open: impl FnOnce() -> Result<T, StorageError> + Send + 'static) -> Result<Self, StorageError> {
+    fn start<T: Engine>(
+        open: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
+        keys: KeyStoreSettings,
+    ) -> Result<Self, StorageError> {
         let (jobs, mut queue) = mpsc::unbounded_channel();
         let (opened, outcome) = handover::channel();
         // The thread ends when the last handle is dropped.
         std::thread::Builder::new()
             .name("storage".to_owned())
             .spawn(move || {
-                let ready = open().and_then(prepare);
-                let (engine, outcome) = match ready {
-                    Ok(engine) => (Some(engine), Ok(())),
+                let ready = open().and_then(|engine| prepare(engine, keys));
+                let (ready, outcome) = match ready {
+                    Ok(ready) => (Some(ready), Ok(())),
                     Err(error) => (None, Err(error)),
                 };
                 if opened.send(outcome).is_ok()
-                    && let Some(engine) = engine
+                    && let Some((engine, keys)) = ready
                 {
-                    queue::serve(&engine, &mut queue);
+                    queue::serve(&engine, &keys, &mut queue);
                 }
             })
             .map_err(|_| StorageError::Closed)?;
@@ -217,7 +246,12 @@ impl Storage {
         self.run(Access::Read, work).await
     }
 
-    /// Makes deleted bytes unreadable, as far as the database can.
+    /// Carries out what the erasure journal holds and the data does not: an erasure whose second half failed.
+    pub(crate) async fn settle_journal(&self) -> Result<(), StorageError> {
+        self.write(reconcile::replay).await
+    }
+
+    /// Makes deleted bytes unreadable, as far as the database can; of the key store's, altogether.
     pub async fn scrub(&self) -> Result<(), StorageError> {
         let (reply, answer) = oneshot::channel();
         self.jobs.send(Message::Scrub(reply)).map_err(|_| StorageError::Closed)?;
@@ -240,18 +274,26 @@ impl Storage {
     }
 }
 
-/// Brings the schema up to date, takes an audit from before it was a chain into it, and makes unreadable what a crash between an erasure and its scrub has left behind.
-fn prepare<T: Engine>(engine: T) -> Result<T, StorageError> {
+/// Brings the schema up to date, takes an audit from before it was a chain into it, lets the data follow the key store, and makes unreadable what a crash between an erasure
+/// and its scrub has left behind.
+fn prepare<T: Engine>(engine: T, keys: KeyStoreSettings) -> Result<(T, KeyStore), StorageError> {
     migrate(&engine, &STEPS)?;
-    audit_chain::take_in(&engine)?;
-    match engine.scrub() {
+    let keys = KeyStore::open(keys)?;
+    audit_chain::take_in(&engine, &keys)?;
+    engine.begin(Access::Write)?;
+    let reconciled = reconcile::at_start(&Transaction::new(&engine, &keys)).and_then(|()| engine.commit());
+    if reconciled.is_err() {
+        engine.rollback();
+    }
+    reconciled?;
+    match engine.scrub().and_then(|()| keys.scrub()) {
         // A backup under way is no reason not to start; the next erasure tries again, and so does the end.
         Err(error @ (StorageError::Lingering | StorageError::Busy)) => {
             tracing::warn!(%error, "deleted rows could not be scrubbed at start");
         }
         other => other?,
     }
-    Ok(engine)
+    Ok((engine, keys))
 }
 
 /// Takes a database to the newest of `steps`: all of it or nothing.

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::StorageError;
 use super::engine::{Access, Engine, Transaction};
+use super::subject_keys::KeyStore;
 
 /// Writes that share a transaction. More of them hardly save anything, and the first waits for the last.
 const GROUP: usize = 256;
@@ -23,7 +24,7 @@ const TRIES: u32 = 5;
 pub(super) enum Message {
     /// An operation, alone in its transaction or in a group.
     Run(Access, Box<dyn Job>),
-    /// [`Engine::scrub`].
+    /// [`Engine::scrub`], and the key store's.
     Scrub(oneshot::Sender<Result<(), StorageError>>),
 }
 
@@ -74,7 +75,7 @@ where
 }
 
 /// Carries out what comes, until nobody can send any more.
-pub(super) fn serve(engine: &dyn Engine, queue: &mut mpsc::UnboundedReceiver<Message>) {
+pub(super) fn serve(engine: &dyn Engine, keys: &KeyStore, queue: &mut mpsc::UnboundedReceiver<Message>) {
     while let Some(first) = queue.blocking_recv() {
         let (mut writes, mut reads, mut scrubs) = (Vec::new(), Vec::new(), Vec::new());
         let mut next = Some(first);
@@ -86,13 +87,13 @@ pub(super) fn serve(engine: &dyn Engine, queue: &mut mpsc::UnboundedReceiver<Mes
             }
             next = if writes.len() < GROUP { queue.try_recv().ok() } else { None };
         }
-        carry_out(engine, Access::Write, writes);
+        carry_out(engine, keys, Access::Write, writes);
         for read in reads {
-            carry_out(engine, Access::Read, vec![read]);
+            carry_out(engine, keys, Access::Read, vec![read]);
         }
         if !scrubs.is_empty() {
             // One does for all that were waiting: what they deleted is committed.
-            let done = again(engine, || engine.scrub());
+            let done = again(engine, || engine.scrub().and_then(|()| keys.scrub()));
             for reply in scrubs {
                 let _ = reply.send(done.clone());
             }
@@ -101,16 +102,16 @@ pub(super) fn serve(engine: &dyn Engine, queue: &mut mpsc::UnboundedReceiver<Mes
 }
 
 /// Carries out operations in one transaction, or each in its own if that cannot be.
-fn carry_out(engine: &dyn Engine, access: Access, mut jobs: Vec<Box<dyn Job>>) {
+fn carry_out(engine: &dyn Engine, keys: &KeyStore, access: Access, mut jobs: Vec<Box<dyn Job>>) {
     if jobs.is_empty() {
         return;
     }
-    let settled = again(engine, || attempt(engine, access, &mut jobs));
+    let settled = again(engine, || attempt(engine, keys, access, &mut jobs));
     // Each alone would meet the same, one wait after the other.
     let hopeless = matches!(settled, Err(StorageError::Unsettled | StorageError::Connect { .. } | StorageError::Busy));
     if settled.is_err() && !hopeless && jobs.len() > 1 {
         for job in jobs {
-            carry_out(engine, access, vec![job]);
+            carry_out(engine, keys, access, vec![job]);
         }
         return;
     }
@@ -134,9 +135,14 @@ fn again(engine: &dyn Engine, mut attempt: impl FnMut() -> Result<(), StorageErr
 }
 
 /// One transaction. When this is an error, nothing of it lasts.
-fn attempt(engine: &dyn Engine, access: Access, jobs: &mut [Box<dyn Job>]) -> Result<(), StorageError> {
+fn attempt(
+    engine: &dyn Engine,
+    keys: &KeyStore,
+    access: Access,
+    jobs: &mut [Box<dyn Job>],
+) -> Result<(), StorageError> {
     let done = engine.begin(access).and_then(|()| {
-        let tx = Transaction::new(engine);
+        let tx = Transaction::new(engine, keys);
         let together = jobs.len() > 1;
         // What was kept is released with the next savepoint, which saves a round trip; a commit releases the last.
         let mut savepoint = "SAVEPOINT operation";

@@ -11,6 +11,8 @@ use super::changes::{ChangeKind, append_change, id, revision_of, revision_to_sql
 use super::engine::{Transaction, params};
 use super::erasures::{ErasureReason, erase_subject};
 use super::sites::{Scope, site_visible};
+use super::subject_keys::Block;
+use super::subject_keys::reconcile::applied;
 use super::{Storage, StorageError};
 
 /// A sale to carry out.
@@ -85,17 +87,24 @@ impl Storage {
             )?;
             for (plate, fingerprint) in &sale.plates {
                 remove_plate(tx, &sale, plate)?;
-                block(tx, &sale.site, fingerprint, &sale.sale_id)?;
+                forbid(tx, &sale, fingerprint, at)?;
             }
-            let cards = remove_cards(tx, &sale, &card_fingerprint)?;
+            let cards = remove_cards(tx, &sale, &card_fingerprint, at)?;
             for (subject, fingerprint) in &sale.subjects {
                 tx.execute(
                     "UPDATE consents SET ended_at = ?3, ended_by = 'property-sale'
                      WHERE site_id = ?1 AND subject = ?2 AND ended_at IS NULL",
                     params![site, subject.as_str(), at.0],
                 )?;
-                erase_subject(tx, &sale.site, subject, ErasureReason::PropertySold, Some(&sale.sale_id), at)?;
-                block(tx, &sale.site, fingerprint, &sale.sale_id)?;
+                erase_subject(
+                    tx,
+                    &sale.site,
+                    subject,
+                    ErasureReason::PropertySold,
+                    Some((&sale.sale_id, &sale.customer)),
+                    at,
+                )?;
+                forbid(tx, &sale, fingerprint, at)?;
             }
             let revision = append_change(tx, &sale.site, ChangeKind::PropertySold, sale_id, at)?;
             tx.execute(
@@ -123,10 +132,7 @@ fn remove_plate(tx: &Transaction<'_>, sale: &NewSale, plate: &Plate) -> Result<(
     )?;
     if let Some(plate_id) = plate_id {
         let plate_id = id(plate_id, PlateId::new)?;
-        tx.execute(
-            "INSERT INTO sale_plates (sale_id, plate_id) VALUES (?1, ?2)",
-            [sale.sale_id.as_str(), plate_id.as_str()],
-        )?;
+        sold_plate(tx, &sale.sale_id, &plate_id)?;
     }
     Ok(())
 }
@@ -136,6 +142,7 @@ fn remove_cards(
     tx: &Transaction<'_>,
     sale: &NewSale,
     fingerprint: impl Fn(&CardHash) -> [u8; 32],
+    at: Timestamp,
 ) -> Result<u32, StorageError> {
     let mut cards: BTreeMap<CardHash, [u8; 32]> = sale.cards.iter().cloned().collect();
     for (subject, _) in &sale.subjects {
@@ -157,17 +164,40 @@ fn remove_cards(
         )?;
         if let Some(card_id) = card_id {
             let card_id = id(card_id, CardId::new)?;
-            tx.execute(
-                "INSERT INTO sale_cards (sale_id, card_id) VALUES (?1, ?2)",
-                [sale.sale_id.as_str(), card_id.as_str()],
-            )?;
+            sold_card(tx, &sale.sale_id, &card_id)?;
         }
-        block(tx, &sale.site, fingerprint, &sale.sale_id)?;
+        forbid(tx, sale, fingerprint, at)?;
     }
     Ok(u32::try_from(cards.len()).unwrap_or(u32::MAX))
 }
 
-fn block(tx: &Transaction<'_>, site: &SiteId, fingerprint: &[u8; 32], sale: &SaleId) -> Result<(), StorageError> {
+/// Notes that a sale took this plate away.
+pub(super) fn sold_plate(tx: &Transaction<'_>, sale: &SaleId, plate: &PlateId) -> Result<(), StorageError> {
+    let sql = "INSERT INTO sale_plates (sale_id, plate_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    tx.execute(sql, [sale.as_str(), plate.as_str()]).map(drop)
+}
+
+/// Notes that a sale took this card away.
+pub(super) fn sold_card(tx: &Transaction<'_>, sale: &SaleId, card: &CardId) -> Result<(), StorageError> {
+    let sql = "INSERT INTO sale_cards (sale_id, card_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    tx.execute(sql, [sale.as_str(), card.as_str()]).map(drop)
+}
+
+/// Blocks what a sale names: in the journal first, which outlives every backup.
+fn forbid(tx: &Transaction<'_>, sale: &NewSale, fingerprint: &[u8; 32], at: Timestamp) -> Result<(), StorageError> {
+    let (site, customer) = (&sale.site, &sale.customer);
+    let entries = tx.keys()?.block(&Block { site, fingerprint, sale: &sale.sale_id, customer }, at)?;
+    block(tx, site, fingerprint, &sale.sale_id)?;
+    applied(tx, &entries)
+}
+
+/// Leaves a tombstone.
+pub(super) fn block(
+    tx: &Transaction<'_>,
+    site: &SiteId,
+    fingerprint: &[u8; 32],
+    sale: &SaleId,
+) -> Result<(), StorageError> {
     tx.execute(
         "INSERT INTO sale_blocks (site_id, value_hmac, sale_id) VALUES (?1, ?2, ?3)
          ON CONFLICT (site_id, value_hmac) DO UPDATE SET sale_id = excluded.sale_id",

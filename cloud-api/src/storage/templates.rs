@@ -76,6 +76,7 @@ impl Storage {
     where
         E: Fn(Option<Vec<u8>>) -> Result<(Vec<u8>, Vec<u8>), KeyError> + Send + 'static,
     {
+        self.settle_journal().await?;
         let scope = scope.clone();
         self.write(move |tx| {
             let NewTemplate { template_id, site, subject, consent, model, content_hash, encrypt } = &template;
@@ -93,16 +94,10 @@ impl Storage {
             if held >= MAX_TEMPLATES_PER_SUBJECT {
                 return Err(TemplateError::TooMany);
             }
-            let wrapped: Option<Vec<u8>> = tx.query_opt(
-                "SELECT wrapped_key FROM subject_keys WHERE site_id = ?1 AND subject = ?2",
-                whose,
-                |row| row.get(0),
-            )?;
-            let (wrapped, ciphertext) = encrypt(wrapped)?;
-            tx.execute(
-                "INSERT INTO subject_keys (site_id, subject, wrapped_key) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-                params![site.as_str(), subject.as_str(), wrapped],
-            )?;
+            let keys = tx.keys()?;
+            let (wrapped, ciphertext) = encrypt(keys.wrapped(site, subject)?)?;
+            // The key first: a crash leaves a key without a template, which the next start removes, and never the reverse.
+            keys.keep(site, subject, &wrapped)?;
             tx.execute(
                 "INSERT INTO templates (template_id, site_id, subject, model, ciphertext, content_hash, created_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",

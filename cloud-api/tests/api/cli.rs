@@ -3,10 +3,12 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cardea_cloud::keys::Vault;
-use cardea_cloud::storage::Storage;
+use cardea_cloud::storage::{KeyStoreSettings, Storage};
+use cardea_protocol::clock::Clock as _;
 use serde_json::{Value, json};
 
 use super::support::{Ca, Cloud, SITE, config_text};
@@ -91,8 +93,13 @@ async fn keys_that_sign_tokens_are_rotated_by_order() {
     assert!(rotate(&[]).contains("a new key signs access tokens from 2"));
     let keys = async || {
         let data = folder.path().join("data");
-        let storage = Storage::open(&data.join("cloud.db")).unwrap();
-        let vault = Vault::open_or_create(&data.join("keys/vault.key")).unwrap();
+        let vault = Arc::new(Vault::open_or_create(&data.join("keys/vault.key")).unwrap());
+        let keys = KeyStoreSettings {
+            file: Some(data.join("subject-keys.db")),
+            vault: vault.clone(),
+            at: cardea_protocol::clock::SystemClock.now(),
+        };
+        let storage = Storage::open(&data.join("cloud.db"), keys).unwrap();
         let stored = storage.token_keys().await.unwrap();
         assert!(token_keys::load(&storage, &vault).await.unwrap().is_some(), "they open");
         stored.into_iter().map(|key| key.kid).collect::<Vec<_>>()

@@ -31,10 +31,12 @@ fn holds(bytes: &[u8], needle: &[u8]) -> bool {
 
 /// The subject's wrapped key, and a piece of the ciphertext that lies on one page, as the database holds them.
 fn secrets(cloud: &Cloud) -> Vec<Vec<u8>> {
-    let database = rusqlite::Connection::open(cloud.folder.path().join("data/cloud.db")).unwrap();
-    let column = |sql: &str| database.query_row(sql, [], |row| row.get::<_, Vec<u8>>(0)).unwrap();
-    let ciphertext = column("SELECT ciphertext FROM templates");
-    vec![column("SELECT wrapped_key FROM subject_keys"), ciphertext[..24].to_vec()]
+    let column = |file: &str, sql: &str| {
+        let database = rusqlite::Connection::open(cloud.folder.path().join("data").join(file)).unwrap();
+        database.query_row(sql, [], |row| row.get::<_, Vec<u8>>(0)).unwrap()
+    };
+    let ciphertext = column("cloud.db", "SELECT ciphertext FROM templates");
+    vec![column("subject-keys.db", "SELECT wrapped_key FROM subject_keys"), ciphertext[..24].to_vec()]
 }
 
 #[tokio::test]

@@ -3,10 +3,12 @@
 //! An operation is an entry in the audit, the smallest there is: what it takes is the wait for the disk.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use cardea_cloud::keys::Vault;
 use cardea_cloud::storage::audit::NewAction;
-use cardea_cloud::storage::{PostgresSettings, Storage, StorageError};
+use cardea_cloud::storage::{KeyStoreSettings, PostgresSettings, Storage, StorageError};
 use cardea_protocol::Timestamp;
 use tokio::time::Instant;
 
@@ -21,9 +23,11 @@ const TIME: Duration = Duration::from_secs(4);
 pub async fn run(scratch: &Path, postgresql: Option<&str>, summary: &mut Summary) -> anyhow::Result<()> {
     std::fs::create_dir_all(scratch)?;
     let folder = tempfile::tempdir_in(scratch)?;
-    measure("SQLite", &Storage::open(&folder.path().join("cloud.db"))?, summary).await?;
+    let vault = Arc::new(Vault::open_or_create(&folder.path().join("vault.key"))?);
+    let keys = KeyStoreSettings { file: None, vault, at: Timestamp(0) };
+    measure("SQLite", &Storage::open(&folder.path().join("cloud.db"), keys.clone())?, summary).await?;
     if let Some(url) = postgresql {
-        measure("PostgreSQL", &Storage::connect(PostgresSettings::new(url, None, &[])?)?, summary).await?;
+        measure("PostgreSQL", &Storage::connect(PostgresSettings::new(url, None, &[])?, keys)?, summary).await?;
     }
     Ok(())
 }

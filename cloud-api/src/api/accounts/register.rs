@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use crate::api::web::extract::Json;
-use crate::api::{created, short_text};
+use crate::api::{concerning, created, short_text};
 use crate::auth::roles::Role;
 use crate::auth::{Caller, CertificateName, CertificateNameError, hash_password};
 use crate::problem::Problem;
@@ -130,10 +130,11 @@ pub(crate) async fn handle(
             Some(hashed.map_err(|error| Problem::InvalidField(error.to_string()))?)
         }
     };
+    let customer = customer_id.clone();
     let principal =
         Principal { principal_id: principal_id.to_string(), customer: customer_id, role, password_hash, subject_dn };
     app.storage.register_principal(principal, app.now()).await?;
-    Ok(created(&principal_id.clone(), PrincipalRegistered { principal_id }))
+    Ok(concerning(customer, None, created(&principal_id.clone(), PrincipalRegistered { principal_id })))
 }
 
 // === tests ===

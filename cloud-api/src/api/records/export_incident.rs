@@ -103,9 +103,13 @@ pub(crate) async fn handle(
 
 #[cfg(test)]
 mod tests {
+    use crate::auth::roles::Role;
     use crate::export::verify;
-    use crate::testing::{Api, SITE, as_admin, as_other, as_service};
-    use serde_json::json;
+    use crate::testing::{
+        Api, CUSTOMER, OTHER_CUSTOMER, OTHER_SITE, SITE, as_admin, as_nobody, as_operator, as_other, as_role,
+        as_service,
+    };
+    use serde_json::{Value, json};
 
     #[tokio::test]
     async fn an_export_verifies_and_holds_events_and_own_actions_only() {
@@ -123,6 +127,54 @@ mod tests {
         // Three events, the admission, and the export itself, which has begun; nothing of the other customer's try.
         assert_eq!(summary.entries, 5, "{text}");
         assert!(!text.contains("A123BC77") && !text.contains("admin"));
+    }
+
+    #[tokio::test]
+    async fn it_tells_what_the_operator_did_to_the_site_and_its_customer_and_nothing_else() {
+        let api = Api::new().await;
+        let account = |id: &str, customer: &str| json!({"principal_id": id, "customer_id": customer, "role": "resident-support", "subject_dn": "CN=x"});
+        api.post("/v1/principals", &account("late-desk", CUSTOMER), as_operator()).await;
+        api.post("/v1/principals", &account("oak-desk", OTHER_CUSTOMER), as_operator()).await;
+        let own = json!({"principal_id": "chief", "role": "operator", "subject_dn": "CN=y"});
+        api.post("/v1/principals", &own, as_role(Role::Administrator)).await;
+        for account in ["service", "other-service", "installer"] {
+            let path = format!("/v1/principals/{account}/revocation");
+            assert_eq!(api.post_empty(&path, as_role(Role::SecurityOfficer)).await.status, 204, "{account}");
+        }
+        let gate = json!({"controller_id": "gate-2"});
+        api.post(&format!("/v1/sites/{SITE}/controllers"), &gate, as_operator()).await;
+        api.post(&format!("/v1/sites/{OTHER_SITE}/controllers"), &json!({"controller_id": "oak"}), as_operator()).await;
+        api.post_empty("/v1/controllers/gate-2/revocation", as_operator()).await;
+        api.post_empty("/v1/controllers/gate-2/decommissioning", as_operator()).await;
+        api.post_empty("/v1/controllers/oak/revocation", as_operator()).await;
+        let login = [("grant_type", "client_credentials"), ("client_id", "admin")];
+        api.post_form("/oauth2/token", &login).await;
+        api.post_form("/oauth2/token", &[("grant_type", "client_credentials"), ("client_id", "other")]).await;
+        api.post(&format!("/v1/sites/{SITE}/plates"), &json!({"plate": "A123BC77"}), as_nobody()).await;
+
+        let path = format!("/v1/sites/{SITE}/incident-exports");
+        let body = json!({"from": "2026-11-01T00:00:00Z", "to": "2026-12-01T00:00:00Z"});
+        let text = String::from_utf8(api.post(&path, &body, as_admin()).await.bytes).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let actions: Vec<Value> = lines.map(|line| line["action"].clone()).filter(Value::is_object).collect();
+        let told: Vec<&str> = actions.iter().map(|action| action["operation"].as_str().unwrap()).collect();
+        let expected = [
+            "register_principal",
+            "revoke_principal",
+            "register_controller",
+            "revoke_controller",
+            "decommission_controller",
+            "token",
+            "admit_plate",
+            "export_incident",
+        ];
+        assert_eq!(told, expected, "{text}");
+        let by: Vec<&str> = actions.iter().map(|action| action["by"].as_str().unwrap()).collect();
+        assert!(by[..5].iter().all(|by| *by == "operator") && by[6] == "unknown" && by[5] == by[7], "{by:?}");
+        assert!(actions[2]["target"].is_string() && actions[2]["target"] == actions[3]["target"], "{text}");
+        for inside in ["gate-2", "late-desk", "oak", "chief", "installer", "security-officer"] {
+            assert!(!text.contains(inside), "{inside} in {text}");
+        }
     }
 
     #[tokio::test]

@@ -3,6 +3,8 @@
 //!
 //! A row names `Schema.field`, `*.field` for every schema, `parameter name`, or `body operation`; the exact one wins.
 
+use crate::retention::rules::{AUDIT, COMMANDS, EVENTS, EVIDENCE, EXPIRED, LOGINS};
+
 /// One row.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::api) struct Row {
@@ -20,8 +22,7 @@ const NOWHERE: &str = "nowhere";
 const NONE: &str = "not kept";
 const SITE_LIFE: &str = "as long as the site is served";
 const CONTRACT: &str = "as long as the customer is served";
-const EVIDENCE: &str = "kept as evidence, without the data it is about";
-const EVENTS: &str = "as the contract with the customer says";
+const SALES: &str = "kept as evidence, without the data it is about";
 
 const CONSENTED: &str = "the resident's consent in writing: 152-FZ art. 11 (1)";
 const SERVED: &str = "a contract for the resident's benefit: 152-FZ art. 6 (1) 5";
@@ -63,14 +64,9 @@ pub(in crate::api) const ROWS: &[Row] = &[
     row("TokenRequest.grant_type", NOWHERE, "chooses the grant", NONE),
     row("TokenRequest.username", NOWHERE, "names the account", NONE),
     row("TokenRequest.password", NOWHERE, "proves the account; overwritten in memory", NONE),
-    row("TokenRequest.refresh_token", "refresh_tokens, as SHA-256", "continues a login", "until the login ends"),
+    row("TokenRequest.refresh_token", "refresh_tokens, as SHA-256", "continues a login", LOGINS),
     row("TokenRequest.scope", NOWHERE, "names the role", NONE),
-    row(
-        "TokenRequest.code",
-        "authorization_codes, as SHA-256",
-        "proves a login by browser once",
-        "until the login ends",
-    ),
+    row("TokenRequest.code", "authorization_codes, as SHA-256", "proves a login by browser once", LOGINS),
     row("TokenRequest.redirect_uri", NOWHERE, "says where the code was sent", NONE),
     row("TokenRequest.code_verifier", NOWHERE, "proves who has asked for the code", NONE),
     row("SignIn.request", NOWHERE, "carries the client's request over the page", NONE),
@@ -81,7 +77,7 @@ pub(in crate::api) const ROWS: &[Row] = &[
     row("TokenResponse.access_token", NOWHERE, "proves the account for an hour at most", NONE),
     row("TokenResponse.token_type", NOWHERE, "says how to send the token", NONE),
     row("TokenResponse.expires_in", NOWHERE, "says how long the token is good", NONE),
-    row("TokenResponse.refresh_token", "refresh_tokens, as SHA-256", "continues a login", "until the login ends"),
+    row("TokenResponse.refresh_token", "refresh_tokens, as SHA-256", "continues a login", LOGINS),
     row("TokenResponse.scope", NOWHERE, "names the role", NONE),
     row("TokenResponse.id_token", NOWHERE, "tells the client who has logged in", NONE),
     row(
@@ -103,7 +99,7 @@ pub(in crate::api) const ROWS: &[Row] = &[
     row("IntrospectionResponse.iss", NOWHERE, "names this service", NONE),
     row("IntrospectionResponse.jti", NOWHERE, "names the token", NONE),
     row("IntrospectionResponse.cnf", NOWHERE, "says which certificate the token is bound to", NONE),
-    row("BoundTo.x5t#S256", "refresh_families", "says which certificate the token is bound to", "until the login ends"),
+    row("BoundTo.x5t#S256", "refresh_families", "says which certificate the token is bound to", LOGINS),
     row("UserInfo.roles", NOWHERE, "names the role", NONE),
     // sites, customers, accounts
     row("*.site_id", "sites", "names a house", SITE_LIFE),
@@ -135,10 +131,10 @@ pub(in crate::api) const ROWS: &[Row] = &[
     row("GiveSites.sites", "principal_sites", "says where an installer works", CONTRACT),
     // the audit
     row("AuditPage.calls", NOWHERE, "lists calls", NONE),
-    row("AuditedCall.at", "audit", "says when it was asked for", EVENTS),
-    row("AuditedCall.operation", "audit", "says what was asked for", EVENTS),
-    row("AuditedCall.target", "audit", "says what it acted on; never a plate, a card or a subject", EVENTS),
-    row("AuditedCall.outcome", "audit", "says what became of it", EVENTS),
+    row("AuditedCall.at", "audit", "says when it was asked for", AUDIT),
+    row("AuditedCall.operation", "audit", "says what was asked for", AUDIT),
+    row("AuditedCall.target", "audit", "says what it acted on; never a plate, a card or a subject", AUDIT),
+    row("AuditedCall.outcome", "audit", "says what became of it", AUDIT),
     // controllers and equipment
     row("*.controller_id", "controllers", "names a controller", SITE_LIFE),
     row(
@@ -165,33 +161,23 @@ pub(in crate::api) const ROWS: &[Row] = &[
     row("AccessPointView.reachable", "access_points", "shows whether it answers", SITE_LIFE),
     row("AccessPointView.state", "access_points", "shows its state", SITE_LIFE),
     // plates
-    row("AdmitPlate.plate", "plates, and on the site's controllers", "opens the barrier", "until removed or sold"),
-    row("PlateView.plate", "plates, and on the site's controllers", "opens the barrier", "until removed or sold"),
-    row(
-        "*.valid_from",
-        "plates and cards, and on the site's controllers",
-        "limits the admission",
-        "until removed or sold",
-    ),
-    row(
-        "*.valid_until",
-        "plates and cards, and on the site's controllers",
-        "limits the admission",
-        "until removed or sold",
-    ),
+    row("AdmitPlate.plate", "plates, and on the site's controllers", "opens the barrier", EXPIRED),
+    row("PlateView.plate", "plates, and on the site's controllers", "opens the barrier", EXPIRED),
+    row("*.valid_from", "plates and cards, and on the site's controllers", "limits the admission", EXPIRED),
+    row("*.valid_until", "plates and cards, and on the site's controllers", "limits the admission", EXPIRED),
     row("*.lifts_sale", NOWHERE, "admits again on purpose after a sale", NONE),
-    row("PlateAdmitted.plate_id", "plates", "names the admission", "until removed or sold; its number stays in events"),
-    row("PlateView.plate_id", "plates", "names the admission", "until removed or sold; its number stays in events"),
+    row("PlateAdmitted.plate_id", "plates", "names the admission", EXPIRED),
+    row("PlateView.plate_id", "plates", "names the admission", EXPIRED),
     row("PlateList.plates", NOWHERE, "lists plates", NONE),
     // cards
     row(
         "AdmitCard.number",
         "cards, and on the site's controllers, as a hash alone",
         "opens what has a reader",
-        "until removed or sold",
+        EXPIRED,
     ),
-    row("CardAdmitted.card_id", "cards", "names the admission", "until removed or sold; its number stays in events"),
-    row("CardView.card_id", "cards", "names the admission", "until removed or sold; its number stays in events"),
+    row("CardAdmitted.card_id", "cards", "names the admission", EXPIRED),
+    row("CardView.card_id", "cards", "names the admission", EXPIRED),
     row("CardList.cards", NOWHERE, "lists cards", NONE),
     // consent texts, consents, what is held
     row("RecordConsentText.version", "consent_texts", "is named by consents", CONTRACT),
@@ -285,9 +271,9 @@ pub(in crate::api) const ROWS: &[Row] = &[
     row("ReceiptView.received_at", "erasure_controllers", "proves when it was erased", EVIDENCE),
     row("ReceiptView.receipt_jws", "erasure_controllers", "proves that the controller has erased", EVIDENCE),
     // opening
-    row("*.command_id", "commands, events", "names an order to open", EVENTS),
-    row("OpenOutcome.state", "commands", "says whether it opened", EVENTS),
-    row("*.reason", "commands, events", "says why it did or did not open", EVENTS),
+    row("*.command_id", "commands, events", "names an order to open", COMMANDS),
+    row("OpenOutcome.state", "commands", "says whether it opened", COMMANDS),
+    row("*.reason", "commands, events", "says why it did or did not open", COMMANDS),
     // sales
     row(
         "SellProperty.plates",
@@ -307,14 +293,14 @@ pub(in crate::api) const ROWS: &[Row] = &[
         "erases and blocks the former residents",
         "until lifted by name of the sale",
     ),
-    row("SaleView.sale_id", "sales", "names the sale", EVIDENCE),
+    row("SaleView.sale_id", "sales", "names the sale", SALES),
     row("SaleView.state", NOWHERE, "shows whether every controller blocks", NONE),
-    row("SaleView.revision", "sales", "shows whether every controller blocks", EVIDENCE),
-    row("SaleView.plates", "sales", "counts the plates blocked", EVIDENCE),
-    row("SaleView.cards", "sales", "counts the cards blocked", EVIDENCE),
-    row("SaleView.subjects", "sales", "counts the subjects blocked", EVIDENCE),
+    row("SaleView.revision", "sales", "shows whether every controller blocks", SALES),
+    row("SaleView.plates", "sales", "counts the plates blocked", SALES),
+    row("SaleView.cards", "sales", "counts the cards blocked", SALES),
+    row("SaleView.subjects", "sales", "counts the subjects blocked", SALES),
     row("SaleView.erasures", "erasures", "names the erasures", EVIDENCE),
-    row("SaleView.at", "sales", "proves when it was blocked", EVIDENCE),
+    row("SaleView.at", "sales", "proves when it was blocked", SALES),
     // events
     row("EventList.events", NOWHERE, "lists events", NONE),
     row("EventView.event_id", "events", "names an event", EVENTS),
@@ -357,8 +343,9 @@ pub(in crate::api) const ROWS: &[Row] = &[
     row("EventLine.access_point", "events", "says where it happened", EVENTS),
     row("EventLine.received_at", "events", "shows late reports", EVENTS),
     row("ActionLine.by", NOWHERE, "a pseudonym of this bundle", NONE),
-    row("ActionLine.operation", "audit", "says what was asked for", EVENTS),
-    row("ActionLine.outcome", "audit", "says what became of it", EVENTS),
+    row("ActionLine.operation", "audit", "says what was asked for", AUDIT),
+    row("ActionLine.target", NOWHERE, "a pseudonym of this bundle", NONE),
+    row("ActionLine.outcome", "audit", "says what became of it", AUDIT),
     row("SealLine.jws", NOWHERE, "proves the bundle complete and unaltered", NONE),
     // the inventory itself
     row("DataInventory.fields", NOWHERE, "lists this inventory", NONE),
@@ -373,31 +360,21 @@ pub(in crate::api) const ROWS: &[Row] = &[
     row("parameter site", NOWHERE, "names a house", NONE),
     row("parameter response_type", NOWHERE, "says what is asked for", NONE),
     row("AuthorizationRequest.response_type", NOWHERE, "says what is asked for", NONE),
-    row("parameter client_id", "authorization_codes, logins", "names the client", "until the login ends"),
-    row("parameter redirect_uri", "authorization_codes", "says where to go back to", "until the login ends"),
-    row("AuthorizationRequest.redirect_uri", "authorization_codes", "says where to go back to", "until the login ends"),
+    row("parameter client_id", "authorization_codes, logins", "names the client", LOGINS),
+    row("parameter redirect_uri", "authorization_codes", "says where to go back to", LOGINS),
+    row("AuthorizationRequest.redirect_uri", "authorization_codes", "says where to go back to", LOGINS),
     row("parameter scope", NOWHERE, "names the role", NONE),
     row("AuthorizationRequest.scope", NOWHERE, "names the role", NONE),
     row("parameter state", NOWHERE, "lets the client know its own request", NONE),
     row("AuthorizationRequest.state", NOWHERE, "lets the client know its own request", NONE),
-    row("parameter nonce", "authorization_codes", "lets the client know its own login", "until the login ends"),
-    row(
-        "AuthorizationRequest.nonce",
-        "authorization_codes",
-        "lets the client know its own login",
-        "until the login ends",
-    ),
-    row(
-        "parameter code_challenge",
-        "authorization_codes",
-        "ties the code to whoever has asked for it",
-        "until the login ends",
-    ),
+    row("parameter nonce", "authorization_codes", "lets the client know its own login", LOGINS),
+    row("AuthorizationRequest.nonce", "authorization_codes", "lets the client know its own login", LOGINS),
+    row("parameter code_challenge", "authorization_codes", "ties the code to whoever has asked for it", LOGINS),
     row(
         "AuthorizationRequest.code_challenge",
         "authorization_codes",
         "ties the code to whoever has asked for it",
-        "until the login ends",
+        LOGINS,
     ),
     row("parameter code_challenge_method", NOWHERE, "says how it is tied", NONE),
     row("AuthorizationRequest.code_challenge_method", NOWHERE, "says how it is tied", NONE),
@@ -421,12 +398,12 @@ pub(in crate::api) const ROWS: &[Row] = &[
         "the customer's opaque token of a resident",
         EVIDENCE,
     ),
-    row("parameter access_point", "commands", "names a barrier or door", EVENTS),
+    row("parameter access_point", "commands", "names a barrier or door", COMMANDS),
     row(
         "parameter Idempotency-Key",
         "idempotent_answers; commands for an order to open",
         "keeps a repeated call from being done twice",
-        "a day; that of an order, as the contract with the customer says",
+        "a day; that of an order as long as the order",
     ),
     row("parameter X-Request-Id", "the log", "finds the request in the log", "as long as the log"),
     row("parameter If-Match", NOWHERE, "keeps a change from undoing another one", NONE),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::web::extract::Json;
-use crate::api::{created, short_text};
+use crate::api::{concerning, created, short_text};
 use crate::problem::Problem;
 use crate::state::Shared;
 use crate::storage::sites::SiteError;
@@ -54,7 +54,7 @@ pub(crate) async fn handle(State(app): State<Shared>, Json(request): Json<Regist
     let address = short_text("address", request.address)?;
     let site_id = request.site_id.unwrap_or_else(SiteId::random);
     app.storage.register_site(&site_id, address, app.now()).await?;
-    Ok(created(&site_id.clone(), SiteRegistered { site_id }))
+    Ok(concerning(None, Some(site_id.clone()), created(&site_id.clone(), SiteRegistered { site_id })))
 }
 
 // === tests ===

@@ -17,6 +17,7 @@ pub(super) use sqlite::Sqlite;
 pub(crate) use value::{Cell, FromCell, Params, ToCell};
 
 use super::StorageError;
+use super::subject_keys::KeyStore;
 
 /// Values of several types for one statement.
 macro_rules! params {
@@ -85,12 +86,23 @@ impl Row<'_> {
 /// A transaction, as the operations see it. They neither commit nor roll back: that is for the queue.
 pub(crate) struct Transaction<'a> {
     engine: &'a dyn Engine,
+    keys: Option<&'a KeyStore>,
     fault: RefCell<Option<StorageError>>,
 }
 
 impl<'a> Transaction<'a> {
-    pub(super) fn new(engine: &'a dyn Engine) -> Self {
-        Self { engine, fault: RefCell::new(None) }
+    pub(super) fn new(engine: &'a dyn Engine, keys: &'a KeyStore) -> Self {
+        Self { engine, keys: Some(keys), fault: RefCell::new(None) }
+    }
+
+    /// One of the key store itself.
+    pub(super) fn plain(engine: &'a dyn Engine) -> Self {
+        Self { engine, keys: None, fault: RefCell::new(None) }
+    }
+
+    /// The subjects' keys. What is changed there lasts at once, whatever becomes of this transaction.
+    pub(crate) fn keys(&self) -> Result<&'a KeyStore, StorageError> {
+        self.keys.ok_or(StorageError::Corrupt("key store"))
     }
 
     /// What the engine refused since this was last asked, even if the operation made light of it.

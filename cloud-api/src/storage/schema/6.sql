@@ -20,7 +20,7 @@ CREATE TABLE audit (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX audit_begun_by ON audit (begun_by);
 CREATE INDEX audit_customer ON audit (customer_id, entry);
-CREATE INDEX audit_site_at ON audit (site_id, at);
+CREATE INDEX audit_at ON audit (at);
 
 -- Signatures over the chain (JWS): of its head, and of where retention has cut off its beginning.
 CREATE TABLE audit_seals (

@@ -1,7 +1,9 @@
 use std::path::Path;
 
+use cardea_protocol::id::{SiteId, SubjectToken};
+
 use super::super::{Storage, StorageError};
-use crate::testing::Scratch;
+use crate::testing::{START, SUBJECT, Scratch, memory_keys};
 
 #[tokio::test]
 async fn what_is_deleted_and_scrubbed_is_in_no_file() {
@@ -18,7 +20,7 @@ async fn what_is_deleted_and_scrubbed_is_in_no_file() {
                 "INSERT INTO plates (plate_id, site_id, plate, created_at) VALUES ('p', 'house-1', ?1, 0)",
                 [text(0)],
             )?;
-            tx.execute("INSERT INTO subject_keys VALUES ('house-1', 's', ?1)", [secrets[1]])?;
+            tx.keys()?.keep(&SiteId::new("house-1").unwrap(), &SubjectToken::new(SUBJECT).unwrap(), secrets[1])?;
             tx.execute(
                 "INSERT INTO cards (card_id, site_id, hash, created_at) VALUES ('c', 'house-1', ?1, 0)",
                 [text(2)],
@@ -34,9 +36,11 @@ async fn what_is_deleted_and_scrubbed_is_in_no_file() {
     assert_eq!(readable(), [true; 3], "the search itself must work");
     storage
         .write(|tx| {
-            for table in ["plates", "subject_keys", "cards"] {
+            for table in ["plates", "cards"] {
                 tx.execute(&format!("DELETE FROM {table}"), [])?;
             }
+            let (site, subject) = (SiteId::new("house-1").unwrap(), SubjectToken::new(SUBJECT).unwrap());
+            tx.keys()?.erase(&site, &subject, None, START)?;
             Ok::<_, StorageError>(())
         })
         .await
@@ -49,7 +53,7 @@ async fn what_is_deleted_and_scrubbed_is_in_no_file() {
 async fn what_a_crash_left_in_the_log_of_sqlite_is_gone_after_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("cloud.db");
-    let storage = Storage::open(&database).unwrap();
+    let storage = Storage::open(&database, memory_keys()).unwrap();
     let address = "an address nobody may read any more";
     storage.write(move |tx| tx.execute("INSERT INTO sites VALUES ('house-1', ?1, 0, 0)", [address])).await.unwrap();
     storage.write(|tx| tx.execute("DELETE FROM sites", [])).await.unwrap();
@@ -65,6 +69,6 @@ async fn what_a_crash_left_in_the_log_of_sqlite_is_gone_after_the_next_start() {
             .any(|bytes| bytes.windows(address.len()).any(|window| window == address.as_bytes()))
     };
     assert!(readable(), "the search itself must work");
-    let _storage = Storage::open(&crashed).unwrap();
+    let _storage = Storage::open(&crashed, memory_keys()).unwrap();
     assert!(!readable());
 }

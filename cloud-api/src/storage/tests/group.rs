@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::super::{Storage, StorageError, Transaction};
 use super::{site, sites};
-use crate::testing::{Scratch, scratch_storage};
+use crate::testing::{Scratch, memory_keys, scratch_storage};
 
 /// Why an operation of these tests fails of its own accord.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +89,7 @@ async fn one_that_the_database_refuses_is_undone_alone_even_if_it_makes_light_of
 #[tokio::test]
 async fn they_share_a_transaction_and_nobody_is_answered_before_it_is_committed() {
     let folder = tempfile::tempdir().unwrap();
-    let storage = Storage::open(&folder.path().join("cloud.db")).unwrap();
+    let storage = Storage::open(&folder.path().join("cloud.db"), memory_keys()).unwrap();
     let seen = Arc::new(AtomicUsize::new(0));
     let work = (0..20).map(|number| {
         let (seen, path) = (seen.clone(), folder.path().join("cloud.db"));
@@ -125,7 +125,7 @@ async fn more_than_a_group_of_writers_at_once_are_all_answered_in_order() {
 async fn while_another_program_holds_the_database_all_who_wait_are_told_so_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cloud.db");
-    let storage = Storage::open(&path).unwrap();
+    let storage = Storage::open(&path, memory_keys()).unwrap();
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let work = ["house-1", "house-2"].map(|id| storage.write(move |tx| site(tx, id)));
@@ -180,7 +180,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (grouped, single) = runtime.block_on(async {
-            let (storage, other) = (Storage::in_memory().unwrap(), Storage::in_memory().unwrap());
+            let (storage, other) = (Storage::in_memory(memory_keys()).unwrap(), Storage::in_memory(memory_keys()).unwrap());
             let work = steps.iter().map(|step| { let step = *step; storage.write(move |tx| carry_out(tx, step)) });
             let told = |answer: Result<usize, Refused>| answer.map_err(|refused| refused.to_string());
             let grouped: Vec<_> = together(&storage, work.collect()).await.into_iter().map(told).collect();

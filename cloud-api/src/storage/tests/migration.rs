@@ -1,5 +1,6 @@
 use crate::storage::engine::{Engine, Postgres, Sqlite};
-use crate::storage::{STEPS, StorageError, migrate};
+use crate::storage::{STEPS, StorageError, migrate, prepare};
+use crate::testing::file_keys;
 use crate::testing::postgres::database;
 
 /// Everything SQLite knows of its tables, one line each.
@@ -84,12 +85,13 @@ fn audit_taken_in<T: Engine>(empty: T) {
             format!("INSERT INTO audit (at, principal_id, action, outcome) VALUES (5, 'p', '{action}', '{outcome}')");
         empty.batch(&row).unwrap();
     }
-    let engine = crate::storage::prepare(empty).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (engine, _) = prepare(empty, file_keys(folder.path())).unwrap();
     let told = "SELECT entry || ' ' || at || ' ' || action || ' ' || outcome FROM audit ORDER BY entry";
     assert_eq!(texts(&engine, told), ["1 5 admit_plate done", "2 5 token invalid_grant", "3 5 sell_property begun"]);
     assert!(texts(&engine, "SELECT action FROM audit_unchained").is_empty());
     let hashes = texts(&engine, "SELECT hash FROM audit ORDER BY entry");
-    let engine = crate::storage::prepare(engine).unwrap();
+    let (engine, _) = prepare(engine, file_keys(folder.path())).unwrap();
     assert_eq!(texts(&engine, "SELECT hash FROM audit ORDER BY entry"), hashes, "once");
 }
 

@@ -1,5 +1,6 @@
 //! What holds for the storage as a whole, whichever database it is; what an area's operations do stands beside them.
 
+mod backups;
 mod deletion;
 mod group;
 mod migration;

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use super::super::{PostgresSettings, Storage, StorageError};
 use super::{site, sites};
 use crate::listener::read_certificates;
+use crate::testing::memory_keys;
 use crate::testing::postgres::{Database, PASSWORD, database};
 
 const END_OUR_SESSIONS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -16,7 +17,7 @@ const END_OUR_SESSIONS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_ac
 /// A database and a cloud on it.
 fn started() -> Option<(Database, Storage)> {
     let database = database()?;
-    let storage = Storage::connect(database.settings()).unwrap();
+    let storage = Storage::connect(database.settings(), memory_keys()).unwrap();
     Some((database, storage))
 }
 
@@ -87,7 +88,7 @@ async fn a_conflict_with_another_program_is_tried_again_and_in_the_end_told() {
 #[tokio::test]
 async fn two_clouds_on_one_database_lose_nothing_of_each_other() {
     let Some((database, first)) = started() else { return };
-    let second = Storage::connect(database.settings()).unwrap();
+    let second = Storage::connect(database.settings(), memory_keys()).unwrap();
     first.write(|tx| site(tx, "house-1")).await.unwrap();
     // Reads, then writes what it has read: two at once would both write the same.
     let next = |tx: &crate::storage::engine::Transaction<'_>| {
@@ -138,7 +139,10 @@ async fn over_the_network_it_takes_tls_the_right_ca_and_the_password() {
     let Some((database, _storage)) = started() else { return };
     let authorities = read_certificates(&database.certificate_file()).unwrap();
     let connect = |password: &[u8], authorities: &[_]| {
-        Storage::connect(PostgresSettings::new(&database.network_url(), Some(password), authorities).unwrap())
+        Storage::connect(
+            PostgresSettings::new(&database.network_url(), Some(password), authorities).unwrap(),
+            memory_keys(),
+        )
     };
     let storage = connect(PASSWORD.as_bytes(), &authorities).unwrap();
     let encrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";

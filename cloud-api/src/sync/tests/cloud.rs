@@ -6,7 +6,7 @@ use cardea_protocol::Timestamp;
 use cardea_protocol::clock::{SharedClock, SystemClock};
 use cardea_protocol::digest::template_hash;
 use cardea_protocol::event::EventKind;
-use cardea_protocol::id::{ErasureId, PlateId, SaleId, SiteId, SubjectToken, TemplateId};
+use cardea_protocol::id::{CustomerId, ErasureId, PlateId, SaleId, SiteId, SubjectToken, TemplateId};
 use cardea_protocol::jws::Verifier;
 
 use crate::enrolment::{Enroller, EnrolmentSettings};
@@ -135,20 +135,13 @@ impl Cloud {
         let (vault, model, vector) = (self.vault.clone(), model.to_owned(), vector.to_vec());
         self.storage
             .write(move |tx| {
-                let held: Option<Vec<u8>> = tx.query_opt(
-                    "SELECT wrapped_key FROM subject_keys WHERE site_id = ?1 AND subject = ?2",
-                    [site.as_str(), subject.as_str()],
-                    |row| row.get(0),
-                )?;
+                let held = tx.keys()?.wrapped(&site, &subject)?;
                 let key = match held {
                     Some(wrapped) => vault.unwrap(&site, &subject, &wrapped).unwrap(),
                     None => {
                         let key = SubjectKey::generate().unwrap();
                         let wrapped = vault.wrap(&site, &subject, &key).unwrap();
-                        tx.execute(
-                            "INSERT INTO subject_keys VALUES (?1, ?2, ?3)",
-                            params![site.as_str(), subject.as_str(), wrapped],
-                        )?;
+                        tx.keys()?.keep(&site, &subject, &wrapped)?;
                         key
                     }
                 };
@@ -196,6 +189,7 @@ impl Cloud {
     /// Sells: removes the plate and erases the subject, as one change.
     pub(super) async fn sell(&self, plate: &PlateId) -> SaleId {
         let (site, plate, at, sale) = (self.site.clone(), plate.clone(), self.now(), SaleId::random());
+        let customer = CustomerId::new("customer-1").unwrap();
         let sold = sale.clone();
         self.storage
             .write(move |tx| {
@@ -205,7 +199,7 @@ impl Cloud {
                     params![sale.as_str(), site.as_str(), at.0],
                 )?;
                 tx.execute("INSERT INTO sale_plates VALUES (?1, ?2)", [sale.as_str(), plate.as_str()])?;
-                erase_subject(tx, &site, &Self::subject(), ErasureReason::PropertySold, Some(&sale), at)?;
+                erase_subject(tx, &site, &Self::subject(), ErasureReason::PropertySold, Some((&sale, &customer)), at)?;
                 append_change(tx, &site, ChangeKind::PropertySold, sale.as_str(), at)
             })
             .await
