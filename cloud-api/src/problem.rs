@@ -115,6 +115,19 @@ pub enum Problem {
     /// The face is not sharp.
     #[error("the face is blurred: send a sharper photo")]
     FaceBlurred,
+    /// Several photos, and none of them usable.
+    #[error("no photo can be used: {0}")]
+    NoUsablePhoto(String),
+    /// Photos of one call that do not show one person.
+    #[error(
+        "photo {first} and photo {second} do not seem to show the same person: send photos of one resident, or better ones"
+    )]
+    PhotosDiffer {
+        /// Which, from 1.
+        first: usize,
+        /// And which.
+        second: usize,
+    },
     /// No model pack is configured.
     #[error("face recognition is not set up on this installation")]
     RecognitionUnavailable,
@@ -236,6 +249,10 @@ kinds! {
         "too few pixels between the eyes";
     Problem::FaceBlurred, Self::FaceBlurred => "face-blurred", UNPROCESSABLE_ENTITY, "Face blurred",
         "not sharp";
+    Problem::NoUsablePhoto(_), Self::NoUsablePhoto("photo 1: no face was found; photo 2: the face is blurred".to_owned()) => "no-usable-photo", UNPROCESSABLE_ENTITY, "No usable photo",
+        "several photos were sent, and each has something wrong; `detail` says what";
+    Problem::PhotosDiffer { .. }, Self::PhotosDiffer { first: 1, second: 2 } => "photos-differ", UNPROCESSABLE_ENTITY, "Photos of different people",
+        "the photos of one call do not show one person; nothing was kept";
     Problem::RecognitionUnavailable, Self::RecognitionUnavailable => "recognition-unavailable", SERVICE_UNAVAILABLE, "Recognition unavailable",
         "this cloud has no model pack configured";
     Problem::ControllerUnreachable, Self::ControllerUnreachable => "controller-unreachable", SERVICE_UNAVAILABLE, "Controller unreachable",

@@ -2,9 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use cardea_models::pipeline::{EnrolError, FacePipeline};
-use cardea_models::{Frame, FrameError, InferenceError, Pack, PackError, Runtime, RuntimeError};
-use zeroize::Zeroizing;
+use cardea_models::pipeline::{EnrolError, FaceEvidence, FacePipeline};
+use cardea_models::{Frame, FrameError, InferenceError, Pack, PackError, Runtime, RuntimeError, Template};
 
 use crate::config::Recognition;
 
@@ -16,19 +15,21 @@ pub trait Enroller: Send + Sync {
 
 /// A template, and how good the photo was.
 pub struct Enrolled {
-    /// The embedder's id.
-    pub model: String,
-    /// [`cardea_models::Template::to_bytes`].
-    pub template: Zeroizing<Vec<u8>>,
+    /// The template.
+    pub template: Template,
+    /// From which cosine on two templates of its model count as one person.
+    pub same_person_cosine: f32,
     /// Distance between the eyes, pixels of the photo.
     pub eye_distance_px: f32,
     /// The detector's score of the face, 0 to 1.
     pub detection_score: f32,
+    /// [`cardea_models::face::quality`], 0 to 1: ranks photos of one person.
+    pub comparison_quality: f32,
 }
 
 impl std::fmt::Debug for Enrolled {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Enrolled({}, …)", self.model)
+        write!(f, "Enrolled({}, …)", self.template.model())
     }
 }
 
@@ -82,13 +83,14 @@ impl Enroller for PackEnroller {
         let frame = Frame::decode_photo(photo)?;
         let template = pipeline.enrol(&frame)?;
         let faces = pipeline.run(&frame)?.faces;
-        let largest = faces.iter().map(|face| &face.detection);
-        let largest = largest.max_by(|a, b| a.eye_distance_px().total_cmp(&b.eye_distance_px()));
+        let eyes = |face: &FaceEvidence| face.detection.eye_distance_px();
+        let largest = faces.iter().max_by(|a, b| eyes(a).total_cmp(&eyes(b)));
         Ok(Enrolled {
-            model: template.model().to_owned(),
-            template: template.to_bytes(),
-            eye_distance_px: largest.map_or(0.0, |face| face.eye_distance_px()),
-            detection_score: largest.map_or(0.0, |face| face.score),
+            template,
+            same_person_cosine: pipeline.embedder().threshold().value,
+            eye_distance_px: largest.map_or(0.0, eyes),
+            detection_score: largest.map_or(0.0, |face| face.detection.score),
+            comparison_quality: largest.map_or(0.0, |face| face.quality),
         })
     }
 }

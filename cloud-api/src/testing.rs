@@ -2,6 +2,7 @@
 //!
 //! World: [`SITE`] of [`CUSTOMER`] with one registered controller and a barrier; [`OTHER_SITE`] of another customer.
 
+pub(crate) mod faces;
 pub(crate) mod postgres;
 pub(crate) mod tokens;
 
@@ -12,25 +13,23 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, header};
 use cardea_access::time::Timestamp;
-use cardea_models::FrameError;
-use cardea_models::pipeline::EnrolError;
 use cardea_protocol::clock::ManualClock;
 use cardea_protocol::id::{ConsentTextId, ControllerId, CustomerId, SiteId};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
-use zeroize::Zeroizing;
 
 use crate::auth::roles::Role;
 use crate::auth::{AccessTokens, ExternalIssuers, Grant, KeyRing, Throttle};
 use crate::config::Config;
 use crate::keys::{SigningKey, Vault};
 use crate::listener::Peer;
-use crate::recognition::{EnrolFailure, Enrolled, Enroller};
 use crate::state::{App, Shared};
 use crate::storage::consent_texts::ConsentText;
 use crate::storage::principals::Principal;
 use crate::storage::{KeyStoreSettings, Storage};
 use crate::sync::Sync;
+pub(crate) use crate::testing::faces::FACE_PHOTO;
+use crate::testing::faces::FakeEnroller;
 
 pub(crate) const ISSUER: &str = "https://localhost";
 pub(crate) const SITE: &str = "birch-street-12";
@@ -42,8 +41,6 @@ pub(crate) const BARRIER: &str = "birch-barrier";
 pub(crate) const SUBJECT: &str = "5f0c2f0e-8a1b-4c5e-9d1e-0a1b2c3d4e5f";
 pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) const BACKEND_DN: &str = "CN=backend,O=Birch Homes";
-/// What [`FakeEnroller`] takes for a good photo.
-pub(crate) const FACE_PHOTO: &[u8] = b"one face";
 pub(crate) const START: Timestamp = Timestamp(1_795_420_800_000);
 
 /// A storage for a test: SQLite, or PostgreSQL where `CARDEA_TEST_DATABASE` says `postgresql`. `make test` runs the tests of
@@ -157,25 +154,6 @@ pub(crate) fn consent(subject: &str) -> Value {
     })
 }
 
-/// Takes photos by what they say, in place of the models.
-struct FakeEnroller;
-
-impl Enroller for FakeEnroller {
-    fn enrol(&self, photo: &[u8]) -> Result<Enrolled, EnrolFailure> {
-        match photo {
-            b"one face" => Ok(Enrolled {
-                model: "fake-embedder".to_owned(),
-                template: Zeroizing::new(b"TEMPLATE".to_vec()),
-                eye_distance_px: 80.0,
-                detection_score: 0.9,
-            }),
-            b"no face" => Err(EnrolError::NoFace.into()),
-            b"two faces" => Err(EnrolError::SeveralFaces { count: 2 }.into()),
-            _ => Err(FrameError::NotAnImage.into()),
-        }
-    }
-}
-
 /// An answer.
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -279,6 +257,12 @@ impl Api {
 
     pub(crate) async fn post_photo(&self, path: &str, photo: &[u8], who: As) -> Answer {
         self.post_bytes(path, "image/jpeg", photo.to_vec(), who).await
+    }
+
+    /// Photos as the parts of a form.
+    pub(crate) async fn post_photos(&self, path: &str, photos: &[&[u8]], who: As) -> Answer {
+        let form = crate::api::photo_form(photos, "7c1f0a9e");
+        self.post_bytes(path, "multipart/form-data; boundary=7c1f0a9e", form, who).await
     }
 
     pub(crate) async fn post_form(&self, path: &str, form: &[(&str, &str)]) -> Answer {

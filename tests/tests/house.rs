@@ -143,19 +143,18 @@ fn named_tests(page: &str) -> Vec<(&str, &str)> {
     let mut named = Vec::new();
     for line in page.lines() {
         let pieces: Vec<&str> = line.split('`').collect();
-        let mut file = None;
+        // The file named last, and whether tests of it are being named.
+        let mut file: Option<(&str, bool)> = None;
         for (i, piece) in pieces.iter().enumerate().skip(1).step_by(2) {
             let before = pieces[i - 1];
-            if piece.ends_with(".rs") {
-                file = Some(*piece);
-            } else if let Some(file) = file
-                && (before == ": " || before == ", ")
-                && piece.contains('_')
-            {
-                named.push((file, *piece));
-            } else {
-                file = None;
-            }
+            file = match file {
+                _ if Path::new(piece).extension().is_some_and(|e| e == "rs") => Some((piece, false)),
+                Some((file, begun)) if before == ": " || (begun && before == ", ") => {
+                    named.push((file, *piece));
+                    Some((file, true))
+                }
+                _ => None,
+            };
         }
     }
     named
@@ -179,6 +178,6 @@ fn the_security_guide_names_tests_that_exist() {
 
 #[test]
 fn tests_are_found_by_the_way_they_are_named() {
-    let line = "| `a/b.rs`, `c.rs` | `d/e.rs`: `one_is`, `two_are`; `f.rs`: `three_be`. See `other_words` |";
+    let line = "| `a/b.rs`, `c/` | `d/e.rs`: `one_is`, `two_are`; `f.rs`: `three_be`. See `other_words` |";
     assert_eq!(named_tests(line), [("d/e.rs", "one_is"), ("d/e.rs", "two_are"), ("f.rs", "three_be")]);
 }

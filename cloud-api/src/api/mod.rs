@@ -227,6 +227,9 @@ pub(crate) fn assert_described(method: &Method, path: &str, (status, slug): (u16
     );
 }
 
+#[cfg(test)]
+pub(crate) use subjects::photos::form as photo_form;
+
 /// `201 Created`; `target` is the new thing's id, for the audit.
 fn created<T: Serialize>(target: &impl ToString, body: T) -> Response {
     let mut response = (StatusCode::CREATED, axum::Json(body)).into_response();

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::Request;
+use zeroize::Zeroizing;
 
 use super::*;
 use crate::auth::hash_password;

@@ -25,6 +25,41 @@ fn two_portraits() -> Vec<u8> {
     both.to_jpeg(92).unwrap()
 }
 
+/// A form of these photos.
+fn form(photos: &[Vec<u8>]) -> Vec<u8> {
+    let mut form = Vec::new();
+    for photo in photos {
+        form.extend(b"--b\r\nContent-Disposition: form-data; name=\"photo\"\r\nContent-Type: image/jpeg\r\n\r\n");
+        form.extend(photo);
+        form.extend(b"\r\n");
+    }
+    form.extend(b"--b--\r\n");
+    form
+}
+
+#[tokio::test]
+async fn of_several_photos_of_one_person_the_best_is_kept() {
+    let cloud = Cloud::start_with(true).await.with_customer().await;
+    let client = cloud.logged_in("admin").await;
+    client.post(&format!("/v1/sites/{SITE}/consents"), consent(SUBJECT)).await;
+    let send = async |photos: &[Vec<u8>]| {
+        let request = client.request(Method::POST, &path()).header("content-type", "multipart/form-data; boundary=b");
+        answer(request.body(form(photos))).await
+    };
+    let (one, other) = (sample("grace_hopper.jpg"), sample("astronaut.png"));
+    assert_eq!(send(&[one.clone(), other]).await.problem(), (422, "photos-differ"));
+    let empty = Frame::filled(640, 480, [90, 120, 90]).to_jpeg(90).unwrap();
+    let again = Frame::decode(&one).unwrap().to_jpeg(60).unwrap();
+    assert_eq!(send(&[empty.clone(), empty.clone()]).await.problem(), (422, "no-usable-photo"));
+    let enrolled = send(&[empty, again, one]).await;
+    assert_eq!(enrolled.status, 201, "{enrolled:?}");
+    let photos = enrolled.json["photos"].as_array().unwrap();
+    assert_eq!(photos[0]["reason"], "no-face");
+    let quality = |i: usize| photos[i]["comparison_quality"].as_f64().unwrap();
+    let best = if quality(1) >= quality(2) { 1 } else { 2 };
+    assert!((0..3).all(|i| photos[i]["kept"] == (i == best)), "{enrolled:?}");
+}
+
 fn holds(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
 }
@@ -61,7 +96,8 @@ async fn a_photo_needs_a_consent_one_face_and_leaves_only_an_encrypted_template(
     // The same photo gives the same template: these are the bytes to look for.
     let enroller = cloud.server.app().enroller.clone();
     let bytes = photo.clone();
-    let template = tokio::task::spawn_blocking(move || enroller.enrol(&bytes).unwrap().template).await.unwrap();
+    let template =
+        tokio::task::spawn_blocking(move || enroller.enrol(&bytes).unwrap().template.to_bytes()).await.unwrap();
     assert!(Template::from_bytes(&template).is_ok());
     let disk = cloud.disk();
     let middle = template.len() / 2;

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod cli;
+mod export_by_hand;
 mod external;
 mod faces;
 mod revocation;

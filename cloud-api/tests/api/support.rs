@@ -138,6 +138,11 @@ impl Cloud {
         cloud
     }
 
+    /// The cloud's time, so many milliseconds on (RFC 3339).
+    pub(crate) fn clock_rfc3339(&self, ms: i64) -> String {
+        cardea_protocol::rfc3339::format(self.clock.now().plus_ms(ms))
+    }
+
     /// An account whose certificate is `CN=name,O=Birch Homes`.
     pub(crate) async fn add_account(&self, name: &str, role: Role, customer: Option<&str>) {
         let principal = Principal {

@@ -36,9 +36,8 @@ const NOT_PERSONAL: &str = "no personal data";
 pub(in crate::api) fn legal_basis(field: &str) -> &'static str {
     let (schema, member) = field.split_once('.').unwrap_or((field, ""));
     match schema {
-        "body enrol_face" | "FaceEnrolled" | "PhotoQuality" | "SubjectView" | "TemplateView" | "parameter subject" => {
-            CONSENTED
-        }
+        "body enrol_face" | "PhotoForm" | "FaceEnrolled" | "PhotoQuality" | "PhotoReport" | "SubjectView"
+        | "TemplateView" | "parameter subject" => CONSENTED,
         "RecordConsent" | "ConsentRecorded" | "ConsentView" | "ConsentList" | "parameter consent" => PROOF,
         "ErasureView" | "ErasureOrdered" | "ReceiptView" | "ActView" | "Act" | "LogLine" | "SubjectErasure"
         | "parameter erasure" => ERASED,
@@ -257,6 +256,13 @@ pub(in crate::api) const ROWS: &[Row] = &[
         "until consent ends or the flat is sold; then erased at once",
     ),
     row("FaceEnrolled.quality", NOWHERE, "lets the customer ask for a better photo", NONE),
+    row("FaceEnrolled.photos", NOWHERE, "lets the customer ask for a better photo", NONE),
+    row("PhotoForm.photo", NOWHERE, "as the body of enrol_face: a photo, overwritten in memory, never on a disk", NONE),
+    row("PhotoReport.photo", NOWHERE, "names a photo of the call by its place", NONE),
+    row("PhotoReport.kept", NOWHERE, "tells which photo the template is of", NONE),
+    row("PhotoReport.reason", NOWHERE, "tells a program what is wrong with a photo", NONE),
+    row("PhotoReport.advice", NOWHERE, "tells a person what to do about it", NONE),
+    row("*.comparison_quality", NOWHERE, "lets the customer ask for a better photo", NONE),
     row("PhotoQuality.eye_distance_px", NOWHERE, "lets the customer ask for a better photo", NONE),
     row("PhotoQuality.detection_score", NOWHERE, "lets the customer ask for a better photo", NONE),
     row("*.erasure_id", "erasures", "names an erasure", EVIDENCE),

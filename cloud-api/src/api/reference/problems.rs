@@ -54,6 +54,7 @@ const OWN: &[(&str, &[&str])] = &[
     (
         "enrol_face",
         &[
+            "invalid-field",
             "subject-not-opaque",
             "consent-missing",
             "conflict",
@@ -63,6 +64,8 @@ const OWN: &[(&str, &[&str])] = &[
             "several-faces",
             "face-too-small",
             "face-blurred",
+            "no-usable-photo",
+            "photos-differ",
             "recognition-unavailable",
             "idempotency-key-malformed",
             "idempotency-key-reused",

@@ -14,7 +14,9 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use crate::api::created;
-use crate::api::web::extract::{self, Params, Photo};
+use crate::api::subjects::photo_choice::{self, Choice, PhotoQuality, PhotoReport};
+use crate::api::subjects::photos::{PhotoForm, Photos};
+use crate::api::web::extract::{self, Params};
 use crate::api::web::idempotency;
 use crate::auth::Caller;
 use crate::auth::roles::Operation;
@@ -62,33 +64,27 @@ impl From<EnrolFailure> for Problem {
 pub(crate) struct FaceEnrolled {
     /// Id of the biometric reference.
     template_id: String,
-    /// How good the photo was.
+    /// How good the photo was that it was made of.
     quality: PhotoQuality,
-}
-
-/// How good a photo was.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct PhotoQuality {
-    /// Distance between the eyes, pixels of the photo.
-    eye_distance_px: f32,
-    /// How sure the detector is that this is a face, 0 to 1.
-    detection_score: f32,
+    /// What became of each photo, in the order of the call.
+    photos: Vec<PhotoReport>,
 }
 
 // === handler ===
 
-/// Enrol a face. The body is the photo itself, JPEG or PNG, of the resident alone, at most 8 MiB.
+/// Enrol a face. The body is a photo of the resident alone, JPEG or PNG, at most 8 MiB; or a form of up to five of them, of
+/// which the best is kept.
 #[utoipa::path(post, path = "/v1/sites/{site}/subjects/{subject}/faces", operation_id = "enrol_face", tag = "biometrics",
     params(("site" = String, Path, description = "Site id"),
         ("subject" = String, Path, description = "The resident's opaque token")),
-    request_body(content = Vec<u8>, content_type = "image/jpeg"), security(("token" = [])),
+    request_body(content((Vec<u8> = "image/jpeg"), (PhotoForm = "multipart/form-data"))), security(("token" = [])),
     responses((status = 201, description = "Enrolled; the template is on its way to the controllers", body = FaceEnrolled)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
     caller: Caller,
     Params((site, subject)): Params<(SiteId, String)>,
     headers: HeaderMap,
-    photo: Result<Photo, Problem>,
+    photos: Result<Photos, Problem>,
 ) -> Result<Response, Problem> {
     let subject = extract::subject(&subject)?;
     let key = idempotency::given(&headers)?;
@@ -99,13 +95,14 @@ pub(crate) async fn handle(
         Some(None) => return Err(Problem::ConsentMissing),
         Some(Some(consent)) => consent,
     };
-    let Photo(photo) = photo?;
-    let Some(key) = key else { return enrol(&app, scope, site, subject, consent, photo).await };
+    let photos = photos?;
+    let Some(key) = key else { return enrol(&app, scope, site, subject, consent, photos).await };
     // Only now: the photo of whoever has not consented is not even fingerprinted.
     let request_of = format!("{} {site} {}\0", Operation::EnrolFace.id(), subject.as_str());
-    let fingerprint = app.vault.hmac(&Zeroizing::new([request_of.as_bytes(), &photo].concat()));
+    let fingerprint = app.vault.hmac(&Zeroizing::new([request_of.as_bytes(), &photos.digests()].concat()));
     let key = AnswerKey { principal_id: caller.principal_id, key };
-    let work = async { enrol(&app, scope, site, subject, consent, photo).await.unwrap_or_else(Problem::into_response) };
+    let work =
+        async { enrol(&app, scope, site, subject, consent, photos).await.unwrap_or_else(Problem::into_response) };
     Ok(idempotency::once(&app, key, fingerprint, Operation::EnrolFace, work).await)
 }
 
@@ -115,20 +112,20 @@ async fn enrol(
     site: SiteId,
     subject: SubjectToken,
     consent: ConsentId,
-    photo: Zeroizing<Vec<u8>>,
+    photos: Photos,
 ) -> Result<Response, Problem> {
     let enroller = app.enroller.clone();
-    let enrolled = tokio::task::spawn_blocking(move || enroller.enrol(&photo)).await;
-    let enrolled = enrolled.map_err(|error| Problem::internal(&error))??;
+    let chosen = tokio::task::spawn_blocking(move || photo_choice::choose(&*enroller, &photos.0)).await;
+    let Choice { enrolled, quality, reports } = chosen.map_err(|error| Problem::internal(&error))??;
     let template_id = TemplateId::random();
     let (vault, id, whose, plaintext) =
-        (app.vault.clone(), template_id.clone(), (site.clone(), subject.clone()), enrolled.template);
+        (app.vault.clone(), template_id.clone(), (site.clone(), subject.clone()), enrolled.template.to_bytes());
     let template = NewTemplate {
         template_id: template_id.clone(),
         site: site.clone(),
         subject,
         consent,
-        model: enrolled.model,
+        model: enrolled.template.model().to_owned(),
         content_hash: template_hash(&plaintext),
         encrypt: move |wrapped: Option<Vec<u8>>| {
             let (site, subject) = &whose;
@@ -145,14 +142,15 @@ async fn enrol(
     };
     app.storage.add_template(&scope, template, app.now()).await?;
     app.sync.changed(&site);
-    let quality = PhotoQuality { eye_distance_px: enrolled.eye_distance_px, detection_score: enrolled.detection_score };
-    Ok(created(&template_id, FaceEnrolled { template_id: template_id.to_string(), quality }))
+    let template_id = template_id.to_string();
+    Ok(created(&template_id, FaceEnrolled { template_id: template_id.clone(), quality, photos: reports }))
 }
 
 // === tests ===
 
 #[cfg(test)]
 mod tests {
+    use crate::testing::faces::{ANOTHER_FACE, BETTER_PHOTO, template_bytes};
     use crate::testing::{Api, FACE_PHOTO, SITE, SUBJECT, as_admin, as_other, consent};
 
     fn path() -> String {
@@ -174,7 +172,8 @@ mod tests {
         for expected in [201, 201, 201, 201, 201, 409] {
             assert_eq!(api.post_photo(&path(), FACE_PHOTO, as_admin()).await.status, expected);
         }
-        assert!(!api.database_bytes().await.windows(8).any(|bytes| bytes == b"TEMPLATE"));
+        let template = template_bytes();
+        assert!(!api.database_bytes().await.windows(template.len()).any(|bytes| bytes == template));
         let (action, _, target, outcome) = api.app.storage.recent_actions(1).await.unwrap().remove(0);
         assert_eq!((action.as_str(), outcome.as_str()), ("enrol_face", "conflict"));
         assert_eq!(target, None, "a subject token is never in the audit");
@@ -191,6 +190,39 @@ mod tests {
         ] {
             assert_eq!(api.post_photo(&path(), photo, as_admin()).await.problem(), problem);
         }
+    }
+
+    #[tokio::test]
+    async fn of_several_photos_the_best_is_kept_and_each_is_reported() {
+        let api = Api::new().await;
+        api.post(&format!("/v1/sites/{SITE}/consents"), &consent(SUBJECT), as_admin()).await;
+        let answer = api.post_photos(&path(), &[b"no face", FACE_PHOTO, BETTER_PHOTO], as_admin()).await;
+        assert_eq!(answer.status, 201, "{}", answer.json);
+        let photos = answer.json["photos"].as_array().unwrap();
+        assert_eq!(photos.iter().map(|photo| photo["kept"] == true).collect::<Vec<_>>(), [false, false, true]);
+        assert_eq!((&photos[0]["reason"], photos[0]["advice"].is_string()), (&"no-face".into(), true));
+        assert_eq!(photos[2]["comparison_quality"], answer.json["quality"]["comparison_quality"]);
+        let held = api.get(&format!("/v1/sites/{SITE}/subjects/{SUBJECT}"), as_admin()).await;
+        assert_eq!(held.json["templates"].as_array().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn several_photos_are_of_one_person_and_one_of_them_is_usable() {
+        let api = Api::new().await;
+        api.post(&format!("/v1/sites/{SITE}/consents"), &consent(SUBJECT), as_admin()).await;
+        for (photos, problem) in [
+            (&[FACE_PHOTO, ANOTHER_FACE][..], (422, "photos-differ")),
+            (&[b"no face", b"two faces"], (422, "no-usable-photo")),
+            (&[b"no face"], (422, "no-face")),
+            (&[], (422, "invalid-field")),
+            (&[FACE_PHOTO; 6], (422, "invalid-field")),
+        ] {
+            assert_eq!(api.post_photos(&path(), photos, as_admin()).await.problem(), problem);
+        }
+        let broken = api.post_bytes(&path(), "multipart/form-data; boundary=b", b"--b\r\n".to_vec(), as_admin()).await;
+        assert_eq!(broken.problem(), (400, "malformed-request"));
+        let held = api.get(&format!("/v1/sites/{SITE}/subjects/{SUBJECT}"), as_admin()).await;
+        assert_eq!(held.json["templates"].as_array().unwrap().len(), 0, "nothing was kept");
     }
 
     #[tokio::test]

@@ -110,24 +110,6 @@ impl IdempotencyKey {
     }
 }
 
-/// A photo: JPEG or PNG by its declared type; its bytes are overwritten when dropped.
-pub(crate) struct Photo(pub(crate) Zeroizing<Vec<u8>>);
-
-impl<S: Send + Sync> FromRequest<S> for Photo {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let (parts, body) = request.into_parts();
-        require_media_type(
-            &parts.headers,
-            &["image/jpeg", "image/png"],
-            "a photo: Content-Type image/jpeg or image/png",
-        )?;
-        let bytes = read_body(&parts.headers, body, PHOTO_LIMIT_BYTES).await?;
-        Ok(Self(Zeroizing::new(bytes)))
-    }
-}
-
 /// The subject token of a path, which must be opaque (requirement S6).
 pub(crate) fn subject(text: &str) -> Result<SubjectToken, Problem> {
     SubjectToken::new(text).map_err(|_: IdError| Problem::SubjectNotOpaque)
