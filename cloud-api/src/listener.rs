@@ -33,6 +33,9 @@ use tokio_rustls::server::TlsStream;
 use tower::Service;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::config::Config;
+use crate::pki::serial_text;
+
 pub mod certificates;
 mod name;
 
@@ -130,6 +133,10 @@ pub struct Peer {
     pub certificate: Arc<CertificateDer<'static>>,
     /// Its subject as a string (RFC 4514).
     pub subject_dn: Arc<str>,
+    /// Who issued it, as a string (RFC 4514).
+    pub issuer: Arc<str>,
+    /// Its serial number, as [`serial_text`] writes it.
+    pub serial: Arc<str>,
     /// Its SHA-256 thumbprint, base64url (RFC 8705 §3.1 `x5t#S256`).
     pub thumbprint: Arc<str>,
     /// Whether the Cardea CA issued it, as it does for controllers.
@@ -137,16 +144,27 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Reads a leaf certificate. `None` if it is not one, or its subject has no string form.
+    /// Reads a leaf certificate. `None` if it is not one, or its subject or issuer has no string form.
     pub fn read(certificate: &CertificateDer<'_>, is_controller: bool) -> Option<Self> {
         let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
         Some(Self {
             subject_dn: name::rfc4514(parsed.subject())?.into(),
+            // Whose issuer has no string could not be revoked by it: that one is not let in.
+            issuer: name::rfc4514(parsed.issuer())?.into(),
+            serial: serial_text(parsed.raw_serial()).into(),
             thumbprint: URL_SAFE_NO_PAD.encode(Sha256::digest(certificate)).into(),
             certificate: Arc::new(certificate.clone().into_owned()),
             is_controller,
         })
     }
+}
+
+/// The names of the configured client CAs (RFC 4514), as certificates of theirs have them as issuer.
+pub fn issuer_names(settings: &Config) -> Result<Vec<String>, TlsError> {
+    let name = |certificate: &CertificateDer<'_>| {
+        X509Certificate::from_der(certificate).ok().and_then(|(_, parsed)| name::rfc4514(parsed.subject()))
+    };
+    Ok(certificates::client_authorities(settings)?.iter().filter_map(name).collect())
 }
 
 /// TLS 1.3, and 1.2 where it is wanted. rustls has no suite of 1.2 but with ephemeral keys and an AEAD.

@@ -22,6 +22,9 @@ pub enum Problem {
     /// Expired, foreign, malformed, or bound to another certificate.
     #[error("the access token is not valid here: {0}")]
     TokenInvalid(&'static str),
+    /// The certificate of the connection was revoked.
+    #[error("the client certificate of this connection was revoked: connect with another one")]
+    CertificateRevoked,
     /// The route is for controllers.
     #[error("this route is for controllers, by an active certificate of the Cardea CA")]
     CertificateNotController,
@@ -196,6 +199,8 @@ kinds! {
         "no `Authorization: Bearer …`, or more than one";
     Problem::TokenInvalid(_), Self::TokenInvalid("it has expired") => "token-invalid", UNAUTHORIZED, "Access token not valid",
         "expired, foreign, bound to another certificate, or its account is gone: get a new one";
+    Problem::CertificateRevoked, Self::CertificateRevoked => "certificate-revoked", UNAUTHORIZED, "Certificate revoked",
+        "the client certificate of the connection was revoked, whatever the token";
     Problem::CertificateNotController, Self::CertificateNotController => "certificate-not-controller", FORBIDDEN, "Not a controller",
         "the route is for controllers";
     Problem::RoleForbidden, Self::RoleForbidden => "role-forbidden", FORBIDDEN, "Not allowed for this role",
@@ -361,6 +366,9 @@ impl IntoResponse for Problem {
             Self::TokenMissing => challenge(headers, ""),
             Self::TokenInvalid(why) => {
                 challenge(headers, &format!(", error=\"invalid_token\", error_description=\"{why}\""));
+            }
+            Self::CertificateRevoked => {
+                challenge(headers, ", error=\"invalid_token\", error_description=\"its certificate was revoked\"");
             }
             Self::RoleForbidden => challenge(headers, ", error=\"insufficient_scope\""),
             Self::ScopeMissing(scope) => {

@@ -7,6 +7,7 @@
 mod access_point;
 mod accounts;
 mod cards;
+mod certificates;
 mod consent_texts;
 mod controllers;
 mod health;
@@ -106,6 +107,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         get("/v1/principals", O::ListPrincipals) => accounts::list::handle,
         (Method::PUT, "/v1/principals/{principal}/sites", Access::Role(O::GiveSites)) => accounts::give_sites::handle,
         post("/v1/principals/{principal}/revocation", O::RevokePrincipal) => accounts::revoke::handle,
+        post("/v1/certificate-revocations", O::RevokeCertificate) => certificates::revoke::handle,
         get("/v1/audit", O::ReadAudit) => records::audit::handle,
         post("/v1/sites/{site}/controllers", O::RegisterController) => controllers::register::handle,
         get("/v1/controllers/{controller}", O::ReadController) => controllers::read::handle,
@@ -167,6 +169,7 @@ pub fn router(app: Shared, controllers: Router) -> Router {
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .layer(middleware::from_fn(readable_path))
+        .layer(middleware::from_fn_with_state(app.clone(), web::revoked::refuse))
         .layer(middleware::from_fn(no_store))
         .layer(middleware::from_fn_with_state(app, web::request_id::identify))
 }

@@ -44,6 +44,8 @@ operations! {
     ListPrincipals = "list_principals": [Operator, SecurityOfficer, Auditor, Administrator],
     /// Revoke an account.
     RevokePrincipal = "revoke_principal": [SecurityOfficer, Administrator],
+    /// Revoke a client certificate.
+    RevokeCertificate = "revoke_certificate": [SecurityOfficer, Administrator],
     /// Give an installer its sites.
     GiveSites = "give_sites": [Operator, Administrator],
     /// Read the audit.

@@ -29,6 +29,10 @@ use crate::storage::certificates::IssuedCertificate;
 
 /// Common name and MQTT client id of the cloud's own connection to the broker.
 pub const CLOUD_CLIENT: &str = "cloud.cardea";
+/// Common name of the Cardea CA.
+const AUTHORITY_COMMON_NAME: &str = "Cardea CA";
+/// Its whole name (RFC 4514).
+pub const AUTHORITY_NAME: &str = "CN=Cardea CA";
 
 const DAY_MS: i64 = 86_400_000;
 const CA_DAYS: i64 = 20 * 365;
@@ -266,6 +270,15 @@ pub fn serial_text(bytes: &[u8]) -> String {
     if trimmed.is_empty() { "0".to_owned() } else { trimmed.to_owned() }
 }
 
+/// A serial number that a person has written: hexadecimal, in either case, with colons or not. `None` for what is none or
+/// longer than the 20 octets of RFC 5280 §4.1.2.2.
+pub fn read_serial(text: &str) -> Option<String> {
+    let digits = text.replace(':', "").to_ascii_lowercase();
+    let good = (1..=40).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let trimmed = digits.trim_start_matches('0');
+    good.then(|| if trimmed.is_empty() { "0".to_owned() } else { trimmed.to_owned() })
+}
+
 fn leaf_params(
     common_name: &str,
     now: Timestamp,
@@ -284,7 +297,7 @@ fn leaf_params(
 }
 
 fn ca_params(now: Timestamp) -> Result<CertificateParams, PkiError> {
-    let (mut params, _) = leaf_params("Cardea CA", now, now.plus_ms(CA_DAYS * DAY_MS))?;
+    let (mut params, _) = leaf_params(AUTHORITY_COMMON_NAME, now, now.plus_ms(CA_DAYS * DAY_MS))?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.use_authority_key_identifier_extension = false;
@@ -339,6 +352,7 @@ mod tests {
         assert_eq!(peer.common_name, "gate-1");
         assert_eq!(peer.serial, issued.serial);
         assert_eq!(issued.public_point, key.public_key_raw());
+        assert_eq!(&*crate::listener::Peer::read(&der, true).unwrap().issuer, AUTHORITY_NAME);
         let (_, certificate) = X509Certificate::from_der(&der).unwrap();
         assert!(!certificate.is_ca());
         let eku = certificate.extended_key_usage().unwrap().unwrap().value;
@@ -375,5 +389,12 @@ mod tests {
     fn serials_are_compared_without_leading_zeros() {
         assert_eq!(serial_text(&[0, 0x0a, 0xbc]), "abc");
         assert_eq!(serial_text(&[0]), "0");
+        for text in ["abc", "0ABC", "0a:bc", "00:0A:BC"] {
+            assert_eq!(read_serial(text).as_deref(), Some("abc"), "{text}");
+        }
+        assert_eq!(read_serial("00").as_deref(), Some("0"));
+        for text in ["", ":", "0x1", "-1", "g", &"1".repeat(41)] {
+            assert_eq!(read_serial(text), None, "{text}");
+        }
     }
 }

@@ -23,6 +23,7 @@ pub mod audit;
 pub mod audit_chain;
 pub mod audit_log;
 pub mod cards;
+pub mod certificate_revocations;
 pub mod certificates;
 pub(crate) mod changes;
 pub mod codes;
@@ -58,7 +59,7 @@ pub use engine::{AddressError, PostgresSettings};
 pub use subject_keys::KeyStoreSettings;
 
 /// Each step of the schema from one version to the next; a fresh database takes them all.
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 8] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -66,6 +67,7 @@ const STEPS: [&str; 7] = [
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
     include_str!("schema/7.sql"),
+    include_str!("schema/8.sql"),
 ];
 const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 

@@ -96,6 +96,11 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
         r#"{"principals": [{"principal_id": "birch-homes-back-end", "customer_id": "birch-homes",
         "role": "customer-integration", "registered_at": "2026-11-23T09:00:00Z", "revoked_at": null}], "next": null}"#,
     ),
+    (
+        "revoke_certificate",
+        r#"{"issuer": "CN=Birch Homes CA,O=Birch Homes", "serial": "3F2A"}"#,
+        r#"{"serial": "3f2a", "revoked_at": "2026-11-26T09:00:00Z", "issuer_known": true}"#,
+    ),
     ("give_sites", r#"{"sites": ["birch-street-12"]}"#, ""),
     (
         "read_audit",

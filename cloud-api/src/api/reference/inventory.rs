@@ -121,6 +121,11 @@ pub(in crate::api) const ROWS: &[Row] = &[
     row("*.next", NOWHERE, "continues a list", NONE),
     row("PrincipalView.role", "principals", "says what the account may do", CONTRACT),
     row("PrincipalView.registered_at", "principals", "shows since when there is an account", CONTRACT),
+    row("RevokeCertificate.issuer", "revoked_certificates", "says which certificate counts no longer", CONTRACT),
+    row("RevokeCertificate.serial", "revoked_certificates", "says which certificate counts no longer", CONTRACT),
+    row("CertificateRevoked.serial", "revoked_certificates", "says which certificate counts no longer", CONTRACT),
+    row("CertificateRevoked.revoked_at", "revoked_certificates", "says since when", CONTRACT),
+    row("CertificateRevoked.issuer_known", NOWHERE, "shows a misspelt name", NONE),
     row("PrincipalView.revoked_at", "principals", "shows whether there is still an account", CONTRACT),
     row("GiveSites.sites", "principal_sites", "says where an installer works", CONTRACT),
     // the audit

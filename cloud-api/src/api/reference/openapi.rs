@@ -43,6 +43,7 @@ use crate::problem::{self, Kind, Problem, ProblemDetails};
         crate::api::accounts::list::handle,
         crate::api::accounts::revoke::handle,
         crate::api::accounts::give_sites::handle,
+        crate::api::certificates::revoke::handle,
         crate::api::records::audit::handle,
         crate::api::controllers::register::handle,
         crate::api::controllers::read::handle,

@@ -36,6 +36,7 @@ const OWN: &[(&str, &[&str])] = &[
     ("register_customer", &["exists", "conflict"]),
     ("register_principal", &["exists", "conflict"]),
     ("revoke_principal", &["conflict"]),
+    ("revoke_certificate", &["conflict"]),
     ("give_sites", &["conflict"]),
     ("register_controller", &["exists", "conflict"]),
     ("renew_claim", &["conflict"]),
@@ -88,7 +89,7 @@ const OWN: &[(&str, &[&str])] = &[
 /// The slugs an operation of the OpenAPI document may answer with, in the order of the reference.
 pub(in crate::api) fn answers(method: &str, operation: &Value) -> Vec<&'static str> {
     let id = operation["operationId"].as_str().unwrap_or_default();
-    let mut slugs = vec!["rate-limited", "storage-unavailable", "internal"];
+    let mut slugs = vec!["certificate-revoked", "rate-limited", "storage-unavailable", "internal"];
     let known = Operation::ALL.iter().find(|operation| operation.id() == id);
     let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
     let takes = |place: &str| parameters.iter().any(|parameter| parameter["in"] == place);

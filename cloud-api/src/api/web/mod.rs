@@ -8,4 +8,5 @@ pub(super) mod idempotency;
 pub(super) mod paging;
 pub(super) mod rate_limit;
 pub(super) mod request_id;
+pub(super) mod revoked;
 pub(super) mod validity;

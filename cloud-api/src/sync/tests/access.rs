@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 
 use super::cloud::Cloud;
 use super::controller::{Controller, PATIENCE, Pipe};
+use crate::storage::certificate_revocations::CertificateKey;
+use crate::storage::sites::Scope;
 
 /// Whether the broker refused the connection by name.
 async fn refused(options: MqttOptions) -> bool {
@@ -119,6 +121,24 @@ async fn a_revoked_controller_is_out_at_once_and_stays_out() {
     bystander.say(Up::Equipment { equipment: vec![other.access_point()] }).await;
     cloud.admit("A123BC77").await;
     assert!(matches!(bystander.next().await, Down::Changes { .. }));
+}
+
+#[tokio::test]
+async fn a_controllers_certificate_that_is_revoked_by_its_number_is_out_at_once() {
+    let cloud = Cloud::start().await;
+    let gate = Controller::claimed(&cloud, "gate-1").await;
+    let mut talk = gate.begin(&cloud).await;
+    assert!(matches!(talk.next_any().await, Down::Freshness { .. }));
+    let serial = crate::pki::Peer::of(&gate.certificate).unwrap().serial;
+    let key = CertificateKey { issuer: crate::pki::AUTHORITY_NAME.to_owned(), serial };
+    let revoked = cloud.storage.revoke_certificate(&Scope::Operator, key, cloud.now()).await.unwrap();
+    assert_eq!(revoked.controller.as_ref(), Some(&gate.id));
+    cloud.sync.end_sessions(&gate.id).await;
+    talk.pipe.ended().await;
+    assert!(refused(gate.options(&cloud)).await);
+    // The controller itself still stands.
+    let status = cloud.storage.controller(&gate.id).await.unwrap().unwrap().status;
+    assert_eq!(status, crate::storage::controllers::ControllerStatus::Active);
 }
 
 #[tokio::test]

@@ -1,0 +1,3 @@
+//! Client certificates: which count no longer.
+
+pub(super) mod revoke;
