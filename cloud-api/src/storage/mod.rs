@@ -43,6 +43,7 @@ pub mod idempotent_answers;
 mod inbox;
 pub mod logins;
 pub mod plates;
+mod presence;
 pub mod principals;
 mod queue;
 pub mod redirect_uris;
@@ -54,12 +55,13 @@ pub mod templates;
 pub mod token_keys;
 pub mod tokens;
 pub mod validity;
+pub mod webhooks;
 
 pub use engine::{AddressError, PostgresSettings};
 pub use subject_keys::KeyStoreSettings;
 
 /// Each step of the schema from one version to the next; a fresh database takes them all.
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 9] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -68,6 +70,7 @@ const STEPS: [&str; 8] = [
     include_str!("schema/6.sql"),
     include_str!("schema/7.sql"),
     include_str!("schema/8.sql"),
+    include_str!("schema/9.sql"),
 ];
 const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 
