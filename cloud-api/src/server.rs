@@ -30,7 +30,7 @@ use crate::state::{App, Shared};
 use crate::storage::{AddressError, KeyStoreSettings, PostgresSettings, Storage, StorageError};
 use crate::sync::{BrokerChoice, Parts, StartError, Sync, SyncSettings};
 use crate::webhooks::courier::{Courier, Means};
-use crate::webhooks::sender::{Https, SenderError, SystemNames};
+use crate::webhooks::sender::{Https, NoWayOut, Post, SenderError, SystemNames};
 
 /// Requests in flight get this long when the cloud ends.
 const GRACE: Duration = Duration::from_secs(10);
@@ -149,9 +149,16 @@ fn jobs(app: &Shared, certificates: &Arc<Certificates>, courier: Courier) -> Vec
 
 /// Delivers webhooks.
 fn courier(config: &Config, data: &Data, clock: &SharedClock) -> Result<Courier, ServerError> {
-    let post = Https::new(&config.webhooks, config.webhooks.guard()?, Arc::new(SystemNames))?;
-    let means =
-        Means { storage: data.storage.clone(), vault: data.vault.clone(), clock: clock.clone(), post: Arc::new(post) };
+    let post: Arc<dyn Post> = match Https::new(&config.webhooks, Arc::new(SystemNames)) {
+        Ok(https) => Arc::new(https),
+        // A system without CA certificates is no reason not to open gates.
+        Err(error @ SenderError::Client(_)) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "webhooks cannot be delivered until a restart");
+            Arc::new(NoWayOut)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let means = Means { storage: data.storage.clone(), vault: data.vault.clone(), clock: clock.clone(), post };
     Ok(Courier::new(means, StdRng::from_os_rng()))
 }
 

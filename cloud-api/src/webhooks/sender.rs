@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use reqwest::Client;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
+use crate::config::ConfigError;
 use crate::listener::{self, TlsError};
 use crate::webhooks::guard::{AddressRefused, Guard, UrlRefused};
 use crate::webhooks::{Outcome, Settings};
@@ -69,6 +70,9 @@ impl Names for SystemNames {
 /// Why nothing can be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SenderError {
+    /// `webhooks.allow`.
+    #[error(transparent)]
+    Allow(#[from] ConfigError),
     /// `webhooks.ca`.
     #[error("webhooks.ca cannot be used: give a PEM file with certificates")]
     Ca(#[source] TlsError),
@@ -94,10 +98,10 @@ impl std::fmt::Debug for Https {
 
 impl Https {
     /// Trusts the system's CAs, and those the settings name.
-    pub fn new(settings: &Settings, guard: Guard, names: Arc<dyn Names>) -> Result<Self, SenderError> {
+    pub fn new(settings: &Settings, names: Arc<dyn Names>) -> Result<Self, SenderError> {
         // The one provider; a second call only says that it is there.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let guard = Arc::new(guard);
+        let guard = Arc::new(settings.guard()?);
         let mut client = Client::builder()
             .https_only(true)
             .redirect(reqwest::redirect::Policy::none())
@@ -156,6 +160,17 @@ fn outcome_of(error: &reqwest::Error) -> Outcome {
         cause = error.source();
     }
     if error.is_timeout() { Outcome::TimedOut } else { Outcome::Unreachable }
+}
+
+/// Where no HTTPS client could be made: nobody can be reached.
+#[derive(Clone, Copy, Debug)]
+pub struct NoWayOut;
+
+#[async_trait]
+impl Post for NoWayOut {
+    async fn post(&self, _: Outgoing) -> Answer {
+        Answer { outcome: Outcome::Unreachable, status: None }
+    }
 }
 
 /// Names whose addresses the guard has judged: the connection is to one of these.

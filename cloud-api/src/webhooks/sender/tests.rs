@@ -78,7 +78,7 @@ impl Receiver {
     fn https(&self, allow: &[&str], names: Arc<Told>, trusted: bool) -> Https {
         let ca = trusted.then(|| self.folder.path().join("ca.pem"));
         let settings = Settings { allow: allow.iter().map(|&one| one.to_owned()).collect(), ca };
-        Https::new(&settings, settings.guard().unwrap(), names).unwrap()
+        Https::new(&settings, names).unwrap()
     }
 
     fn message(&self, host: &str) -> Outgoing {
