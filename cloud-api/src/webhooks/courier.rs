@@ -25,6 +25,8 @@ use crate::webhooks::{Outcome, signing};
 pub const AT_ONCE: u32 = 4;
 /// How often the outbox is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often secrets are deleted that count no longer.
+const FORGET: Duration = Duration::from_hours(1);
 /// An attempt of which nothing is heard for so long was lost with its process, milliseconds: well beyond
 /// [`TIMEOUT`](super::sender::TIMEOUT).
 pub const LOST_MS: i64 = 60_000;
@@ -65,12 +67,18 @@ impl Courier {
 
     /// Delivers until it is dropped; what is under way then counts as lost, and is tried again.
     pub async fn run(mut self) {
+        let mut forget = tokio::time::interval(FORGET);
         loop {
             if let Err(error) = self.begin_due().await {
                 tracing::error!(%error, "the outbox of webhooks could not be looked at; it is tried again");
             }
             tokio::select! {
                 Some(ended) = self.attempts.join_next_with_id() => self.ended(ended.map(|(id, ())| id)),
+                _ = forget.tick() => {
+                    if let Err(error) = self.means.storage.forget_former_secrets(self.means.clock.now()).await {
+                        tracing::error!(%error, "former secrets of webhooks could not be deleted; it is tried again");
+                    }
+                }
                 () = tokio::time::sleep(LOOK) => {}
             }
         }

@@ -99,6 +99,10 @@ impl std::fmt::Debug for Https {
 impl Https {
     /// Trusts the system's CAs, and those the settings name.
     pub fn new(settings: &Settings, names: Arc<dyn Names>) -> Result<Self, SenderError> {
+        Self::patient(settings, names, TIMEOUT)
+    }
+
+    fn patient(settings: &Settings, names: Arc<dyn Names>, timeout: Duration) -> Result<Self, SenderError> {
         // The one provider; a second call only says that it is there.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let guard = Arc::new(settings.guard()?);
@@ -108,7 +112,7 @@ impl Https {
             .no_proxy()
             .retry(reqwest::retry::never())
             .referer(false)
-            .timeout(TIMEOUT)
+            .timeout(timeout)
             // Each attempt has a connection of its own, to an address judged for it.
             .pool_max_idle_per_host(0)
             .user_agent("cardea-cloud")

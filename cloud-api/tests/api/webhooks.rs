@@ -81,13 +81,13 @@ async fn withdraw(client: &Client, subject: &str) -> (String, String) {
 
 /// The webhook, once `good` of it.
 async fn seen(client: &Client, webhook: &str, good: impl Fn(&Value) -> bool) -> Value {
-    let deadline = std::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         let seen = client.get(&format!("/v1/webhooks/{webhook}")).await.json;
         if good(&seen) {
             return seen;
         }
-        assert!(std::time::Instant::now() < deadline, "{seen}");
+        assert!(tokio::time::Instant::now() < deadline, "{seen}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -137,7 +137,7 @@ impl Storage {
     }
 
     /// Takes at most `limit` messages of a webhook whose time has come, oldest first. Each counts as attempted, and as lost
-    /// if nothing is said of it until `lost_at`. Secrets that count no longer are deleted.
+    /// if nothing is said of it until `lost_at`.
     pub async fn take_messages(
         &self,
         webhook: &WebhookId,
@@ -147,12 +147,9 @@ impl Storage {
     ) -> Result<Vec<DueMessage>, StorageError> {
         let webhook = webhook.clone();
         self.write(move |tx| {
-            tx.execute(
-                "UPDATE webhooks SET former_secret = NULL, former_until = NULL WHERE webhook_id = ?1 AND former_until <= ?2",
-                params![webhook.as_str(), now.0],
-            )?;
             let found = tx.query(
-                "SELECT m.message_id, w.url, m.body, m.attempts + 1, w.secret, w.former_secret
+                "SELECT m.message_id, w.url, m.body, m.attempts + 1, w.secret,
+                     CASE WHEN w.former_until > ?2 THEN w.former_secret END
                  FROM webhook_messages m JOIN webhooks w USING (webhook_id)
                  WHERE m.webhook_id = ?1 AND m.next_attempt_at <= ?2 ORDER BY m.next_attempt_at, m.message_id LIMIT ?3",
                 params![webhook.as_str(), now.0, limit],
@@ -175,6 +172,17 @@ impl Storage {
                 )?;
             }
             Ok(found)
+        })
+        .await
+    }
+
+    /// Deletes secrets that count no longer.
+    pub async fn forget_former_secrets(&self, now: Timestamp) -> Result<usize, StorageError> {
+        self.write(move |tx| {
+            tx.execute(
+                "UPDATE webhooks SET former_secret = NULL, former_until = NULL WHERE former_until <= ?1",
+                [now.0],
+            )
         })
         .await
     }

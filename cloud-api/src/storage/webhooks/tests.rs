@@ -198,7 +198,7 @@ async fn a_message_that_nobody_answers_for_is_taken_again_under_the_same_id() {
     let storage = &api.app.storage;
     let own = register(storage, &of(CUSTOMER), "own", &Kind::ALL).await;
     announced(storage).await;
-    assert_eq!(storage.due_webhooks(START).await.unwrap(), [own.clone()]);
+    assert_eq!(storage.due_webhooks(START).await.unwrap(), std::slice::from_ref(&own));
     let first = take(storage, &own, START).await;
     assert_eq!(first.len(), 1);
     assert!(take(storage, &own, START.plus_ms(59_999)).await.is_empty());
@@ -297,4 +297,7 @@ async fn two_secrets_sign_for_a_day_after_a_rotation() {
     assert_eq!(take(storage, &own, before).await[0].secrets, [b"second".to_vec(), b"wrapped".to_vec()]);
     let after = before.plus_ms(60_000);
     assert_eq!(take(storage, &own, after).await[0].secrets, [b"second".to_vec()]);
+    assert_eq!(storage.forget_former_secrets(before).await.unwrap(), 0);
+    assert_eq!(storage.forget_former_secrets(until).await.unwrap(), 1, "and then the former one is gone");
+    assert_eq!(take(storage, &own, after.plus_ms(60_000)).await[0].secrets, [b"second".to_vec()]);
 }

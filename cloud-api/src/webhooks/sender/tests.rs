@@ -163,6 +163,16 @@ async fn a_redirection_is_not_followed() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_does_not_answer_is_waited_for_no_longer_than_that() {
+    let receiver = Receiver::start("").await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = Settings { allow: vec!["127.0.0.1".to_owned()], ca: None };
+    let https = Https::patient(&settings, Told::of(NAME, &[]), Duration::from_millis(100)).unwrap();
+    let url = format!("https://{}/", silent.local_addr().unwrap());
+    assert_eq!(https.post(Outgoing { url, ..receiver.message(NAME) }).await, no(Outcome::TimedOut));
+}
+
+#[tokio::test]
 async fn who_is_not_trusted_not_there_or_has_no_address_is_unreachable() {
     let receiver = Receiver::start(OK).await;
     let stranger = receiver.https(&[NAME], Told::of(NAME, &[&["127.0.0.1"]]), false);
