@@ -35,7 +35,7 @@ def node():
 if not python_packages.install(
     "peers.txt",
     "python-peers",
-    "peers: installing pymodbus and libosdp (less than 1 MB) ...",
+    "peers: installing pymodbus, libosdp and standardwebhooks (less than 1 MB) ...",
     "setup/peers: pip could not install the packages (its message is above); Python 3.9 or later is needed",
 ):
     print(f"peers: their packages are in {python_packages.TOOLS / 'python-peers'}")

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::auth::roles::Role;
 use crate::retention::Retention;
 use crate::storage::PostgresSettings;
+use crate::webhooks;
 
 /// No access token lives longer (requirement S2), seconds.
 pub const MAX_TOKEN_LIFETIME_S: u32 = 3_600;
@@ -54,6 +55,9 @@ pub struct Config {
     /// How long what is kept.
     #[serde(default)]
     pub retention: Retention,
+    /// Where webhooks may lead.
+    #[serde(default)]
+    pub webhooks: webhooks::Settings,
 }
 
 /// Where it listens and what it is called.
@@ -414,6 +418,7 @@ impl Config {
             return value("enrolment.certificate_days", self.enrolment.certificate_days.to_string(), "1 to 825 days");
         }
         self.retention.validate()?;
+        self.webhooks.validate()?;
         self.grammars().map(|_| ())
     }
 
@@ -444,6 +449,7 @@ impl Config {
         if let Some(recognition) = &mut self.recognition {
             paths.extend([&mut recognition.pack, &mut recognition.onnxruntime]);
         }
+        paths.extend(self.webhooks.ca.as_mut());
         for path in paths {
             *path = folder.join(&*path);
         }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use cardea_protocol::id::{SiteId, SubjectToken, TemplateId};
+use cardea_protocol::id::{SiteId, SubjectToken, TemplateId, WebhookId};
 use cardea_protocol::jws::{JwsError, Signer, Verifier};
 use chacha20poly1305::aead::{Aead as _, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Key, KeyInit as _, Nonce};
@@ -110,6 +110,16 @@ impl Vault {
         let pem = open(&self.derive("signing-key wrap", b""), kid.as_bytes(), wrapped)?;
         let pem = std::str::from_utf8(&pem).map(|pem| Zeroizing::new(pem.to_owned())).map_err(|_| KeyError::Decrypt)?;
         SigningKey::from_pem(pem).filter(|key| key.kid == kid).ok_or(KeyError::Decrypt)
+    }
+
+    /// Encrypts the secret of a webhook for the database: nonce and ciphertext, associated data = its id.
+    pub fn wrap_webhook_secret(&self, webhook: &WebhookId, secret: &[u8]) -> Result<Vec<u8>, KeyError> {
+        seal(&self.derive("webhook-secret wrap", b""), webhook.as_str().as_bytes(), secret)
+    }
+
+    /// The secret that [`Vault::wrap_webhook_secret`] wrapped for that webhook.
+    pub fn unwrap_webhook_secret(&self, webhook: &WebhookId, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        open(&self.derive("webhook-secret wrap", b""), webhook.as_str().as_bytes(), wrapped)
     }
 
     /// A keyed fingerprint of `value`, for tombstones: equal values are found, none can be read back.

@@ -12,6 +12,7 @@
 //! | [`audit`] | the audit as a signed chain of entries, and what shows that it was altered |
 //! | [`export`] | incident bundles that prove themselves complete and unaltered |
 //! | [`retention`] | how long what is kept, and the job that deletes it |
+//! | [`webhooks`] | telling customers what happens, and not being led astray by where |
 //! | [`keys`] | secrets at rest |
 //!
 //! Everything is served over TLS, and nothing without a client certificate but the enrolment of a new controller.
@@ -39,6 +40,7 @@ pub mod server;
 pub mod state;
 pub mod storage;
 pub mod sync;
+pub mod webhooks;
 
 #[cfg(test)]
 mod testing;

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use cardea_protocol::clock::SharedClock;
 use cardea_protocol::jws::JwsError;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 use serde::Serialize;
 use tokio::task::JoinHandle;
 
@@ -27,6 +29,8 @@ use crate::retention;
 use crate::state::{App, Shared};
 use crate::storage::{AddressError, KeyStoreSettings, PostgresSettings, Storage, StorageError};
 use crate::sync::{BrokerChoice, Parts, StartError, Sync, SyncSettings};
+use crate::webhooks::courier::{Courier, Means};
+use crate::webhooks::sender::{Https, NoWayOut, Post, SenderError, SystemNames};
 
 /// Requests in flight get this long when the cloud ends.
 const GRACE: Duration = Duration::from_secs(10);
@@ -89,6 +93,9 @@ pub enum ServerError {
     /// The broker and the sessions.
     #[error(transparent)]
     Sync(#[from] StartError),
+    /// The way out for webhooks.
+    #[error(transparent)]
+    Webhooks(#[from] SenderError),
     /// Enrolment.
     #[error(transparent)]
     Enrolment(#[from] EnrolmentError),
@@ -130,13 +137,29 @@ impl Data {
 }
 
 /// What is done again and again.
-fn jobs(app: &Shared, certificates: &Arc<Certificates>) -> Vec<JoinHandle<()>> {
+fn jobs(app: &Shared, certificates: &Arc<Certificates>, courier: Courier) -> Vec<JoinHandle<()>> {
     vec![
         tokio::spawn(token_keys::run(app.clone())),
         tokio::spawn(audit::run(app.clone())),
         tokio::spawn(retention::run(app.clone())),
+        tokio::spawn(courier.run()),
         tokio::spawn(certificates.clone().keep(app.clock.clone())),
     ]
+}
+
+/// Delivers webhooks.
+fn courier(config: &Config, data: &Data, clock: &SharedClock) -> Result<Courier, ServerError> {
+    let post: Arc<dyn Post> = match Https::new(&config.webhooks, Arc::new(SystemNames)) {
+        Ok(https) => Arc::new(https),
+        // A system without CA certificates is no reason not to open gates.
+        Err(error @ SenderError::Client(_)) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "webhooks cannot be delivered until a restart");
+            Arc::new(NoWayOut)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let means = Means { storage: data.storage.clone(), vault: data.vault.clone(), clock: clock.clone(), post };
+    Ok(Courier::new(means, StdRng::from_os_rng()))
 }
 
 /// The database the configuration names.
@@ -206,6 +229,7 @@ impl Server {
         let (enrol_socket, enrol) = bind(config.server.enrol_listen)?;
         let certificates = Arc::new(Certificates::read(&config, data.authority.clone(), clock.now())?);
         let enroller = load_enroller(&config).await?;
+        let courier = courier(&config, &data, &clock)?;
         let sync = Sync::start(Parts {
             storage: data.storage.clone(),
             vault: data.vault.clone(),
@@ -286,7 +310,7 @@ impl Server {
             handle.listening().await;
         }
         tracing::info!(api = %addresses.api, enrol = %addresses.enrol, "the cloud serves");
-        let jobs = jobs(&app, &certificates);
+        let jobs = jobs(&app, &certificates, courier);
         Ok(Self { addresses, app, handles, tasks, jobs, certificates })
     }
 

@@ -102,7 +102,7 @@ pub(crate) fn scratch_storage() -> Storage {
 }
 
 /// Which account asks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct As(Option<&'static str>);
 
 pub(crate) fn as_operator() -> As {

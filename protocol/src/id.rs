@@ -109,6 +109,8 @@ ids! {
     SessionId,
     /// One event of a controller.
     EventId,
+    /// Where a customer, or the operator, is told what happens.
+    WebhookId,
 }
 
 fn is_slug(text: &str) -> bool {

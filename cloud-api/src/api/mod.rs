@@ -19,6 +19,7 @@ mod sales;
 mod sites;
 mod subjects;
 pub(crate) mod web;
+mod webhooks;
 
 #[cfg(test)]
 mod bad_input;
@@ -149,6 +150,12 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         get("/v1/property-sales/{sale}", O::ReadSale) => sales::read::handle,
         get("/v1/sites/{site}/events", O::ListEvents) => records::events::handle,
         post("/v1/sites/{site}/incident-exports", O::ExportIncident) => records::export_incident::handle,
+        // a tenant, about itself
+        get("/v1/webhooks", O::ListWebhooks) => webhooks::list::handle,
+        post("/v1/webhooks", O::RegisterWebhook) => webhooks::create::handle,
+        get("/v1/webhooks/{webhook}", O::ReadWebhook) => webhooks::read::handle,
+        post("/v1/webhooks/{webhook}/secret-rotations", O::RotateWebhookSecret) => webhooks::rotate_secret::handle,
+        delete("/v1/webhooks/{webhook}", O::RemoveWebhook) => webhooks::remove::handle,
     ]
 }
 

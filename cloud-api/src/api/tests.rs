@@ -23,6 +23,7 @@ fn concrete(path: &str) -> String {
         .replace("{erasure}", "none")
         .replace("{sale}", "none")
         .replace("{text}", "none")
+        .replace("{webhook}", "none")
 }
 
 /// A site with one of everything, and the paths and bodies that name it.
@@ -34,6 +35,8 @@ struct World {
     consent: String,
     erasure: String,
     sale: String,
+    webhook: String,
+    operators_webhook: String,
 }
 
 const OTHER_SUBJECT: &str = "6a1d3f1f-9b2c-4d6f-8e2f-1b2c3d4e5f60";
@@ -58,7 +61,11 @@ impl World {
         let consent = consent("9d406c42-ce5f-4a9c-9152-4e5f60718293");
         let consent = id(post(format!("{site}/consents"), consent).await, "consent_id");
         let (erasure, sale) = (id(erasure, "erasure_id"), id(sale, "sale_id"));
-        Self { api, plate, card, pass, consent, erasure, sale }
+        let webhook = json!({"url": "https://hooks.example.org/", "kinds": ["controller.reachable"]});
+        let operators = api.post("/v1/webhooks", &webhook, as_role(Role::Administrator)).await;
+        let webhook = id(post("/v1/webhooks".to_owned(), webhook).await, "webhook_id");
+        let operators_webhook = id(operators, "webhook_id");
+        Self { api, plate, card, pass, consent, erasure, sale, webhook, operators_webhook }
     }
 
     fn path(&self, template: &str) -> String {
@@ -76,7 +83,9 @@ impl World {
     /// Calls an operation as one who means it. There is a row for each: a new operation does not compile without one.
     async fn call(&self, endpoint: &Endpoint, operation: Operation, who: As) -> crate::testing::Answer {
         use Operation as O;
-        let path = self.path(endpoint.path);
+        // Each tenant has webhooks of its own, and the operator sees no customer's.
+        let own = if who == as_role(Role::Administrator) { &self.operators_webhook } else { &self.webhook };
+        let path = self.path(&endpoint.path.replace("{webhook}", own));
         let body = match operation {
             O::EnrolFace => return self.api.post_photo(&path, FACE_PHOTO, who).await,
             O::Open => return self.api.post_keyed(&path, "key-1", who).await,
@@ -101,7 +110,12 @@ impl World {
             O::RecordConsent => consent("7b2e4a20-ac3d-4e7a-9f30-2c3d4e5f6071"),
             O::SellProperty => json!({"plates": ["A124BC77"], "subjects": []}),
             O::ExportIncident => json!({"from": "2026-11-01T00:00:00Z", "to": "2026-12-01T00:00:00Z"}),
+            O::RegisterWebhook => json!({"url": "https://hooks.example.org/", "kinds": ["controller.reachable"]}),
             O::ListPrincipals
+            | O::ListWebhooks
+            | O::ReadWebhook
+            | O::RotateWebhookSecret
+            | O::RemoveWebhook
             | O::RevokePrincipal
             | O::ReadAudit
             | O::RenewClaim
@@ -135,12 +149,14 @@ impl World {
 }
 
 /// What names no site or thing of another's: each customer does and sees its own.
-const OWN_ONLY: [Operation; 5] = [
+const OWN_ONLY: [Operation; 7] = [
     Operation::ListSites,
     Operation::ListPrincipals,
     Operation::ReadAudit,
     Operation::ListConsentTexts,
     Operation::RecordConsentText,
+    Operation::ListWebhooks,
+    Operation::RegisterWebhook,
 ];
 
 #[tokio::test]

@@ -127,6 +127,16 @@ operations! {
     ListEvents = "list_events": [CustomerIntegration, ResidentSupport, SecurityOfficer, Auditor],
     /// Export an incident log.
     ExportIncident = "export_incident": [CustomerIntegration, SecurityOfficer, Auditor],
+    /// List webhooks.
+    ListWebhooks = "list_webhooks": [CustomerIntegration, Administrator],
+    /// Register a webhook.
+    RegisterWebhook = "register_webhook": [CustomerIntegration, Administrator],
+    /// See a webhook.
+    ReadWebhook = "read_webhook": [CustomerIntegration, Administrator],
+    /// Give a webhook another secret.
+    RotateWebhookSecret = "rotate_webhook_secret": [CustomerIntegration, Administrator],
+    /// Remove a webhook.
+    RemoveWebhook = "remove_webhook": [CustomerIntegration, Administrator],
 }
 
 /// What an account is for.
@@ -150,7 +160,7 @@ pub enum Role {
     SecurityOfficer,
     /// A customer's auditor at its own sites, or the operator's own: reads and exports, changes nothing.
     Auditor,
-    /// The operator's administrator: accounts and their roles, and nothing else.
+    /// The operator's administrator: accounts and their roles, and the operator's own webhooks; nothing else.
     Administrator,
 }
 
@@ -207,7 +217,7 @@ impl Role {
             Self::Auditor => {
                 "reads and exports, changes nothing; a customer's at its own sites, the operator's everywhere"
             }
-            Self::Administrator => "the operator's: accounts and their roles, nothing else",
+            Self::Administrator => "the operator's: accounts and their roles, its own webhooks, nothing else",
         }
     }
 

@@ -9,6 +9,7 @@ use cardea_cloud::config::Config;
 use cardea_cloud::listener::certificates::client_authorities;
 use cardea_cloud::recognition::PackEnroller;
 use cardea_cloud::server::{Data, bind};
+use cardea_cloud::webhooks::sender::{Https, SystemNames};
 use cardea_protocol::clock::{Clock as _, SharedClock, SystemClock};
 
 use super::say;
@@ -38,6 +39,7 @@ impl Check {
             ] {
                 report.add(name, bind(address));
             }
+            report.add("way out for webhooks", Https::new(&config.webhooks, Arc::new(SystemNames)));
             match &config.recognition {
                 Some(recognition) => drop(report.add("model pack", PackEnroller::load(recognition))),
                 None => say("- model pack: none is configured, so photos will be refused; add [recognition]"),

@@ -178,6 +178,11 @@ const TOLD: &[Told] = &[
     told_alone("open_access_point"),
     told_of("sell_property", "sale"),
     told_alone("export_incident"),
+    told_of("register_webhook", "webhook"),
+    told_of("rotate_webhook_secret", "webhook"),
+    told_of("remove_webhook", "webhook"),
+    told_of("disable_webhook", "webhook"),
+    told_of("give_up_webhook_message", "message"),
 ];
 
 /// What may be told of an operation; nothing of one that is not on the list.

@@ -9,7 +9,9 @@ use super::engine::{Transaction, params};
 use super::erasures::{ErasureReason, erase_subject};
 use super::plates::lift_block;
 use super::sites::{Scope, site_visible};
+use super::webhooks::outbox::announce;
 use super::{Storage, StorageError};
+use crate::webhooks::Kind;
 
 /// A consent to record.
 #[derive(Clone, Debug)]
@@ -140,6 +142,8 @@ impl Storage {
             )?;
             let erasure = erase_subject(tx, &site, &subject, ErasureReason::ConsentWithdrawn, None, at)?;
             append_change(tx, &site, ChangeKind::SubjectErased, erasure.as_str(), at)?;
+            let ids = [("consent_id", consent.as_str()), ("erasure_id", erasure.as_str())];
+            announce(tx, Kind::ConsentWithdrawn, &site, &ids, at)?;
             Ok(erasure)
         })
         .await

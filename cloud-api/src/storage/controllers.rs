@@ -10,6 +10,8 @@ use super::changes::{id, revision_of, revision_to_sql};
 use super::engine::{Row, Transaction, params};
 use super::equipment::replace_equipment;
 use super::erasures::settle_erasures;
+use super::presence::{came, went};
+use super::webhooks::outbox::settle_sales;
 use super::{Storage, StorageError};
 
 /// Where a controller stands in its life.
@@ -236,10 +238,10 @@ impl Storage {
     ) -> Result<(), StandingError> {
         let controller = controller.clone();
         self.write(move |tx| {
-            let sql = format!(
-                "UPDATE controllers SET status = ?2, claim_hash = NULL, connected = 0 WHERE controller_id = ?1 AND {from}"
-            );
+            let sql =
+                format!("UPDATE controllers SET status = ?2, claim_hash = NULL WHERE controller_id = ?1 AND {from}");
             one_row(tx.execute(&sql, [controller.as_str(), status])?)?;
+            went(tx, &controller, at)?;
             tx.execute(
                 "UPDATE controller_certificates SET status = 'revoked' WHERE controller_id = ?1 AND status <> 'revoked'",
                 [controller.as_str()],
@@ -281,9 +283,10 @@ impl Storage {
     ) -> Result<(), StorageError> {
         let (controller, hello) = (controller.clone(), hello.clone());
         self.write(move |tx| {
+            came(tx, &controller, at)?;
             tx.execute(
                 "UPDATE controllers SET sealing_key = ?2, embedder = ?3, boot_id = ?4, software = ?5, in_sync = 0,
-                 connected = 1, last_seen = ?6 WHERE controller_id = ?1 AND status = 'active'",
+                 last_seen = ?6 WHERE controller_id = ?1 AND status = 'active'",
                 params![
                     controller.as_str(),
                     hello.sealing_key.0,
@@ -298,7 +301,7 @@ impl Storage {
         .await
     }
 
-    /// Records what a controller has applied, and whether its digest is the cloud's own.
+    /// Records what a controller has applied, and whether its digest is the cloud's own; a sale may be in force by that.
     pub async fn record_applied(
         &self,
         controller: &ControllerId,
@@ -314,29 +317,7 @@ impl Storage {
                  WHERE controller_id = ?1",
                 params![controller.as_str(), revision_to_sql(revision), digest, in_sync, at.0],
             )?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Records that a controller's connection has ended.
-    pub async fn record_disconnected(&self, controller: &ControllerId, at: Timestamp) -> Result<(), StorageError> {
-        let controller = controller.clone();
-        self.write(move |tx| {
-            tx.execute(
-                "UPDATE controllers SET connected = 0, last_seen = ?2 WHERE controller_id = ?1 AND connected = 1",
-                params![controller.as_str(), at.0],
-            )?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// At start nobody is connected yet, whatever was true when the program last ended.
-    pub async fn forget_connections(&self) -> Result<(), StorageError> {
-        self.write(|tx| {
-            tx.execute("UPDATE controllers SET connected = 0", [])?;
-            Ok(())
+            settle_sales(tx, at)
         })
         .await
     }

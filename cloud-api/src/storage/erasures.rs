@@ -7,7 +7,9 @@ use cardea_protocol::message::Receipt;
 use super::changes::{ChangeKind, append_change, id, subject_of};
 use super::engine::{Transaction, params};
 use super::subject_keys::reconcile::applied;
+use super::webhooks::outbox::{announce, settle_sales};
 use super::{Storage, StorageError};
+use crate::webhooks::Kind;
 
 /// Why a subject is erased.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,15 +125,20 @@ pub(crate) fn erase_subject(
     Ok(erasure)
 }
 
-/// Completes every erasure that no controller owes an answer to.
+/// Completes every erasure that no controller owes an answer to, and the sales that waited for it; tells of both.
 pub(super) fn settle_erasures(tx: &Transaction<'_>, at: Timestamp) -> Result<(), StorageError> {
-    tx.execute(
+    let complete = tx.query(
         "UPDATE erasures SET completed_at = ?1 WHERE completed_at IS NULL AND NOT EXISTS (
          SELECT 1 FROM erasure_controllers e JOIN controllers c USING (controller_id)
-         WHERE e.erasure_id = erasures.erasure_id AND e.verified IS DISTINCT FROM 1 AND c.status <> 'decommissioned')",
+         WHERE e.erasure_id = erasures.erasure_id AND e.verified IS DISTINCT FROM 1 AND c.status <> 'decommissioned')
+         RETURNING erasure_id, site_id",
         [at.0],
+        |row| Ok((row.get::<String>(0)?, id(row.get(1)?, SiteId::new)?)),
     )?;
-    Ok(())
+    for (erasure, site) in &complete {
+        announce(tx, Kind::ErasureCompleted, site, &[("erasure_id", erasure)], at)?;
+    }
+    settle_sales(tx, at)
 }
 
 fn read_erasure(tx: &Transaction<'_>, erasure: &ErasureId) -> Result<Option<Erasure>, StorageError> {

@@ -7,7 +7,9 @@ use cardea_protocol::id::{ControllerId, EventId, SiteId};
 use super::controllers::touch;
 use super::engine::{Transaction, params};
 use super::guest_passes::entered;
+use super::webhooks::outbox::announce;
 use super::{Storage, StorageError};
+use crate::webhooks::Kind;
 
 fn insert(
     tx: &Transaction<'_>,
@@ -17,7 +19,7 @@ fn insert(
     received_at: Timestamp,
 ) -> Result<bool, StorageError> {
     let kind = serde_json::to_string(&event.kind).map_err(|_| StorageError::Corrupt("event"))?;
-    tx.execute(
+    let stored = tx.execute(
         "INSERT INTO events (event_id, site_id, controller_id, seq, at, received_at, access_point_id, kind)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
         params![
@@ -31,6 +33,9 @@ fn insert(
             kind
         ],
     )?;
+    if stored == 1 && matches!(event.kind, EventKind::AccessDecision(_)) {
+        announce(tx, Kind::AccessEvent, site, &[("event_id", event.id.as_str())], received_at)?;
+    }
     let EventKind::AccessDecision(AccessDecision { plate_id: Some(plate), ends_at: Some(ends_at), .. }) = &event.kind
     else {
         return Ok(false);

@@ -44,6 +44,7 @@ pub mod idempotent_answers;
 mod inbox;
 pub mod logins;
 pub mod plates;
+mod presence;
 pub mod principals;
 mod queue;
 pub mod redirect_uris;
@@ -55,12 +56,13 @@ pub mod templates;
 pub mod token_keys;
 pub mod tokens;
 pub mod validity;
+pub mod webhooks;
 
 pub use engine::{AddressError, PostgresSettings};
 pub use subject_keys::KeyStoreSettings;
 
 /// Each step of the schema from one version to the next; a fresh database takes them all.
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 10] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -70,6 +72,7 @@ const STEPS: [&str; 9] = [
     include_str!("schema/7.sql"),
     include_str!("schema/8.sql"),
     include_str!("schema/9.sql"),
+    include_str!("schema/10.sql"),
 ];
 const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 

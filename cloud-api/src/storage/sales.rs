@@ -15,6 +15,7 @@ use super::guest_passes::end_passes_of;
 use super::sites::{Scope, site_visible};
 use super::subject_keys::Block;
 use super::subject_keys::reconcile::applied;
+use super::webhooks::outbox::sale_begins;
 use super::{Storage, StorageError};
 
 /// A sale to carry out.
@@ -104,6 +105,7 @@ impl Storage {
                 "UPDATE sales SET revision = ?2, plates = ?3, cards = ?4 WHERE sale_id = ?1",
                 params![sale_id, revision_to_sql(revision), plates, cards],
             )?;
+            sale_begins(tx, &sale.sale_id, &sale.site, revision_to_sql(revision), at)?;
             read_sale(tx, &scope, &sale.sale_id)
         })
         .await

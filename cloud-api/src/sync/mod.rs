@@ -149,7 +149,7 @@ impl Sync {
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
         let cancel = CancellationToken::new();
         let running = Arc::new(cancel.clone().drop_guard());
-        parts.storage.forget_connections().await?;
+        parts.storage.forget_connections(parts.clock.now()).await?;
         let (presence, presences) = mpsc::unbounded_channel();
         let (broker, address) = match parts.broker {
             BrokerChoice::External(address) => (None, address),

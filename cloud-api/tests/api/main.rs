@@ -12,4 +12,5 @@ mod support;
 mod tokens;
 mod transport;
 mod verify_audit;
+mod webhooks;
 mod work;

@@ -299,6 +299,31 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
         r#"{"from": "2026-11-01T00:00:00Z", "to": "2026-12-01T00:00:00Z"}"#,
         "{\"format\":\"cardea-incident/1\",\"site_id\":\"birch-street-12\",…}\n{\"n\":1,\"prev\":\"…\",…}\n{\"jws\":\"…\"}\n",
     ),
+    (
+        "register_webhook",
+        r#"{"url": "https://hooks.example.org/cardea", "kinds": ["erasure.completed", "property-sale.completed"]}"#,
+        r#"{"webhook_id": "0b9d0f6e-3c4a-4d5e-8f70-1a2b3c4d5e6f",
+        "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYq="}"#,
+    ),
+    (
+        "list_webhooks",
+        "",
+        r#"{"webhooks": [{"webhook_id": "0b9d0f6e-3c4a-4d5e-8f70-1a2b3c4d5e6f", "url": "https://hooks.example.org/cardea",
+        "kinds": ["erasure.completed"], "registered_at": "2026-11-23T18:19:20Z", "waiting": 0}]}"#,
+    ),
+    (
+        "read_webhook",
+        "",
+        r#"{"webhook_id": "0b9d0f6e-3c4a-4d5e-8f70-1a2b3c4d5e6f", "url": "https://hooks.example.org/cardea",
+        "kinds": ["erasure.completed"], "registered_at": "2026-11-23T18:19:20Z", "failing_since": "2026-11-24T02:00:00Z",
+        "waiting": 2, "last_delivery": {"message_id": "msg_5a4baa52-c050-41ac-9ade-3c4f8c50b20d",
+        "at": "2026-11-24T02:05:10Z", "outcome": "refused", "status": 503}}"#,
+    ),
+    (
+        "rotate_webhook_secret",
+        "",
+        r#"{"secret": "whsec_C2FVsBQIhrscChlQIMV2b5sSYspob7oDMfKQ9r8GKYq=", "former_until": "2026-11-25T18:19:20Z"}"#,
+    ),
 ];
 
 const SALE: &str = r#"{"sale_id": "d1c21388-20b3-4dbd-8ab9-ee0eccdb828b", "site_id": "birch-street-12", "state": "pending",

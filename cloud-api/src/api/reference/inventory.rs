@@ -22,6 +22,7 @@ const NOWHERE: &str = "nowhere";
 const NONE: &str = "not kept";
 const SITE_LIFE: &str = "as long as the site is served";
 const CONTRACT: &str = "as long as the customer is served";
+const TOLD: &str = "until the webhook is removed";
 const SALES: &str = "kept as evidence, without the data it is about";
 
 const CONSENTED: &str = "the resident's consent in writing: 152-FZ art. 11 (1)";
@@ -371,6 +372,28 @@ pub(in crate::api) const ROWS: &[Row] = &[
     row("ActionLine.target", NOWHERE, "a pseudonym of this bundle", NONE),
     row("ActionLine.outcome", "audit", "says what became of it", AUDIT),
     row("SealLine.jws", NOWHERE, "proves the bundle complete and unaltered", NONE),
+    // webhooks
+    row("*.webhook_id", "webhooks", "names a webhook", TOLD),
+    row("*.url", "webhooks", "says where a tenant wants to be told", TOLD),
+    row("*.kinds", "webhook_kinds", "says what of", TOLD),
+    row("*.secret", "webhooks, encrypted", "signs what is told", TOLD),
+    row("WebhookSecretRotated.former_until", "webhooks", "says how long the secret before signs", "a day"),
+    row("WebhookList.webhooks", NOWHERE, "lists webhooks", NONE),
+    row("WebhookView.registered_at", "webhooks", "says since when there is one", TOLD),
+    row("WebhookView.disabled_at", "webhooks", "shows a receiver that is gone", TOLD),
+    row("WebhookView.failing_since", "webhooks", "shows a receiver that fails", TOLD),
+    row(
+        "WebhookView.waiting",
+        "webhook_messages",
+        "shows what is still to be told: ids alone",
+        "three days and a half at most",
+    ),
+    row("WebhookView.last_delivery", "webhooks", "shows how a webhook fares", TOLD),
+    row("WebhookDelivery.message_id", "webhooks", "names a message", TOLD),
+    row("WebhookDelivery.at", "webhooks", "shows how a webhook fares", TOLD),
+    row("WebhookDelivery.outcome", "webhooks", "shows how a webhook fares", TOLD),
+    row("WebhookDelivery.status", "webhooks", "shows how a webhook fares", TOLD),
+    row("parameter webhook", NOWHERE, "names a webhook", NONE),
     // the inventory itself
     row("DataInventory.fields", NOWHERE, "lists this inventory", NONE),
     row("FieldView.field", NOWHERE, "lists this inventory", NONE),

@@ -82,6 +82,11 @@ use crate::problem::{self, Kind, Problem, ProblemDetails};
         crate::api::sales::read::handle,
         crate::api::records::events::handle,
         crate::api::records::export_incident::handle,
+        crate::api::webhooks::list::handle,
+        crate::api::webhooks::create::handle,
+        crate::api::webhooks::read::handle,
+        crate::api::webhooks::rotate_secret::handle,
+        crate::api::webhooks::remove::handle,
     ),
     components(schemas(ProblemDetails)),
     modifiers(&Token)

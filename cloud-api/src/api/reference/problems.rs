@@ -96,6 +96,8 @@ const OWN: &[(&str, &[&str])] = &[
         ],
     ),
     ("sell_property", &["plate-malformed", "card-malformed"]),
+    ("register_webhook", &["conflict"]),
+    ("rotate_webhook_secret", &["conflict"]),
 ];
 
 /// The slugs an operation of the OpenAPI document may answer with, in the order of the reference.

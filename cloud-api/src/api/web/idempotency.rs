@@ -2,7 +2,7 @@
 //!
 //! Every call that changes something takes the header; [`crate::api::access_point`] needs it and keeps its own ledger, since
 //! an order has an outcome of its own. A key is an account's, and good for a day. Only what was done is kept: after a
-//! refusal the key is free. A claim code is told once: the repeated call says that it was.
+//! refusal the key is free. A claim code or a secret is told once: the repeated call says that it was.
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
@@ -100,7 +100,13 @@ async fn keep(response: Response, operation: Operation) -> (Response, Option<Kep
     let (parts, body) = response.into_parts();
     let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::to_owned);
-    let told_once = matches!(operation, Operation::RegisterController | Operation::RenewClaim);
+    let told_once = matches!(
+        operation,
+        Operation::RegisterController
+            | Operation::RenewClaim
+            | Operation::RegisterWebhook
+            | Operation::RotateWebhookSecret
+    );
     let body = std::str::from_utf8(&bytes).ok().filter(|text| !told_once && text.len() <= KEPT_BYTES);
     let kept = KeptAnswer {
         status: parts.status.as_u16(),

@@ -18,6 +18,7 @@ use crate::storage::engine::{Transaction, params};
 use crate::storage::erasures::{ErasureReason, erase_subject};
 use crate::storage::guest_passes::end_passes_of;
 use crate::storage::sales::{block, sold_card, sold_plate};
+use crate::storage::webhooks::outbox::sale_begins;
 
 /// Everything there is to do at a start.
 pub(in crate::storage) fn at_start(tx: &Transaction<'_>) -> Result<(), StorageError> {
@@ -174,6 +175,7 @@ fn sell(tx: &Transaction<'_>, keys: &KeyStore, entries: &[Entry]) -> Result<(), 
     }
     let revision = append_change(tx, site, ChangeKind::PropertySold, sale.as_str(), *at)?;
     tx.execute("UPDATE sales SET revision = ?2 WHERE sale_id = ?1", params![sale.as_str(), revision_to_sql(revision)])?;
+    sale_begins(tx, sale, site, revision_to_sql(revision), *at)?;
     applied(tx, &entries.iter().map(|entry| entry.entry_id.clone()).collect::<Vec<_>>())
 }
 
