@@ -43,6 +43,7 @@ if not python_packages.install(
 APART = [
     ("schemathesis", "schemathesis", "15 MB", (3, 10), "the cloud is not held to its description by schemathesis"),
     ("python-client", "openapi-python-client", "20 MB", (3, 11), "no client is generated of the cloud's description"),
+    ("sslyze", "sslyze", "30 MB", (3, 10), "the cloud's TLS is not scanned"),
 ]
 for name, what, size, oldest, left_out in APART:
     folder = name if name.startswith("python-") else f"python-{name}"

@@ -10,6 +10,7 @@ mod python_client;
 mod revocation;
 mod schemathesis;
 mod support;
+mod tls_scan;
 mod tokens;
 mod transport;
 mod verify_audit;
