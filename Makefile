@@ -6,8 +6,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 export CARGO_TERM_COLOR ?= auto
 export ORT_DYLIB_PATH := $(CURDIR)/.tools/onnxruntime/libonnxruntime.so
-# A nextest of our own goes behind the machine's.
-export PATH := $(PATH):$(CURDIR)/.tools/cargo/bin
+# Tools of our own go behind the machine's.
+export PATH := $(PATH):$(CURDIR)/.tools/cargo/bin:$(CURDIR)/.tools/cargo-tools/bin
 # Views of each photograph besides the photograph itself, in `make accuracy`.
 PERTURB ?= 20
 # Scenes drawn for it.
@@ -37,12 +37,15 @@ demo: build ## the whole story, played on this machine: about a minute after the
 up: build ## the same site, left running for you to play with; Ctrl-C ends it
 	@target/debug/cardea-up
 
-lint: ## formatting and clippy
+lint: ## formatting, clippy, and which licences, sources and crates may enter the tree
+	$(say) "Licences, sources and banned crates (seconds)"
+	@python3 setup/cargo_tools.py
+	@cargo deny --locked check --hide-inclusion-graph licenses bans sources
 	$(say) "Formatting and clippy (about 2 minutes the first time)"
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets -- -D warnings
 
-test: build ## formatting, clippy and every test
+test: build ## what lint does, and every test
 	$(say) "cargo-nextest"
 	@setup/nextest
 	@$(MAKE) lint
@@ -74,7 +77,7 @@ bench: setup ## benchmarks, optimised: a table and target/bench/summary.json
 FUZZ_SECONDS ?= 60
 fuzz: setup ## each fuzz target for FUZZ_SECONDS (60); about 15 minutes to build the first time
 	$(say) "cargo-fuzz"
-	@setup/cargo-fuzz
+	@python3 setup/cargo_tools.py
 	@for target in $$(cargo fuzz list); do \
 	  printf '\n\033[1m==> Fuzzing: %s, for %s s\033[0m\n' "$$target" "$(FUZZ_SECONDS)"; \
 	  mkdir -p ".tools/fuzz/$$target"; \
@@ -102,9 +105,14 @@ accuracy: setup ## figures of every pack here on labelled pictures, into docs/re
 	@target/release/cardea-models eval --pack target/accuracy/packs/public_small --set models/eval/lfw.toml \
 		--out target/accuracy/public-small --docs docs/reference/accuracy.md >/dev/null
 
-audit: ## advisories and licences, where cargo-deny is installed
-	@command -v cargo-deny >/dev/null || { echo "cargo-deny is not installed: cargo install cargo-deny --locked"; exit 1; }
-	@cargo deny check
+# Known vulnerabilities stand in RustSec's database, which lies on GitHub: not everywhere can it be reached, so `make test` does
+# without. cargo-audit would read the same.
+audit: ## known vulnerabilities, licences, sources and banned crates; fetches RustSec's database
+	$(say) "cargo-deny"
+	@python3 setup/cargo_tools.py
+	$(say) "Known vulnerabilities in what is shipped and in the fuzz targets; licences, sources and banned crates"
+	@cargo deny --locked check --hide-inclusion-graph
+	@cargo deny --locked --manifest-path fuzz/Cargo.toml --config deny.toml check --hide-inclusion-graph advisories
 
 clean: ## everything that was built or fetched
 	@rm -rf target .tools
