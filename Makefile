@@ -14,7 +14,7 @@ PERTURB ?= 20
 DRAWN ?= 1000
 say = @printf '\n\033[1m==> %s\033[0m\n'
 
-.PHONY: help setup build demo up test test-pi lint bench accuracy fuzz audit clean
+.PHONY: help setup build demo up test test-pi lint bench accuracy fuzz audit sbom clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -107,12 +107,18 @@ accuracy: setup ## figures of every pack here on labelled pictures, into docs/re
 
 # Known vulnerabilities stand in RustSec's database, which lies on GitHub: not everywhere can it be reached, so `make test` does
 # without. cargo-audit would read the same.
-audit: ## known vulnerabilities, licences, sources and banned crates; fetches RustSec's database
+audit: sbom ## known vulnerabilities, licences, sources, banned crates, and the bills of materials; fetches RustSec's database
 	$(say) "cargo-deny"
 	@python3 setup/cargo_tools.py
 	$(say) "Known vulnerabilities in what is shipped and in the fuzz targets; licences, sources and banned crates"
 	@cargo deny --locked check --hide-inclusion-graph
 	@cargo deny --locked --manifest-path fuzz/Cargo.toml --config deny.toml check --hide-inclusion-graph advisories
+
+sbom: ## a bill of materials (CycloneDX) of cardead and of cardea-cloud, into target/sbom: minutes, longer the first time
+	$(say) "cargo-cyclonedx"
+	@setup/cargo-cyclonedx
+	$(say) "Bills of materials: written, and held to the schema"
+	@python3 setup/sbom.py
 
 clean: ## everything that was built or fetched
 	@rm -rf target .tools
