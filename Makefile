@@ -75,7 +75,7 @@ bench: setup ## benchmarks, optimised: a table and target/bench/summary.json
 # only; the alternative is a second, unpinned toolchain. What the fuzzer finds interesting stays in .tools/fuzz; what it
 # breaks, in fuzz/artifacts, with the command that repeats it.
 FUZZ_SECONDS ?= 60
-fuzz: setup ## each fuzz target for FUZZ_SECONDS (60); about 15 minutes to build the first time
+fuzz: setup ## each fuzz target for FUZZ_SECONDS (60); long to build the first time: all of the cloud, instrumented
 	$(say) "cargo-fuzz"
 	@python3 setup/cargo_tools.py
 	@for target in $$(cargo fuzz list); do \
