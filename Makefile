@@ -6,15 +6,15 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 export CARGO_TERM_COLOR ?= auto
 export ORT_DYLIB_PATH := $(CURDIR)/.tools/onnxruntime/libonnxruntime.so
-# A nextest of our own goes behind the machine's.
-export PATH := $(PATH):$(CURDIR)/.tools/cargo/bin
+# Tools of our own go behind the machine's.
+export PATH := $(PATH):$(CURDIR)/.tools/cargo/bin:$(CURDIR)/.tools/cargo-tools/bin
 # Views of each photograph besides the photograph itself, in `make accuracy`.
 PERTURB ?= 20
 # Scenes drawn for it.
 DRAWN ?= 1000
 say = @printf '\n\033[1m==> %s\033[0m\n'
 
-.PHONY: help setup build demo up test test-pi lint bench accuracy fuzz audit clean
+.PHONY: help setup build demo up test test-pi lint bench accuracy fuzz audit sbom clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -37,12 +37,15 @@ demo: build ## the whole story, played on this machine: about a minute after the
 up: build ## the same site, left running for you to play with; Ctrl-C ends it
 	@target/debug/cardea-up
 
-lint: ## formatting and clippy
+lint: ## formatting, clippy, and which licences, sources and crates may enter the tree
+	$(say) "Licences, sources and banned crates (seconds)"
+	@python3 setup/cargo_tools.py
+	@cargo deny --locked check --hide-inclusion-graph licenses bans sources
 	$(say) "Formatting and clippy (about 2 minutes the first time)"
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets -- -D warnings
 
-test: build ## formatting, clippy and every test
+test: build ## what lint does, and every test
 	$(say) "cargo-nextest"
 	@setup/nextest
 	@$(MAKE) lint
@@ -72,9 +75,9 @@ bench: setup ## benchmarks, optimised: a table and target/bench/summary.json
 # only; the alternative is a second, unpinned toolchain. What the fuzzer finds interesting stays in .tools/fuzz; what it
 # breaks, in fuzz/artifacts, with the command that repeats it.
 FUZZ_SECONDS ?= 60
-fuzz: setup ## each fuzz target for FUZZ_SECONDS (60); about 15 minutes to build the first time
+fuzz: setup ## each fuzz target for FUZZ_SECONDS (60); long to build the first time: all of the cloud, instrumented
 	$(say) "cargo-fuzz"
-	@setup/cargo-fuzz
+	@python3 setup/cargo_tools.py
 	@for target in $$(cargo fuzz list); do \
 	  printf '\n\033[1m==> Fuzzing: %s, for %s s\033[0m\n' "$$target" "$(FUZZ_SECONDS)"; \
 	  mkdir -p ".tools/fuzz/$$target"; \
@@ -102,9 +105,20 @@ accuracy: setup ## figures of every pack here on labelled pictures, into docs/re
 	@target/release/cardea-models eval --pack target/accuracy/packs/public_small --set models/eval/lfw.toml \
 		--out target/accuracy/public-small --docs docs/reference/accuracy.md >/dev/null
 
-audit: ## advisories and licences, where cargo-deny is installed
-	@command -v cargo-deny >/dev/null || { echo "cargo-deny is not installed: cargo install cargo-deny --locked"; exit 1; }
-	@cargo deny check
+# Known vulnerabilities stand in RustSec's database, which lies on GitHub: not everywhere can it be reached, so `make test` does
+# without. cargo-audit would read the same.
+audit: sbom ## known vulnerabilities, licences, sources, banned crates, and the bills of materials; fetches RustSec's database
+	$(say) "cargo-deny"
+	@python3 setup/cargo_tools.py
+	$(say) "Known vulnerabilities in what is shipped and in the fuzz targets; licences, sources and banned crates"
+	@cargo deny --locked check --hide-inclusion-graph
+	@cargo deny --locked --manifest-path fuzz/Cargo.toml --config deny.toml check --hide-inclusion-graph advisories
+
+sbom: ## a bill of materials (CycloneDX) of cardead and of cardea-cloud, into target/sbom: minutes, longer the first time
+	$(say) "cargo-cyclonedx"
+	@setup/cargo-cyclonedx
+	$(say) "Bills of materials: written, and held to the schema"
+	@python3 setup/sbom.py
 
 clean: ## everything that was built or fetched
 	@rm -rf target .tools

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Installs what the tests' peers need: from PyPI (setup/peers.txt, setup/schemathesis.txt) into .tools/python-*, and, where Node.js 18 or later and
+"""Installs what the tests' peers need: from PyPI (peers.txt, schemathesis.txt, python-client.txt) into .tools/python-*, and, where Node.js 18 or later and
 npm are here, from npm (setup/peers-node) into .tools/node-peers. A second run only looks at it.
 
 Needs Python 3.9 or later with pip, for libosdp 3.10 or later; nothing is installed into that Python.
@@ -39,13 +39,21 @@ if not python_packages.install(
     "setup/peers: pip could not install the packages (its message is above); Python 3.9 or later is needed",
 ):
     print(f"peers: their packages are in {python_packages.TOOLS / 'python-peers'}")
-if sys.version_info < (3, 10):
-    print("peers: without Python 3.10 or later the cloud is not held to its description by schemathesis")
-elif not python_packages.install(
-    "schemathesis.txt",
-    "python-schemathesis",
-    "peers: installing schemathesis (15 MB) ...",
-    "setup/peers: pip could not install schemathesis (its message is above)",
-):
-    print(f"peers: schemathesis is in {python_packages.TOOLS / 'python-schemathesis'}")
+# The file of pins and the folder; what it is; its size; the oldest Python it runs on; what is left out without it.
+APART = [
+    ("schemathesis", "schemathesis", "15 MB", (3, 10), "the cloud is not held to its description by schemathesis"),
+    ("python-client", "openapi-python-client", "20 MB", (3, 11), "no client is generated of the cloud's description"),
+    ("sslyze", "sslyze", "30 MB", (3, 10), "the cloud's TLS is not scanned"),
+]
+for name, what, size, oldest, left_out in APART:
+    folder = name if name.startswith("python-") else f"python-{name}"
+    if sys.version_info < oldest:
+        print(f"peers: without Python {oldest[0]}.{oldest[1]} or later {left_out}")
+    elif not python_packages.install(
+        f"{name}.txt",
+        folder,
+        f"peers: installing {what} ({size}) ...",
+        f"setup/peers: pip could not install {what} (its message is above)",
+    ):
+        print(f"peers: {what} is in {python_packages.TOOLS / folder}")
 node()

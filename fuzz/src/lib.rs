@@ -1,4 +1,8 @@
-//! What the targets share: outputs of a network made of the fuzzer's bytes.
+//! What the targets share: outputs of a network made of the fuzzer's bytes, and a strict reader of JSON.
+
+mod json;
+
+pub use json::each_name_once;
 
 use cardea_models::fuzzing::Output;
 use libfuzzer_sys::arbitrary::{Result, Unstructured};

@@ -10,6 +10,9 @@ mod cards;
 mod certificates;
 mod consent_texts;
 mod controllers;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guest_passes;
 mod health;
 mod plates;

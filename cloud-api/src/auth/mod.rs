@@ -10,6 +10,9 @@ mod certificate_name;
 mod client;
 pub(crate) mod discovery;
 pub(crate) mod external;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod id_token;
 pub(crate) mod introspect;

@@ -57,18 +57,19 @@ pub struct Line {
     prev: String,
     /// When (RFC 3339).
     at: String,
-    /// The event, or the action.
-    #[serde(flatten)]
-    entry: Entry,
+    /// Reported by a controller; a line has this or `action`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    event: Option<Box<EventLine>>,
+    /// Done through the API; a line has this or `event`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    action: Option<ActionLine>,
 }
 
 /// What a line tells.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Entry {
-    /// Reported by a controller.
+enum Entry {
     Event(Box<EventLine>),
-    /// Done through the API.
     Action(ActionLine),
 }
 
@@ -158,7 +159,11 @@ pub fn bundle(
     let mut chain = Chain::default();
     chain.push(&header)?;
     for (at, entry) in entries {
-        let line = Line { n: chain.lines, prev: chain.head.clone(), at: rfc3339::format(at), entry };
+        let (event, action) = match entry {
+            Entry::Event(event) => (Some(event), None),
+            Entry::Action(action) => (None, Some(action)),
+        };
+        let line = Line { n: chain.lines, prev: chain.head.clone(), at: rfc3339::format(at), event, action };
         chain.push(&line)?;
     }
     let seal = Seal { format: FORMAT.to_owned(), lines: chain.lines, head: chain.head.clone() };

@@ -25,7 +25,7 @@ const ALGORITHMS: [Algorithm; 9] = [
 ];
 
 /// The id of the key that a token asks for, if its header is one of an access token.
-pub(super) fn header<'a>(settings: &ExternalIssuer, header: &'a Header) -> Result<&'a str, &'static str> {
+pub(in crate::auth) fn header<'a>(settings: &ExternalIssuer, header: &'a Header) -> Result<&'a str, &'static str> {
     if !ALGORITHMS.contains(&header.alg) {
         return Err("its signature is of a kind that is not taken");
     }
@@ -39,7 +39,7 @@ pub(super) fn header<'a>(settings: &ExternalIssuer, header: &'a Header) -> Resul
 }
 
 /// The role and the `sub` of a token that is genuine, current, for this API, and bound to the certificate with `thumbprint`.
-pub(super) fn token(
+pub(in crate::auth) fn token(
     settings: &ExternalIssuer,
     key: &Jwk,
     header: &Header,

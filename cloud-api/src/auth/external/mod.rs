@@ -6,7 +6,7 @@
 //! can reach another customer's. The account of such a token is a keyed fingerprint of its `sub`, which may be an e-mail
 //! address and is kept nowhere.
 
-mod judge;
+pub(super) mod judge;
 mod keys;
 mod source;
 
