@@ -101,17 +101,52 @@ fn record_holder(
     Ok(())
 }
 
+/// At most `limit` changes after `cursor`, for a controller with this embedder; without the digest.
+fn batch(
+    tx: &Transaction<'_>,
+    site: &SiteId,
+    embedder: Option<&str>,
+    cursor: Revision,
+    limit: usize,
+) -> Result<Batch, StorageError> {
+    let mut batch = Batch { changes: Vec::new(), to: cursor, digest: None };
+    for (revision, change) in changes_after(tx, site, cursor, limit)? {
+        batch.to = revision;
+        batch.changes.push(match change {
+            StoredChange::TemplateAdded(template) if Some(template.model.as_str()) != embedder => {
+                StoredChange::Superseded
+            }
+            other => other,
+        });
+    }
+    Ok(batch)
+}
+
+impl Batch {
+    fn templates(&self) -> impl Iterator<Item = &StoredTemplate> {
+        self.changes.iter().filter_map(|change| match change {
+            StoredChange::TemplateAdded(template) => Some(template),
+            _ => None,
+        })
+    }
+}
+
 impl Storage {
     /// Where a site stands.
     pub async fn standing(&self, site: &SiteId, embedder: Option<&str>) -> Result<Standing, StorageError> {
-        let (site, embedder) = (site.clone(), embedder.map(str::to_owned));
+        let (site, embedder, digests) = (site.clone(), embedder.map(str::to_owned), self.digests.clone());
         self.read(move |tx| {
-            Ok(Standing { revision: site_revision(tx, &site)?, digest: digest(tx, &site, embedder.as_deref())? })
+            let embedder = embedder.as_deref();
+            let (revision, digest) = digests.of(tx, &site, embedder, || digest(tx, &site, embedder))?;
+            Ok(Standing { revision, digest })
         })
         .await
     }
 
     /// At most `limit` changes after `cursor`, for `controller`; its name is recorded with each template first.
+    ///
+    /// What carries no template, as every revocation, is only read: a hundred controllers that are told of one at once wait
+    /// for no disk.
     pub async fn changes_for(
         &self,
         controller: &ControllerId,
@@ -120,28 +155,25 @@ impl Storage {
         cursor: Revision,
         limit: usize,
     ) -> Result<Batch, StorageError> {
-        let (controller, site, embedder) = (controller.clone(), site.clone(), embedder.map(str::to_owned));
-        self.write(move |tx| {
-            let mut to = cursor;
-            let mut changes = Vec::new();
-            for (revision, change) in changes_after(tx, &site, cursor, limit)? {
-                to = revision;
-                changes.push(match change {
-                    StoredChange::TemplateAdded(template) if Some(&template.model) != embedder.as_ref() => {
-                        StoredChange::Superseded
-                    }
-                    StoredChange::TemplateAdded(template) => {
-                        record_holder(tx, &site, &controller, &template)?;
-                        StoredChange::TemplateAdded(template)
-                    }
-                    other => other,
-                });
-            }
-            let last = to == site_revision(tx, &site)?;
-            let digest = if last { Some(digest(tx, &site, embedder.as_deref())?) } else { None };
-            Ok(Batch { changes, to, digest })
-        })
-        .await
+        let asked = (site.clone(), embedder.map(str::to_owned));
+        let (of, model) = asked.clone();
+        let mut found = self.read(move |tx| batch(tx, &of, model.as_deref(), cursor, limit)).await?;
+        if found.templates().next().is_some() {
+            let ((site, embedder), controller) = (asked, controller.clone());
+            // Read again: what was erased meanwhile must not be recorded as held.
+            found = self
+                .write(move |tx| {
+                    let batch = batch(tx, &site, embedder.as_deref(), cursor, limit)?;
+                    batch.templates().try_for_each(|template| record_holder(tx, &site, &controller, template))?;
+                    Ok::<_, StorageError>(batch)
+                })
+                .await?;
+        }
+        if !found.changes.is_empty() {
+            let standing = self.standing(site, embedder).await?;
+            found.digest = (standing.revision == found.to).then_some(standing.digest);
+        }
+        Ok(found)
     }
 
     /// Everything `controller` ought to hold; its name is recorded with each template first.
@@ -175,5 +207,98 @@ impl Storage {
             })
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cardea_protocol::Timestamp;
+    use cardea_protocol::id::SubjectToken;
+    use proptest::prelude::*;
+
+    use super::super::changes::{ChangeKind, append_change};
+    use super::*;
+    use crate::testing::{SUBJECT, scratch_storage};
+
+    const AT: Timestamp = Timestamp(1_795_420_800_000);
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Admit(u8),
+        /// Is undone: the next change has the same revision.
+        AdmitInVain(u8),
+        Remove(u8),
+        Enrol(u8),
+        /// The data has not followed yet.
+        EraseKey,
+        KeepKey,
+        Look,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0u8..4).prop_map(Step::Admit),
+            (0u8..4).prop_map(Step::AdmitInVain),
+            (0u8..4).prop_map(Step::Remove),
+            (0u8..4).prop_map(Step::Enrol),
+            Just(Step::EraseKey),
+            Just(Step::KeepKey),
+            Just(Step::Look),
+        ]
+    }
+
+    fn take(tx: &Transaction<'_>, step: Step) -> Result<(), StorageError> {
+        let site = SiteId::new("house-1").unwrap();
+        let subject = SubjectToken::new(SUBJECT).unwrap();
+        let logged = |kind, number: u8| append_change(tx, &site, kind, &format!("entry-{number}"), AT).map(drop);
+        match step {
+            Step::Admit(number) | Step::AdmitInVain(number) => {
+                tx.execute(
+                    "INSERT INTO plates (plate_id, site_id, plate, created_at) VALUES (?1, 'house-1', ?1, 0)
+                     ON CONFLICT DO NOTHING",
+                    [format!("entry-{number}").as_str()],
+                )?;
+                logged(ChangeKind::PlateAdmitted, number)?;
+                if matches!(step, Step::AdmitInVain(_)) { Err(StorageError::Corrupt("plan")) } else { Ok(()) }
+            }
+            Step::Remove(number) => {
+                tx.execute("DELETE FROM plates WHERE plate_id = ?1", [format!("entry-{number}").as_str()])?;
+                logged(ChangeKind::PlateRemoved, number)
+            }
+            Step::Enrol(number) => {
+                tx.execute(
+                    "INSERT INTO templates (template_id, site_id, subject, model, ciphertext, content_hash, created_at)
+                     VALUES (?1, 'house-1', ?2, 'embedder', ?3, ?3, 0) ON CONFLICT DO NOTHING",
+                    params![format!("entry-{number}").as_str(), subject.as_str(), [number; 32].as_slice()],
+                )?;
+                logged(ChangeKind::TemplateAdded, number)
+            }
+            Step::EraseKey => tx.keys()?.erase(&site, &subject, None, AT).map(drop),
+            Step::KeepKey => tx.keys()?.keep(&site, &subject, b"wrapped"),
+            Step::Look => Ok(()),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn the_digest_that_is_told_is_that_of_what_is_held(steps in prop::collection::vec(step(), 1..24)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let storage = scratch_storage();
+                let site = SiteId::new("house-1").unwrap();
+                storage.register_site(&site, "1 Test Street".to_owned(), AT).await.unwrap();
+                for step in steps {
+                    let done = storage.write(move |tx| take(tx, step)).await;
+                    prop_assert_eq!(done.is_err(), matches!(step, Step::AdmitInVain(_)));
+                    for embedder in [None, Some("embedder")] {
+                        let of = site.clone();
+                        let held = storage.read(move |tx| digest(tx, &of, embedder)).await.unwrap();
+                        prop_assert_eq!(storage.standing(&site, embedder).await.unwrap().digest, held, "{:?}", step);
+                    }
+                }
+                Ok(())
+            })?;
+        }
     }
 }
