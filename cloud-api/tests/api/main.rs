@@ -6,6 +6,7 @@ mod cli;
 mod export_by_hand;
 mod external;
 mod faces;
+mod known;
 mod revocation;
 mod schemathesis;
 mod support;
