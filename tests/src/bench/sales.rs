@@ -22,7 +22,7 @@ use crate::story::{PASSWORD, consent, consent_text};
 const CONTROLLERS: usize = 100;
 const SALES: usize = 40;
 /// How often the state of a sale is asked for: the resolution of the second figure.
-const ASKED_EVERY: Duration = Duration::from_millis(5);
+const ASKED_EVERY: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Measures in `dir`, which must not exist.
