@@ -107,10 +107,12 @@ impl Known {
     /// Writes the dictionaries to `folder`.
     pub(crate) fn write(&self, folder: &Path) {
         for (name, values) in &self.0 {
-            let lines: String = values.iter().map(|value| format!("{}\n", json!(value))).collect();
-            // One must not be empty: what the account has nothing to do with is not asked for either.
-            let lines = if lines.is_empty() { "\"none\"\n".to_owned() } else { lines };
-            std::fs::write(folder.join(format!("{name}.txt")), lines).unwrap();
+            let mut lines: Vec<String> = values.iter().map(|value| json!(value).to_string()).collect();
+            if lines.is_empty() {
+                // None must be empty: what the account has nothing to do with is not asked for either.
+                lines.push(json!("none").to_string());
+            }
+            std::fs::write(folder.join(format!("{name}.txt")), lines.join("\n")).unwrap();
         }
     }
 }

@@ -25,7 +25,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::site::back_end::BackEnd;
 use crate::site::{SITE, Site};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Controllers of [`SITE`], all in session. They end when it is dropped.
 pub struct Fleet {

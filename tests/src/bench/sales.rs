@@ -23,7 +23,7 @@ const CONTROLLERS: usize = 100;
 const SALES: usize = 40;
 /// How often the state of a sale is asked for: the resolution of the second figure.
 const ASKED_EVERY: Duration = Duration::from_millis(20);
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Measures in `dir`, which must not exist.
 pub async fn run(dir: &Path, summary: &mut Summary) -> anyhow::Result<()> {

@@ -34,7 +34,7 @@ const ADDRESSES: usize = 10;
 const LOGINS: usize = 400;
 /// They come one after the other, so that the cloud does not cut all off at once.
 const APART: Duration = Duration::from_millis(5);
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Measures in `dir`, which must not exist.
 pub async fn run(dir: &Path, summary: &mut Summary) -> anyhow::Result<()> {
