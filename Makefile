@@ -66,7 +66,7 @@ test-pi: setup ## the controller for arm64 on an emulated Raspberry Pi: about 7 
 	@cargo nextest run --workspace --test raspberry_pi --run-ignored only --no-capture
 
 bench: setup ## benchmarks, optimised: a table and target/bench/summary.json
-	$(say) "Benchmarks (about 15 minutes to build the first time, then about eight)"
+	$(say) "Benchmarks (about 15 minutes to build the first time, then about ten)"
 	@python3 setup/bench.py
 	@cargo build --release --workspace --bins
 	@target/release/cardea-bench

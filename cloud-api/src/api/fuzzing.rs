@@ -9,7 +9,10 @@ use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Runtime};
 
 use super::web::extract::Json;
-use super::{accounts, cards, certificates, consent_texts, controllers, plates, records, sales, sites, subjects};
+use super::{
+    accounts, cards, certificates, consent_texts, controllers, guest_passes, plates, records, sales, sites, subjects,
+    webhooks,
+};
 
 static RUNTIME: LazyLock<Option<Runtime>> = LazyLock::new(|| Builder::new_current_thread().enable_time().build().ok());
 
@@ -25,7 +28,7 @@ fn taken<T: DeserializeOwned>(bytes: &[u8]) -> Result<(), String> {
 pub type Reader = fn(&[u8]) -> Result<(), String>;
 
 /// A reader for each type of body.
-pub const BODIES: [Reader; 14] = [
+pub const BODIES: [Reader; 17] = [
     taken::<accounts::register::RegisterPrincipal>,
     taken::<accounts::redirect_uri::RegisterRedirectUri>,
     taken::<accounts::give_sites::GiveSites>,
@@ -34,10 +37,13 @@ pub const BODIES: [Reader; 14] = [
     taken::<certificates::revoke::RevokeCertificate>,
     taken::<consent_texts::record::RecordConsentText>,
     taken::<controllers::register::RegisterController>,
+    taken::<guest_passes::give::GiveGuestPass>,
+    taken::<guest_passes::open::OpenWithPass>,
     taken::<plates::admit::AdmitPlate>,
     taken::<records::export_incident::ExportIncident>,
     taken::<sales::sell::SellProperty>,
     taken::<sites::customer::RegisterCustomer>,
     taken::<sites::register::RegisterSite>,
     taken::<subjects::record_consent::RecordConsent>,
+    taken::<webhooks::create::RegisterWebhook>,
 ];

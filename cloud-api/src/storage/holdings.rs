@@ -97,17 +97,52 @@ fn record_holder(
     Ok(())
 }
 
+/// At most `limit` changes after `cursor`, for a controller with this embedder; without the digest.
+fn batch(
+    tx: &Transaction<'_>,
+    site: &SiteId,
+    embedder: Option<&str>,
+    cursor: Revision,
+    limit: usize,
+) -> Result<Batch, StorageError> {
+    let mut batch = Batch { changes: Vec::new(), to: cursor, digest: None };
+    for (revision, change) in changes_after(tx, site, cursor, limit)? {
+        batch.to = revision;
+        batch.changes.push(match change {
+            StoredChange::TemplateAdded(template) if Some(template.model.as_str()) != embedder => {
+                StoredChange::Superseded
+            }
+            other => other,
+        });
+    }
+    Ok(batch)
+}
+
+impl Batch {
+    fn templates(&self) -> impl Iterator<Item = &StoredTemplate> {
+        self.changes.iter().filter_map(|change| match change {
+            StoredChange::TemplateAdded(template) => Some(template),
+            _ => None,
+        })
+    }
+}
+
 impl Storage {
     /// Where a site stands.
     pub async fn standing(&self, site: &SiteId, embedder: Option<&str>) -> Result<Standing, StorageError> {
-        let (site, embedder) = (site.clone(), embedder.map(str::to_owned));
+        let (site, embedder, digests) = (site.clone(), embedder.map(str::to_owned), self.digests.clone());
         self.read(move |tx| {
-            Ok(Standing { revision: site_revision(tx, &site)?, digest: digest(tx, &site, embedder.as_deref())? })
+            let embedder = embedder.as_deref();
+            let (revision, digest) = digests.of(tx, &site, embedder, || digest(tx, &site, embedder))?;
+            Ok(Standing { revision, digest })
         })
         .await
     }
 
     /// At most `limit` changes after `cursor`, for `controller`; its name is recorded with each template first.
+    ///
+    /// What carries no template, as every revocation, is only read: a hundred controllers that are told of one at once wait
+    /// for no disk.
     pub async fn changes_for(
         &self,
         controller: &ControllerId,
@@ -116,28 +151,25 @@ impl Storage {
         cursor: Revision,
         limit: usize,
     ) -> Result<Batch, StorageError> {
-        let (controller, site, embedder) = (controller.clone(), site.clone(), embedder.map(str::to_owned));
-        self.write(move |tx| {
-            let mut to = cursor;
-            let mut changes = Vec::new();
-            for (revision, change) in changes_after(tx, &site, cursor, limit)? {
-                to = revision;
-                changes.push(match change {
-                    StoredChange::TemplateAdded(template) if Some(&template.model) != embedder.as_ref() => {
-                        StoredChange::Superseded
-                    }
-                    StoredChange::TemplateAdded(template) => {
-                        record_holder(tx, &site, &controller, &template)?;
-                        StoredChange::TemplateAdded(template)
-                    }
-                    other => other,
-                });
-            }
-            let last = to == site_revision(tx, &site)?;
-            let digest = if last { Some(digest(tx, &site, embedder.as_deref())?) } else { None };
-            Ok(Batch { changes, to, digest })
-        })
-        .await
+        let asked = (site.clone(), embedder.map(str::to_owned));
+        let (of, model) = asked.clone();
+        let mut found = self.read(move |tx| batch(tx, &of, model.as_deref(), cursor, limit)).await?;
+        if found.templates().next().is_some() {
+            let ((site, embedder), controller) = (asked, controller.clone());
+            // Read again: what was erased meanwhile must not be recorded as held.
+            found = self
+                .write(move |tx| {
+                    let batch = batch(tx, &site, embedder.as_deref(), cursor, limit)?;
+                    batch.templates().try_for_each(|template| record_holder(tx, &site, &controller, template))?;
+                    Ok::<_, StorageError>(batch)
+                })
+                .await?;
+        }
+        if !found.changes.is_empty() {
+            let standing = self.standing(site, embedder).await?;
+            found.digest = (standing.revision == found.to).then_some(standing.digest);
+        }
+        Ok(found)
     }
 
     /// Everything `controller` ought to hold; its name is recorded with each template first.
@@ -173,3 +205,6 @@ impl Storage {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests;

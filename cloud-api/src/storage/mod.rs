@@ -14,6 +14,7 @@ use std::sync::{Arc, mpsc as handover};
 
 use tokio::sync::{mpsc, oneshot};
 
+use digests::Digests;
 use engine::{Access, Engine, Postgres, Sqlite, Transaction};
 use queue::{Message, Operation};
 use subject_keys::{KeyStore, reconcile};
@@ -33,6 +34,7 @@ pub mod consent_texts;
 pub mod consents;
 pub mod controllers;
 pub mod customers;
+mod digests;
 pub(crate) mod engine;
 pub mod equipment;
 pub mod erasures;
@@ -174,6 +176,7 @@ impl StorageError {
 #[derive(Clone)]
 pub struct Storage {
     jobs: mpsc::UnboundedSender<Message>,
+    digests: Arc<Digests>,
 }
 
 impl std::fmt::Debug for Storage {
@@ -223,7 +226,7 @@ impl Storage {
             })
             .map_err(|_| StorageError::Closed)?;
         outcome.recv().map_err(|_| StorageError::Closed)??;
-        Ok(Self { jobs })
+        Ok(Self { jobs, digests: Arc::default() })
     }
 
     /// Runs `work` as one change that lasts if it returns `Ok` and leaves everything as it was otherwise. It may run more

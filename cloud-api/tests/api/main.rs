@@ -6,6 +6,7 @@ mod cli;
 mod export_by_hand;
 mod external;
 mod faces;
+mod known;
 mod python_client;
 mod revocation;
 mod schemathesis;

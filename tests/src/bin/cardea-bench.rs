@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use cardea_tests::bench::{
-    Summary, boards, cameras, cycles, plates, relay, search, site as system, stages, storage, video,
+    Summary, boards, cameras, cycles, plates, relay, sales, search, silence, site as system, stages, storage, video,
 };
 use cardea_tests::site;
 use cardea_tests::story::telling::line;
@@ -28,6 +28,9 @@ struct Arguments {
     /// The cloud's storage only
     #[arg(long)]
     storage: bool,
+    /// The cloud under load only: silent connections, and sales at a hundred controllers
+    #[arg(long)]
+    crowd: bool,
     /// A PostgreSQL database to measure the cloud's storage on as well, such as
     /// postgresql:///scratch?host=/run/postgresql&user=me
     #[arg(long)]
@@ -62,6 +65,10 @@ async fn measure() -> anyhow::Result<()> {
         storage::run(&arguments.out, database, &mut summary).await?;
         return report(&summary, &arguments);
     }
+    if arguments.crowd {
+        crowd(&arguments, &mut summary).await?;
+        return report(&summary, &arguments);
+    }
     if let Ok(load) = std::fs::read_to_string("/proc/loadavg") {
         line(format_args!("load averages of this machine: {}", load.trim()));
     }
@@ -74,10 +81,6 @@ async fn measure() -> anyhow::Result<()> {
     if !arguments.recognition {
         line(format_args!("100,000 cycles of a barrier with faults ..."));
         cycles::run(&mut summary)?;
-        let scratch = arguments.out.join("site");
-        if scratch.exists() {
-            std::fs::remove_dir_all(&scratch)?;
-        }
         line(format_args!("relay ..."));
         relay::run(&mut summary).await?;
         boards::run(&mut summary).await?;
@@ -85,9 +88,26 @@ async fn measure() -> anyhow::Result<()> {
         line(format_args!("the cloud's storage ..."));
         storage::run(&arguments.out, database, &mut summary).await?;
         line(format_args!("the whole system ..."));
-        system::run(&scratch, &mut summary).await?;
+        system::run(&scratch(&arguments, "site")?, &mut summary).await?;
+        crowd(&arguments, &mut summary).await?;
     }
     report(&summary, &arguments)
+}
+
+/// A folder that does not exist yet, or no longer.
+fn scratch(arguments: &Arguments, name: &str) -> anyhow::Result<PathBuf> {
+    let scratch = arguments.out.join(name);
+    if scratch.exists() {
+        std::fs::remove_dir_all(&scratch)?;
+    }
+    Ok(scratch)
+}
+
+async fn crowd(arguments: &Arguments, summary: &mut Summary) -> anyhow::Result<()> {
+    line(format_args!("logins beside a thousand silent connections ..."));
+    silence::run(&scratch(arguments, "silence")?, summary).await?;
+    line(format_args!("sales at a hundred controllers: about two minutes ..."));
+    sales::run(&scratch(arguments, "sales")?, summary).await
 }
 
 async fn look(arguments: &Arguments, summary: &mut Summary) -> anyhow::Result<()> {

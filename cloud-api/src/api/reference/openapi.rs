@@ -171,7 +171,9 @@ fn add_limits(operation: &mut Value) {
                 parameter["schema"]["minimum"] = 1.into();
                 parameter["schema"]["maximum"] = paging::MAX_LIMIT.into();
             }
-            Some("Idempotency-Key") => parameter["schema"]["pattern"] = "^[a-z0-9-]{1,64}$".into(),
+            Some("Idempotency-Key") => {
+                parameter["schema"]["pattern"] = r#"^([A-Za-z0-9-]{1,64}|"[A-Za-z0-9-]{1,64}")$"#.into();
+            }
             _ => {}
         }
     }
@@ -214,7 +216,7 @@ fn add_headers(method: &str, known: Option<Operation>, operation: &mut Value) {
         header(
             "Idempotency-Key",
             false,
-            "A fresh id of the caller's, such as a UUID: a repeated call is answered again",
+            "A fresh id of the caller's, such as a UUID, in letters of either case: a repeated call is answered again",
         );
     }
     let tagged = matches!(

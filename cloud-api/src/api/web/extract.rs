@@ -105,7 +105,10 @@ impl IdempotencyKey {
     pub(crate) fn read(headers: &HeaderMap) -> Option<String> {
         let mut values = headers.get_all("idempotency-key").iter();
         let (Some(value), None) = (values.next(), values.next()) else { return None };
-        let key = value.to_str().ok()?.trim_matches('"').to_ascii_lowercase();
+        let value = value.to_str().ok()?;
+        // A string of structured fields (RFC 9651 §3.3.3) has quotes around it.
+        let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+        let key = unquoted.unwrap_or(value).to_ascii_lowercase();
         CommandId::new(key.as_str()).is_ok().then_some(key)
     }
 }

@@ -158,7 +158,7 @@ mod tests {
         let api = Api::new().await;
         let (path, body) = (format!("/v1/sites/{SITE}/consents"), consent(SUBJECT));
         let first = keyed(&api, &path, "key-1", &body, as_admin()).await;
-        let again = keyed(&api, &path, "KEY-1", &body, as_admin()).await;
+        let again = keyed(&api, &path, "\"KEY-1\"", &body, as_admin()).await;
         assert_eq!((first.status, again.status), (201, 201));
         assert_eq!(first.json, again.json);
         assert_eq!(
@@ -190,7 +190,7 @@ mod tests {
         let cards = format!("/v1/sites/{SITE}/cards");
         assert_eq!(keyed(&api, &cards, "key-1", &one, as_admin()).await.problem(), (422, "idempotency-key-reused"));
         assert_eq!(keyed(&api, &path, "key-1", &other, as_service()).await.status, 201);
-        for key in ["", "two words", "ключ", &"k".repeat(65)] {
+        for key in ["", "two words", "ключ", "\"half", "\"\"twice\"\"", &"k".repeat(65)] {
             let answer = keyed(&api, &path, key, &one, as_admin()).await;
             assert_eq!(answer.problem(), (400, "idempotency-key-malformed"), "{key}");
         }

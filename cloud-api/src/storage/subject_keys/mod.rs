@@ -8,6 +8,7 @@
 mod journal;
 pub(super) mod reconcile;
 
+use std::cell::Cell;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub(crate) struct KeyStore {
     engine: Sqlite,
     vault: Arc<Vault>,
     opened_at: Timestamp,
+    version: Cell<u64>,
 }
 
 impl KeyStore {
@@ -52,7 +54,7 @@ impl KeyStore {
             None => Sqlite::in_memory()?,
         };
         migrate(&engine, &STEPS)?;
-        let store = Self { engine, vault: settings.vault, opened_at: settings.at };
+        let store = Self { engine, vault: settings.vault, opened_at: settings.at, version: Cell::new(0) };
         // Stores in memory hold nothing to confuse.
         let id = settings.file.map_or_else(|| "in-memory".to_owned(), |_| ErasureId::random().to_string());
         store.transaction(|tx| {
@@ -67,11 +69,17 @@ impl KeyStore {
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
         self.engine.begin(Access::Write)?;
+        self.version.set(self.version.get() + 1);
         let done = work(&self.reading()).and_then(|done| self.engine.commit().map(|()| done));
         if done.is_err() {
             self.engine.rollback();
         }
         done
+    }
+
+    /// Another one after each change since this was opened.
+    pub(super) fn version(&self) -> u64 {
+        self.version.get()
     }
 
     fn reading(&self) -> Transaction<'_> {
