@@ -9,6 +9,7 @@
 //! holiday; a holiday's own hours may run past midnight too. See [`holiday`].
 
 pub mod holiday;
+mod text;
 pub mod zone;
 
 use std::sync::Arc;

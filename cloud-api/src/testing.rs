@@ -270,6 +270,12 @@ impl Api {
         self.post_bytes(path, "application/x-www-form-urlencoded", form.into_bytes(), as_nobody()).await
     }
 
+    pub(crate) async fn post_json_keyed(&self, path: &str, body: &Value, key: &str, who: As) -> Answer {
+        let request = self.request(&Method::POST, path, who).header("idempotency-key", key);
+        let request = request.header(header::CONTENT_TYPE, "application/json");
+        self.call(request.body(Body::from(body.to_string())).unwrap()).await
+    }
+
     pub(crate) async fn post_keyed(&self, path: &str, key: &str, who: As) -> Answer {
         let request = self.request(&Method::POST, path, who).header("idempotency-key", key);
         self.call(request.body(Body::empty()).unwrap()).await

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::card::CardHash;
-use crate::id::{CardId, PlateId, SubjectToken, TemplateId};
-use crate::message::Validity;
+use crate::id::{CardId, SubjectToken, TemplateId};
+use crate::message::{PlateEntry, Validity};
+use crate::schedule::WeeklySchedule;
 
 /// A digest, hexadecimal on the wire.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,10 +34,16 @@ impl Holdings {
         Self::default()
     }
 
-    /// An admitted plate, in canonical form.
-    pub fn plate(&mut self, id: &PlateId, plate: &str, validity: Validity) {
-        let (from, until) = ends(validity);
-        self.entry(&[b"plate", id.as_str().as_bytes(), plate.as_bytes(), &from, &until]);
+    /// An admitted plate. What it does not have at the end is left out, so that a plain one is five fields.
+    pub fn plate(&mut self, entry: &PlateEntry) {
+        let (from, until) = ends(entry.validity);
+        let (id, plate) = (entry.plate_id.as_str().as_bytes(), entry.plate.as_bytes());
+        let subject = entry.subject.as_ref().map_or("", SubjectToken::as_str);
+        let schedule = entry.schedule.as_ref().map(WeeklySchedule::encode).unwrap_or_default();
+        let once: &[u8] = if entry.single_entry { b"once" } else { b"" };
+        let fields: [&[u8]; 8] = [b"plate", id, plate, &from, &until, subject.as_bytes(), schedule.as_bytes(), once];
+        let said = fields.iter().rposition(|field| !field.is_empty()).map_or(0, |last| last + 1);
+        self.entry(&fields[..said]);
     }
 
     /// An admitted card; nobody's has an empty subject.
@@ -86,12 +93,14 @@ pub fn template_hash(plaintext: &[u8]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::PlateId;
+    use cardea_access::time::Timestamp;
     use proptest::prelude::*;
 
     fn of(plates: &[(usize, String)]) -> Digest {
         let mut holdings = Holdings::new();
         for (id, plate) in plates {
-            holdings.plate(&PlateId::new(format!("p{id}")).unwrap(), plate, Validity::ALWAYS);
+            holdings.plate(&PlateEntry::new(PlateId::new(format!("p{id}")).unwrap(), plate.clone()));
         }
         holdings.digest()
     }
@@ -110,5 +119,43 @@ mod tests {
             changed[0].1.push('X');
             prop_assert_ne!(of(&plates), of(&changed));
         }
+
+        #[test]
+        fn everything_a_plate_has_counts(first in entry(), second in entry()) {
+            let of = |entry: &PlateEntry| {
+                let mut holdings = Holdings::new();
+                holdings.plate(entry);
+                holdings.digest()
+            };
+            prop_assert_eq!(of(&first) == of(&second), first == second);
+        }
+    }
+
+    fn entry() -> impl Strategy<Value = PlateEntry> {
+        let subject = proptest::option::of(0u32..2);
+        let schedule = proptest::option::of(0usize..2);
+        (subject, schedule, any::<bool>(), proptest::option::of(0i64..2)).prop_map(
+            |(subject, schedule, single_entry, until)| PlateEntry {
+                subject: subject.map(|n| SubjectToken::new(&format!("5f0c2f0e-8a1b-4c5e-9d1e-{n:012x}")).unwrap()),
+                schedule: schedule
+                    .map(|n| WeeklySchedule { time_zone: "UTC".into(), hours: vec!["mon 08:00-20:00".into(); n] }),
+                single_entry,
+                validity: Validity { from: None, until: until.map(Timestamp) },
+                ..PlateEntry::new(PlateId::new("p").unwrap(), "A123BC77".into())
+            },
+        )
+    }
+
+    #[test]
+    fn a_plain_plate_is_five_fields() {
+        let mut entry = Vec::new();
+        for field in [b"plate".as_slice(), b"p", b"A123BC77", &i64::MIN.to_be_bytes(), &i64::MAX.to_be_bytes()] {
+            entry.extend_from_slice(&(field.len() as u64).to_be_bytes());
+            entry.extend_from_slice(field);
+        }
+        let expected = hex::encode(Sha256::digest(Sha256::digest(&entry)));
+        let mut holdings = Holdings::new();
+        holdings.plate(&PlateEntry::new(PlateId::new("p").unwrap(), "A123BC77".into()));
+        assert_eq!(holdings.digest().to_string(), expected);
     }
 }

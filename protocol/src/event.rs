@@ -103,6 +103,9 @@ pub struct AccessDecision {
     /// frames. Absent for anything but a face.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub liveness: Option<String>,
+    /// For a plate of a single entry that was let in: when it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::rfc3339::option")]
+    pub ends_at: Option<Timestamp>,
     /// Where the time went.
     #[serde(default)]
     pub timings: Timings,

@@ -87,6 +87,8 @@ ids! {
     CustomerId,
     /// A registered plate at a site.
     PlateId,
+    /// A pass for a guest.
+    GuestPassId,
     /// A registered card at a site: not its number.
     CardId,
     /// A biometric reference (ISO/IEC 2382-37).

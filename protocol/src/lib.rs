@@ -19,6 +19,7 @@ pub mod id;
 pub mod jws;
 pub mod message;
 pub mod rfc3339;
+pub mod schedule;
 pub mod seal;
 pub mod topic;
 

@@ -9,6 +9,7 @@ use crate::id::{
     AccessPointId, BootId, CardId, CommandId, ControllerId, ErasureId, PlateId, Revision, SaleId, SubjectToken,
     TemplateId,
 };
+use crate::schedule::WeeklySchedule;
 use crate::seal::{Sealed, SealingKey};
 use cardea_access::time::Timestamp;
 
@@ -203,9 +204,28 @@ pub struct PlateEntry {
     pub plate_id: PlateId,
     /// Canonical form (`cardea_access::plate`).
     pub plate: String,
+    /// Whose it is, where the customer said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<SubjectToken>,
+    /// The hours in which it is admitted; all where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<WeeklySchedule>,
+    /// Whether it is good for one entry, as a guest's: [`ENTRY_MS`] after it was first let in, it has ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub single_entry: bool,
     /// When it is admitted.
     #[serde(default)]
     pub validity: Validity,
+}
+
+/// How long one entry lasts: a boom that came down before the guest was through opens once more.
+pub const ENTRY_MS: i64 = 5 * 60_000;
+
+impl PlateEntry {
+    /// A plate that is admitted always, and is nobody's.
+    pub const fn new(plate_id: PlateId, plate: String) -> Self {
+        Self { plate_id, plate, subject: None, schedule: None, single_entry: false, validity: Validity::ALWAYS }
+    }
 }
 
 /// An admitted card.

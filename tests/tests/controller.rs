@@ -112,8 +112,12 @@ impl Cloud {
             plate_id: PlateId::random(),
             site: site(),
             plate: Plate::parse(text, &app.grammars).unwrap(),
+            subject: None,
             validity: Validity::ALWAYS,
             fingerprint: [1; 32],
+            subject_fingerprint: None,
+            schedule: None,
+            single_entry: false,
             lifts_sale: None,
         };
         app.storage.admit_plate(&Scope::Operator, plate, app.now()).await.unwrap();

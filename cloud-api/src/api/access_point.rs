@@ -4,7 +4,7 @@
 //! unreachable controller is an immediate, honest error.
 
 use axum::extract::State;
-use cardea_protocol::id::{AccessPointId, CommandId};
+use cardea_protocol::id::{AccessPointId, CommandId, GuestPassId, SiteId};
 use cardea_protocol::message::CommandOutcome;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,7 +13,7 @@ use crate::api::web::extract::{IdempotencyKey, Params};
 use crate::api::web::idempotency::ABANDONED_AFTER_MS;
 use crate::auth::Caller;
 use crate::problem::Problem;
-use crate::state::Shared;
+use crate::state::{App, Shared};
 use crate::storage::commands::{Begun, CommandRecord, NewCommand};
 use crate::sync::OpenError;
 
@@ -60,38 +60,76 @@ pub(crate) async fn handle(
     IdempotencyKey(idempotency_key): IdempotencyKey,
 ) -> Result<axum::Json<OpenOutcome>, Problem> {
     let site = app.storage.site_of_access_point(&caller.scope(), &access_point).await?.ok_or(Problem::NotFound)?;
-    let command_id = CommandId::random();
+    carry_out(&app, &caller, Order { site, access_point, pass: None, idempotency_key }).await
+}
+
+/// An order to open an access point of the caller's.
+pub(super) struct Order {
+    /// Where it is.
+    pub(super) site: SiteId,
+    /// What to open.
+    pub(super) access_point: AccessPointId,
+    /// The guest pass it is opened with.
+    pub(super) pass: Option<GuestPassId>,
+    /// The caller's key.
+    pub(super) idempotency_key: String,
+}
+
+/// Has an order carried out, unless it was given before.
+pub(super) async fn carry_out(app: &App, caller: &Caller, order: Order) -> Result<axum::Json<OpenOutcome>, Problem> {
+    let (command_id, begun_at) = (CommandId::random(), app.now());
     let command = NewCommand {
         command_id: command_id.clone(),
-        site: site.clone(),
-        access_point: access_point.clone(),
-        principal_id: caller.principal_id,
-        idempotency_key,
+        site: order.site.clone(),
+        access_point: order.access_point.clone(),
+        pass: order.pass.clone(),
+        principal_id: caller.principal_id.clone(),
+        idempotency_key: order.idempotency_key.clone(),
     };
-    if let Begun::Before(before) = app.storage.begin_command(command, app.now()).await? {
-        return repeated(before, &access_point, app.now()).map(axum::Json);
+    if let Some(pass) = &order.pass {
+        // A pass that is not there is no order.
+        app.storage.pass(&caller.scope(), &order.site, pass).await?.ok_or(Problem::NotFound)?;
     }
-    let result = app.sync.open(command_id.clone(), &access_point, &site).await;
-    let (state, reason) = match &result {
-        Ok(CommandOutcome::Accepted) => ("accepted", None),
-        Ok(CommandOutcome::Confirmed) => ("confirmed", None),
-        Ok(CommandOutcome::NotConfirmed) => ("not-confirmed", None),
-        Ok(CommandOutcome::Refused { reason }) => ("refused", Some(reason.clone())),
-        Err(OpenError::Unanswered) => ("unanswered", None),
-        Err(_) => ("unreachable", None),
+    if let Begun::Before(before) = app.storage.begin_command(command, begun_at).await? {
+        return repeated(before, &order, begun_at).map(axum::Json);
+    }
+    let result = match take_pass(app, caller, &order, &command_id).await? {
+        Ok(()) => app.sync.open(command_id.clone(), &order.access_point, &order.site).await,
+        Err(refused) => Ok(refused),
     };
+    let (state, reason, opened) = match &result {
+        Ok(CommandOutcome::Accepted) => ("accepted", None, true),
+        Ok(CommandOutcome::Confirmed) => ("confirmed", None, true),
+        Ok(CommandOutcome::NotConfirmed) => ("not-confirmed", None, true),
+        Ok(CommandOutcome::Refused { reason }) => ("refused", Some(reason.clone()), false),
+        // It may have been.
+        Err(OpenError::Unanswered) => ("unanswered", None, true),
+        Err(_) => ("unreachable", None, false),
+    };
+    if let Some(pass) = order.pass.filter(|_| !opened) {
+        app.storage.return_opening(&pass, &command_id).await?;
+    }
     app.storage.finish_command(&command_id, state, reason.clone(), app.now()).await?;
     result?;
     Ok(axum::Json(OpenOutcome { command_id: command_id.to_string(), state: state.to_owned(), reason }))
 }
 
+/// Takes the opening of the order's pass, if it has one; otherwise the refusal.
+async fn take_pass(
+    app: &App,
+    caller: &Caller,
+    order: &Order,
+    command: &CommandId,
+) -> Result<Result<(), CommandOutcome>, Problem> {
+    let Some(pass) = &order.pass else { return Ok(Ok(())) };
+    let taken = app.storage.take_opening(&caller.scope(), &order.site, pass, command, app.now()).await?;
+    Ok(taken.ok_or(Problem::NotFound)?.map_err(|why| CommandOutcome::Refused { reason: why.reason().to_owned() }))
+}
+
 /// The outcome of the first call with the same key.
-fn repeated(
-    before: CommandRecord,
-    access_point: &AccessPointId,
-    now: cardea_access::time::Timestamp,
-) -> Result<OpenOutcome, Problem> {
-    if before.access_point != *access_point {
+fn repeated(before: CommandRecord, order: &Order, now: cardea_access::time::Timestamp) -> Result<OpenOutcome, Problem> {
+    let same = before.access_point == order.access_point && before.pass == order.pass;
+    if !same {
         return Err(Problem::IdempotencyKeyReused);
     }
     match before.state.as_str() {
@@ -153,6 +191,7 @@ mod tests {
         CommandRecord {
             command_id: CommandId::new("c").unwrap(),
             access_point: AccessPointId::new("gate").unwrap(),
+            pass: None,
             state: state.to_owned(),
             reason: None,
             requested_at: Timestamp(0),
@@ -161,11 +200,18 @@ mod tests {
 
     #[test]
     fn a_repeated_key_opens_nothing_and_tells_the_first_outcome() {
-        let gate = AccessPointId::new("gate").unwrap();
+        let order = |point: &str, pass: Option<&str>| Order {
+            site: SiteId::new(SITE).unwrap(),
+            access_point: AccessPointId::new(point).unwrap(),
+            pass: pass.map(|pass| GuestPassId::new(pass).unwrap()),
+            idempotency_key: "key-1".to_owned(),
+        };
+        let gate = order("gate", None);
         assert_eq!(repeated(record("confirmed"), &gate, Timestamp(1)).unwrap().state, "confirmed");
         assert!(matches!(repeated(record("sent"), &gate, Timestamp(1)), Err(Problem::InProgress)));
         assert!(matches!(repeated(record("sent"), &gate, Timestamp(60_000)), Err(Problem::ControllerUnanswered)));
-        let door = AccessPointId::new("door").unwrap();
-        assert!(matches!(repeated(record("confirmed"), &door, Timestamp(1)), Err(Problem::IdempotencyKeyReused)));
+        for other in [order("door", None), order("gate", Some("pass"))] {
+            assert!(matches!(repeated(record("confirmed"), &other, Timestamp(1)), Err(Problem::IdempotencyKeyReused)));
+        }
     }
 }

@@ -26,6 +26,7 @@ fn concrete(path: &str) -> String {
 
 async fn send(api: &Api, endpoint: &Endpoint, media_type: &str, body: Vec<u8>, who: As) -> Answer {
     let request = api.request(&endpoint.method, &concrete(endpoint.path), who).header(header::IF_MATCH, "*");
+    let request = request.header("idempotency-key", uuid::Uuid::new_v4().to_string());
     let request = if media_type.is_empty() { request } else { request.header(header::CONTENT_TYPE, media_type) };
     api.call(request.body(Body::from(body)).unwrap()).await
 }

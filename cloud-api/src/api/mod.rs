@@ -10,6 +10,7 @@ mod cards;
 mod certificates;
 mod consent_texts;
 mod controllers;
+mod guest_passes;
 mod health;
 mod plates;
 mod records;
@@ -123,6 +124,11 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         get("/v1/sites/{site}/plates/{plate_id}", O::ReadPlate) => plates::read::handle,
         patch("/v1/sites/{site}/plates/{plate_id}", O::ChangePlate) => plates::change::handle,
         delete("/v1/sites/{site}/plates/{plate_id}", O::RemovePlate) => plates::remove::handle,
+        get("/v1/sites/{site}/guest-passes", O::ListGuestPasses) => guest_passes::list::handle,
+        post("/v1/sites/{site}/guest-passes", O::GiveGuestPass) => guest_passes::give::handle,
+        get("/v1/sites/{site}/guest-passes/{pass}", O::ReadGuestPass) => guest_passes::read::handle,
+        post("/v1/sites/{site}/guest-passes/{pass}/open", O::OpenWithPass) => guest_passes::open::handle,
+        delete("/v1/sites/{site}/guest-passes/{pass}", O::EndGuestPass) => guest_passes::end::handle,
         get("/v1/sites/{site}/cards", O::ListCards) => cards::list::handle,
         post("/v1/sites/{site}/cards", O::AdmitCard) => cards::admit::handle,
         get("/v1/sites/{site}/cards/{card_id}", O::ReadCard) => cards::read::handle,

@@ -75,6 +75,16 @@ operations! {
     ChangePlate = "change_plate": [CustomerIntegration, ResidentSupport],
     /// Admit a plate no more.
     RemovePlate = "remove_plate": [CustomerIntegration, ResidentSupport],
+    /// List a site's guest passes.
+    ListGuestPasses = "list_guest_passes": [CustomerIntegration, ResidentSupport],
+    /// Give a guest a pass.
+    GiveGuestPass = "give_guest_pass": [CustomerIntegration, ResidentSupport],
+    /// See a guest pass.
+    ReadGuestPass = "read_guest_pass": [CustomerIntegration, ResidentSupport],
+    /// Take a guest pass back.
+    EndGuestPass = "end_guest_pass": [CustomerIntegration, ResidentSupport],
+    /// Open a barrier or door with a guest pass.
+    OpenWithPass = "open_with_guest_pass": [CustomerIntegration, ResidentSupport],
     /// List a site's cards.
     ListCards = "list_cards": [CustomerIntegration, ResidentSupport],
     /// Admit a card.

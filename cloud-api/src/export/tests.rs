@@ -33,6 +33,7 @@ fn decision() -> EventKind {
         score: Some(0.7),
         threshold: Some(0.5),
         liveness: None,
+        ends_at: None,
         timings: Timings { detect_ms: Some(3.5), ..Timings::default() },
     })
 }

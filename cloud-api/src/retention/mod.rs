@@ -39,6 +39,8 @@ pub enum Kind {
     Plates,
     /// Cards whose period is over: their controllers are told.
     Cards,
+    /// Passes of guests whose time is over.
+    GuestPasses,
     /// Logins that have expired, with their tokens and codes.
     Logins,
     /// Codes that nobody has used.
@@ -49,7 +51,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them; the audit ends by itself ([`audit::cut_before`]).
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Events,
         Self::Commands,
         Self::Answers,
@@ -57,6 +59,7 @@ impl Kind {
         Self::Erasures,
         Self::Plates,
         Self::Cards,
+        Self::GuestPasses,
         Self::Logins,
         Self::Codes,
         Self::RevokedTokens,
@@ -72,6 +75,7 @@ impl Kind {
             Self::Erasures => "erasures",
             Self::Plates => "plates",
             Self::Cards => "cards",
+            Self::GuestPasses => "guest-passes",
             Self::Logins => "logins",
             Self::Codes => "codes",
             Self::RevokedTokens => "revoked-tokens",
@@ -85,7 +89,7 @@ impl Kind {
             Self::Commands => rules.commands_days,
             Self::Answers => return KEPT_MS,
             Self::Consents | Self::Erasures => rules.evidence_days,
-            Self::Plates | Self::Cards => rules.expired_days,
+            Self::Plates | Self::Cards | Self::GuestPasses => rules.expired_days,
             Self::Logins | Self::Codes | Self::RevokedTokens => rules.logins_days,
         };
         i64::from(days) * DAY_MS

@@ -17,7 +17,7 @@ async fn put(api: &Api, kind: Kind, name: &str, at: Timestamp) {
             vec![format!("INSERT INTO events VALUES ('{name}', '{SITE}', '{CONTROLLER}', {at}, 0, {at}, NULL, '{{}}')")]
         }
         Kind::Commands => vec![format!(
-            "INSERT INTO commands VALUES ('{name}', '{SITE}', 'p', 'admin', NULL, 'sent', NULL, {at}, NULL)"
+            "INSERT INTO commands VALUES ('{name}', '{SITE}', 'p', 'admin', NULL, 'sent', NULL, {at}, NULL, NULL)"
         )],
         Kind::Answers => vec![format!(
             "INSERT INTO idempotent_answers (principal_id, idempotency_key, fingerprint, begun_at) SELECT 'admin', '{name}', wrapped_key, {at} FROM subject_keys"
@@ -34,10 +34,17 @@ async fn put(api: &Api, kind: Kind, name: &str, at: Timestamp) {
             ),
         ],
         Kind::Plates => vec![
-            format!("INSERT INTO plates VALUES ('{name}', '{SITE}', '{name}', NULL, {at}, 0)"),
-            format!("INSERT INTO plates VALUES ('always-{name}', '{SITE}', 'always-{name}', NULL, NULL, 0)"),
+            format!("INSERT INTO plates VALUES ('{name}', '{SITE}', '{name}', NULL, {at}, 0, NULL, NULL, 0)"),
+            format!(
+                "INSERT INTO plates VALUES ('always-{name}', '{SITE}', 'always-{name}', NULL, NULL, 0, NULL, NULL, 0)"
+            ),
         ],
         Kind::Cards => vec![format!("INSERT INTO cards VALUES ('{name}', '{SITE}', '{name}', NULL, NULL, {at}, 0)")],
+        Kind::GuestPasses => {
+            vec![format!(
+                "INSERT INTO guest_passes VALUES ('{name}', '{SITE}', NULL, NULL, 1, 0, {at}, 0, NULL, NULL, NULL)"
+            )]
+        }
         Kind::Logins => vec![
             format!("INSERT INTO refresh_families VALUES ('{name}', 'admin', 't', 1, {at}, NULL)"),
             format!("INSERT INTO logins VALUES ('{name}', 'admin', 0, 0)"),
@@ -73,6 +80,7 @@ fn table(kind: Kind) -> &'static str {
         Kind::Erasures => "erasures",
         Kind::Plates => "plates",
         Kind::Cards => "cards",
+        Kind::GuestPasses => "guest_passes",
         Kind::Logins => "refresh_families",
         Kind::Codes => "authorization_codes",
         Kind::RevokedTokens => "revoked_tokens",

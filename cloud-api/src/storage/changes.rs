@@ -7,6 +7,7 @@ use cardea_protocol::Timestamp;
 use cardea_protocol::card::CardHash;
 use cardea_protocol::id::{CardId, ErasureId, PlateId, Revision, SaleId, SiteId, SubjectToken, TemplateId};
 use cardea_protocol::message::{CardEntry, PlateEntry, Validity};
+use cardea_protocol::schedule::WeeklySchedule;
 
 use super::engine::{Row, Transaction, params};
 use super::{Storage, StorageError};
@@ -151,7 +152,7 @@ fn load(tx: &Transaction<'_>, site: &SiteId, kind: &str, ref_id: String) -> Resu
     let change = match kind {
         "plate-admitted" => tx
             .query_opt(
-                "SELECT plate_id, plate, valid_from, valid_until FROM plates WHERE plate_id = ?1 AND site_id = ?2",
+                &format!("{PLATE_COLUMNS} WHERE plate_id = ?1 AND site_id = ?2"),
                 [&ref_id, site.as_str()],
                 plate_entry,
             )?
@@ -216,9 +217,22 @@ fn erasure(row: &Row<'_>) -> Result<(ErasureId, SubjectToken), StorageError> {
     Ok((id(row.get(0)?, ErasureId::new)?, subject_of(&row.get::<String>(1)?)?))
 }
 
-/// Reads `plate_id, plate, valid_from, valid_until`.
+/// What [`plate_entry`] reads.
+pub(super) const PLATE_COLUMNS: &str =
+    "SELECT plate_id, plate, subject, schedule, single_entry, valid_from, valid_until FROM plates";
+
+/// Reads [`PLATE_COLUMNS`].
 pub(super) fn plate_entry(row: &Row<'_>) -> Result<PlateEntry, StorageError> {
-    Ok(PlateEntry { plate_id: id(row.get(0)?, PlateId::new)?, plate: row.get(1)?, validity: validity(row, 2)? })
+    let (subject, schedule): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
+    let schedule = schedule.map(|text| WeeklySchedule::decode(&text).ok_or(StorageError::Corrupt("schedule")));
+    Ok(PlateEntry {
+        plate_id: id(row.get(0)?, PlateId::new)?,
+        plate: row.get(1)?,
+        subject: subject.as_deref().map(subject_of).transpose()?,
+        schedule: schedule.transpose()?,
+        single_entry: row.get::<i64>(4)? != 0,
+        validity: validity(row, 5)?,
+    })
 }
 
 /// What [`card_entry`] reads.

@@ -1,7 +1,7 @@
 //! Orders to open: who asked, and what became of it. A repeated call with the same key gets the first one's outcome.
 
 use cardea_protocol::Timestamp;
-use cardea_protocol::id::{AccessPointId, CommandId, SiteId};
+use cardea_protocol::id::{AccessPointId, CommandId, GuestPassId, SiteId};
 
 use super::changes::id;
 use super::engine::params;
@@ -16,6 +16,8 @@ pub struct NewCommand {
     pub site: SiteId,
     /// What.
     pub access_point: AccessPointId,
+    /// The guest pass that is opened with.
+    pub pass: Option<GuestPassId>,
     /// Who asks.
     pub principal_id: String,
     /// The caller's key.
@@ -29,6 +31,8 @@ pub struct CommandRecord {
     pub command_id: CommandId,
     /// What was to be opened.
     pub access_point: AccessPointId,
+    /// The guest pass it was opened with.
+    pub pass: Option<GuestPassId>,
     /// `sent`, `accepted`, `confirmed`, `not-confirmed`, `refused`, `unreachable` or `unanswered`.
     pub state: String,
     /// Why it was refused.
@@ -52,33 +56,36 @@ impl Storage {
         self.write(move |tx| {
             let before = tx
                 .query_opt(
-                    "SELECT command_id, access_point_id, state, reason, requested_at FROM commands
+                    "SELECT command_id, access_point_id, state, reason, requested_at, pass_id FROM commands
                      WHERE principal_id = ?1 AND idempotency_key = ?2",
                     [&command.principal_id, &command.idempotency_key],
                     |row| {
                         let ids = (row.get::<String>(0)?, row.get::<String>(1)?);
-                        Ok((ids, row.get(2)?, row.get(3)?, row.get(4)?))
+                        let pass = row.get::<Option<String>>(5)?;
+                        Ok((ids, row.get(2)?, row.get(3)?, row.get(4)?, pass))
                     },
                 )?;
-            if let Some(((command_id, access_point), state, reason, requested_at)) = before {
+            if let Some(((command_id, access_point), state, reason, requested_at, pass)) = before {
                 return Ok(Begun::Before(CommandRecord {
                     command_id: id(command_id, CommandId::new)?,
                     access_point: id(access_point, AccessPointId::new)?,
+                    pass: pass.map(|pass| id(pass, GuestPassId::new)).transpose()?,
                     state,
                     reason,
                     requested_at: Timestamp(requested_at),
                 }));
             }
             tx.execute(
-                "INSERT INTO commands (command_id, site_id, access_point_id, principal_id, idempotency_key, state, requested_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, 'sent', ?6)",
+                "INSERT INTO commands (command_id, site_id, access_point_id, principal_id, idempotency_key, state, requested_at, pass_id)
+                 VALUES (?1, ?2, ?3, ?4, ?5, 'sent', ?6, ?7)",
                 params![
                     command.command_id.as_str(),
                     command.site.as_str(),
                     command.access_point.as_str(),
                     command.principal_id,
                     command.idempotency_key,
-                    at.0
+                    at.0,
+                    command.pass.as_ref().map(GuestPassId::as_str)
                 ],
             )?;
             Ok(Begun::New)

@@ -2,9 +2,9 @@
 
 use cardea_protocol::Timestamp;
 use cardea_protocol::id::{CardId, ConsentId, ControllerId, ErasureId, SiteId, SubjectToken, TemplateId};
-use cardea_protocol::message::Validity;
+use cardea_protocol::message::{PlateEntry, Validity};
 
-use super::changes::{id, subject_of};
+use super::changes::{PLATE_COLUMNS, id, plate_entry, subject_of};
 use super::engine::{Row, Transaction, params};
 use super::sites::{Scope, site_visible};
 use super::{Storage, StorageError};
@@ -46,6 +46,8 @@ pub struct Held {
     pub consents: Vec<Consent>,
     /// Templates.
     pub templates: Vec<HeldTemplate>,
+    /// Admitted plates.
+    pub plates: Vec<PlateEntry>,
     /// Admitted cards, by their ids.
     pub cards: Vec<(CardId, Validity)>,
     /// Controllers that were sent a template.
@@ -59,6 +61,7 @@ impl Held {
     pub const fn is_empty(&self) -> bool {
         self.consents.is_empty()
             && self.templates.is_empty()
+            && self.plates.is_empty()
             && self.cards.is_empty()
             && self.controllers.is_empty()
             && self.erasures.is_empty()
@@ -102,6 +105,11 @@ fn held_of(tx: &Transaction<'_>, site: &SiteId, subject: &SubjectToken) -> Resul
                     created_at: Timestamp(row.get(2)?),
                 })
             },
+        )?,
+        plates: tx.query(
+            &format!("{PLATE_COLUMNS} WHERE site_id = ?1 AND subject = ?2 ORDER BY plate_id"),
+            whose,
+            plate_entry,
         )?,
         cards: tx.query(
             "SELECT card_id, valid_from, valid_until FROM cards WHERE site_id = ?1 AND subject = ?2 ORDER BY card_id",

@@ -7,8 +7,8 @@ use cardea_protocol::id::{ControllerId, Revision, SiteId, TemplateId};
 use cardea_protocol::message::{CardEntry, PlateEntry};
 
 use super::changes::{
-    CARD_COLUMNS, StoredChange, StoredTemplate, card_entry, changes_after, id, plate_entry, site_revision,
-    stored_template, subject_of,
+    CARD_COLUMNS, PLATE_COLUMNS, StoredChange, StoredTemplate, card_entry, changes_after, id, plate_entry,
+    site_revision, stored_template, subject_of,
 };
 use super::engine::{Transaction, params};
 use super::{Storage, StorageError};
@@ -49,11 +49,7 @@ pub struct Standing {
 }
 
 fn plates(tx: &Transaction<'_>, site: &SiteId) -> Result<Vec<PlateEntry>, StorageError> {
-    tx.query(
-        "SELECT plate_id, plate, valid_from, valid_until FROM plates WHERE site_id = ?1 ORDER BY plate_id",
-        [site.as_str()],
-        plate_entry,
-    )
+    tx.query(&format!("{PLATE_COLUMNS} WHERE site_id = ?1 ORDER BY plate_id"), [site.as_str()], plate_entry)
 }
 
 fn cards(tx: &Transaction<'_>, site: &SiteId) -> Result<Vec<CardEntry>, StorageError> {
@@ -63,7 +59,7 @@ fn cards(tx: &Transaction<'_>, site: &SiteId) -> Result<Vec<CardEntry>, StorageE
 fn digest(tx: &Transaction<'_>, site: &SiteId, embedder: Option<&str>) -> Result<Digest, StorageError> {
     let mut holdings = Holdings::new();
     for plate in plates(tx, site)? {
-        holdings.plate(&plate.plate_id, &plate.plate, plate.validity);
+        holdings.plate(&plate);
     }
     for card in cards(tx, site)? {
         holdings.card(&card.card_id, &card.hash, card.subject.as_ref(), card.validity);

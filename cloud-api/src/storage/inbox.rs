@@ -1,11 +1,12 @@
 //! What controllers report, stored once however often it arrives.
 
 use cardea_protocol::Timestamp;
-use cardea_protocol::event::{Event, EventKind};
+use cardea_protocol::event::{AccessDecision, Event, EventKind};
 use cardea_protocol::id::{ControllerId, EventId, SiteId};
 
 use super::controllers::touch;
 use super::engine::{Transaction, params};
+use super::guest_passes::entered;
 use super::webhooks::outbox::announce;
 use super::{Storage, StorageError};
 use crate::webhooks::Kind;
@@ -16,7 +17,7 @@ fn insert(
     controller: &ControllerId,
     event: &Event,
     received_at: Timestamp,
-) -> Result<(), StorageError> {
+) -> Result<bool, StorageError> {
     let kind = serde_json::to_string(&event.kind).map_err(|_| StorageError::Corrupt("event"))?;
     let stored = tx.execute(
         "INSERT INTO events (event_id, site_id, controller_id, seq, at, received_at, access_point_id, kind)
@@ -35,25 +36,40 @@ fn insert(
     if stored == 1 && matches!(event.kind, EventKind::AccessDecision(_)) {
         announce(tx, Kind::AccessEvent, site, &[("event_id", event.id.as_str())], received_at)?;
     }
-    Ok(())
+    let EventKind::AccessDecision(AccessDecision { plate_id: Some(plate), ends_at: Some(ends_at), .. }) = &event.kind
+    else {
+        return Ok(false);
+    };
+    entered(tx, site, plate, (event.at, *ends_at), received_at)
+}
+
+/// What [`Storage::store_events`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventsStored {
+    /// The highest outbox number among them.
+    pub through: Option<u64>,
+    /// Whether they have changed what the site's controllers are to hold: a guest's single entry was had.
+    pub changed: bool,
 }
 
 impl Storage {
-    /// Stores a controller's events, in one transaction. Returns the highest outbox number among them.
+    /// Stores a controller's events, in one transaction.
     pub async fn store_events(
         &self,
         site: &SiteId,
         controller: &ControllerId,
         events: Vec<Event>,
         received_at: Timestamp,
-    ) -> Result<Option<u64>, StorageError> {
+    ) -> Result<EventsStored, StorageError> {
         let (site, controller) = (site.clone(), controller.clone());
         self.write(move |tx| {
             touch(tx, &controller, received_at)?;
+            let mut stored = EventsStored::default();
             for event in &events {
-                insert(tx, &site, &controller, event, received_at)?;
+                stored.changed |= insert(tx, &site, &controller, event, received_at)?;
+                stored.through = stored.through.max(Some(event.seq));
             }
-            Ok(events.iter().map(|event| event.seq).max())
+            Ok(stored)
         })
         .await
     }
@@ -70,6 +86,6 @@ impl Storage {
         let kind = EventKind::Alarm { alarm: alarm.to_owned() };
         let event = Event { id: EventId::random(), seq: 0, at, access_point: None, kind };
         let (site, controller) = (site.clone(), controller.clone());
-        self.write(move |tx| insert(tx, &site, &controller, &event, at)).await
+        self.write(move |tx| insert(tx, &site, &controller, &event, at).map(drop)).await
     }
 }

@@ -37,6 +37,7 @@ pub(crate) mod engine;
 pub mod equipment;
 pub mod erasures;
 pub mod events;
+pub mod guest_passes;
 pub mod held;
 mod holdings;
 pub mod idempotent_answers;
@@ -61,7 +62,7 @@ pub use engine::{AddressError, PostgresSettings};
 pub use subject_keys::KeyStoreSettings;
 
 /// Each step of the schema from one version to the next; a fresh database takes them all.
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 10] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -71,6 +72,7 @@ const STEPS: [&str; 9] = [
     include_str!("schema/7.sql"),
     include_str!("schema/8.sql"),
     include_str!("schema/9.sql"),
+    include_str!("schema/10.sql"),
 ];
 const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 

@@ -2,10 +2,11 @@
 
 use cardea_access::plate::Plate;
 use cardea_protocol::Timestamp;
-use cardea_protocol::id::{PlateId, Revision, SaleId, SiteId};
+use cardea_protocol::id::{PlateId, Revision, SaleId, SiteId, SubjectToken};
 use cardea_protocol::message::{PlateEntry, Validity};
+use cardea_protocol::schedule::WeeklySchedule;
 
-use super::changes::{ChangeKind, append_change, id, plate_entry};
+use super::changes::{ChangeKind, PLATE_COLUMNS, append_change, id, plate_entry};
 use super::engine::{Transaction, params};
 use super::sites::{Scope, site_visible};
 use super::{Storage, StorageError};
@@ -19,12 +20,33 @@ pub struct NewPlate {
     pub site: SiteId,
     /// The plate.
     pub plate: Plate,
+    /// Whose, if the customer says so.
+    pub subject: Option<SubjectToken>,
+    /// The hours in which it is admitted, if not all.
+    pub schedule: Option<WeeklySchedule>,
+    /// Whether it is a guest's, for one entry.
+    pub single_entry: bool,
     /// When it is admitted.
     pub validity: Validity,
     /// The vault's fingerprint of the plate, which a sale's tombstone would carry.
     pub fingerprint: [u8; 32],
-    /// The sale whose block is lifted on purpose.
+    /// The same of the subject.
+    pub subject_fingerprint: Option<[u8; 32]>,
+    /// The sale whose block of this plate is lifted on purpose. That of the subject stays: a new consent lifts it.
     pub lifts_sale: Option<SaleId>,
+}
+
+impl NewPlate {
+    fn entry(&self) -> PlateEntry {
+        PlateEntry {
+            plate_id: self.plate_id.clone(),
+            plate: self.plate.as_str().to_owned(),
+            subject: self.subject.clone(),
+            schedule: self.schedule.clone(),
+            single_entry: self.single_entry,
+            validity: self.validity,
+        }
+    }
 }
 
 /// Why a plate was not admitted or removed.
@@ -33,7 +55,7 @@ pub enum PlateStoreError {
     /// No such site or plate within the caller's scope.
     #[error("there is no such site or plate")]
     NotFound,
-    /// Admitted already, with another validity.
+    /// Admitted already, at other times or for somebody else.
     #[error("the plate is admitted already")]
     Exists,
     /// Sold away.
@@ -78,9 +100,51 @@ pub(super) fn lift_block(
     }
 }
 
+/// Admits a plate of a visible site, unless it is sold away. Its id, and whether it is new.
+pub(super) fn admit(tx: &Transaction<'_>, plate: &NewPlate, at: Timestamp) -> Result<(PlateId, bool), PlateStoreError> {
+    let site = plate.site.as_str();
+    let existing = tx.query_opt(
+        &format!("{PLATE_COLUMNS} WHERE site_id = ?1 AND plate = ?2"),
+        [site, plate.plate.as_str()],
+        plate_entry,
+    )?;
+    if let Some(existing) = existing {
+        let wanted = PlateEntry { plate_id: existing.plate_id.clone(), ..plate.entry() };
+        return if existing == wanted { Ok((existing.plate_id, false)) } else { Err(PlateStoreError::Exists) };
+    }
+    let of_subject = match &plate.subject_fingerprint {
+        Some(fingerprint) => blocking_sale(tx, &plate.site, fingerprint)?,
+        None => None,
+    };
+    if let Some(sale) = of_subject.filter(|sale| plate.lifts_sale.as_ref() != Some(sale)) {
+        return Err(PlateStoreError::Blocked(sale));
+    }
+    if let Some(sale) = lift_block(tx, &plate.site, &plate.fingerprint, plate.lifts_sale.as_ref())? {
+        return Err(PlateStoreError::Blocked(sale));
+    }
+    tx.execute(
+        "INSERT INTO plates
+             (plate_id, site_id, plate, subject, schedule, single_entry, valid_from, valid_until, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![
+            plate.plate_id.as_str(),
+            site,
+            plate.plate.as_str(),
+            plate.subject.as_ref().map(SubjectToken::as_str),
+            plate.schedule.as_ref().map(WeeklySchedule::encode),
+            i64::from(plate.single_entry),
+            plate.validity.from.map(|t| t.0),
+            plate.validity.until.map(|t| t.0),
+            at.0
+        ],
+    )?;
+    append_change(tx, &plate.site, ChangeKind::PlateAdmitted, plate.plate_id.as_str(), at)?;
+    Ok((plate.plate_id.clone(), true))
+}
+
 impl Storage {
-    /// Admits a plate. The same plate with the same validity again changes nothing and yields the first one's id, so a
-    /// retry is harmless. Returns the id and whether it is new.
+    /// Admits a plate. The same plate for the same subject at the same times again changes nothing and yields the first one's
+    /// id, so a retry is harmless. Returns the id and whether it is new.
     pub async fn admit_plate(
         &self,
         scope: &Scope,
@@ -92,33 +156,7 @@ impl Storage {
             if !site_visible(tx, &scope, &plate.site)? {
                 return Err(PlateStoreError::NotFound);
             }
-            let site = plate.site.as_str();
-            let existing = tx.query_opt(
-                "SELECT plate_id, plate, valid_from, valid_until FROM plates WHERE site_id = ?1 AND plate = ?2",
-                [site, plate.plate.as_str()],
-                plate_entry,
-            )?;
-            if let Some(existing) = existing {
-                let same = existing.validity == plate.validity;
-                return if same { Ok((existing.plate_id, false)) } else { Err(PlateStoreError::Exists) };
-            }
-            if let Some(sale) = lift_block(tx, &plate.site, &plate.fingerprint, plate.lifts_sale.as_ref())? {
-                return Err(PlateStoreError::Blocked(sale));
-            }
-            tx.execute(
-                "INSERT INTO plates (plate_id, site_id, plate, valid_from, valid_until, created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![
-                    plate.plate_id.as_str(),
-                    site,
-                    plate.plate.as_str(),
-                    plate.validity.from.map(|t| t.0),
-                    plate.validity.until.map(|t| t.0),
-                    at.0
-                ],
-            )?;
-            append_change(tx, &plate.site, ChangeKind::PlateAdmitted, plate.plate_id.as_str(), at)?;
-            Ok((plate.plate_id.clone(), true))
+            admit(tx, &plate, at)
         })
         .await
     }
@@ -153,12 +191,8 @@ impl Storage {
             if !site_visible(tx, &scope, &site)? {
                 return Ok(None);
             }
-            tx.query(
-                "SELECT plate_id, plate, valid_from, valid_until FROM plates WHERE site_id = ?1 ORDER BY plate_id",
-                [site.as_str()],
-                plate_entry,
-            )
-            .map(Some)
+            tx.query(&format!("{PLATE_COLUMNS} WHERE site_id = ?1 ORDER BY plate_id"), [site.as_str()], plate_entry)
+                .map(Some)
         })
         .await
     }

@@ -17,6 +17,7 @@ impl Storage {
         self.write(move |tx| match kind {
             Kind::Plates => expire(tx, "plates", "plate_id", ChangeKind::PlateRemoved, before, now),
             Kind::Cards => expire(tx, "cards", "card_id", ChangeKind::CardRemoved, before, now),
+            Kind::GuestPasses => plain(tx, "guest_passes", "pass_id", "valid_until < ?1", before),
             Kind::Erasures => {
                 with_children(tx, "erasures", "erasure_id", "completed_at", "erasure_controllers", before)
             }

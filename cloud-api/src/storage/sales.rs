@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cardea_access::grammar::{Grammar, Grammars};
 use cardea_access::plate::Plate;
 use cardea_protocol::Timestamp;
 use cardea_protocol::card::CardHash;
@@ -10,6 +11,7 @@ use cardea_protocol::id::{CardId, CustomerId, ErasureId, PlateId, Revision, Sale
 use super::changes::{ChangeKind, append_change, id, revision_of, revision_to_sql};
 use super::engine::{Transaction, params};
 use super::erasures::{ErasureReason, erase_subject};
+use super::guest_passes::end_passes_of;
 use super::sites::{Scope, site_visible};
 use super::subject_keys::Block;
 use super::subject_keys::reconcile::applied;
@@ -42,7 +44,7 @@ pub struct Sale {
     pub site: SiteId,
     /// The revision that carries it to the controllers.
     pub revision: Revision,
-    /// How many plates it blocked.
+    /// How many plates it blocked or removed.
     pub plates: u32,
     /// How many cards it blocked or removed.
     pub cards: u32,
@@ -57,15 +59,15 @@ pub struct Sale {
 }
 
 impl Storage {
-    /// Carries out a sale: removes the plates, the cards named and those of the subjects, ends the consents, erases the subjects and leaves tombstones, as one
-    /// transaction and one change. Plates that are not admitted are blocked all the same. `None` if the site is not within
-    /// the scope. `card_fingerprint` is the vault's, for the cards of the subjects, which are found here. The caller then calls
-    /// [`Storage::scrub`].
+    /// Carries out a sale: removes the plates and cards named and those of the subjects, ends the consents, erases the subjects and
+    /// leaves tombstones, as one transaction and one change. Plates that are not admitted are blocked all the same. `None` if the
+    /// site is not within the scope. `fingerprints` are the vault's, for the plates and cards of the subjects, which are found
+    /// here. The caller then calls [`Storage::scrub`].
     pub async fn sell_property(
         &self,
         scope: &Scope,
         sale: NewSale,
-        card_fingerprint: impl Fn(&CardHash) -> [u8; 32] + Send + 'static,
+        fingerprints: (impl Fn(&Plate) -> [u8; 32] + Send + 'static, impl Fn(&CardHash) -> [u8; 32] + Send + 'static),
         at: Timestamp,
     ) -> Result<Option<Sale>, StorageError> {
         let scope = scope.clone();
@@ -76,27 +78,18 @@ impl Storage {
             }
             tx.execute(
                 "INSERT INTO sales (sale_id, site_id, customer_id, plates, cards, subjects, revision, at)
-                 VALUES (?1, ?2, ?3, ?4, 0, ?5, 0, ?6)",
-                params![
-                    sale_id,
-                    site,
-                    sale.customer.as_str(),
-                    sale.plates.len() as i64,
-                    sale.subjects.len() as i64,
-                    at.0
-                ],
+                 VALUES (?1, ?2, ?3, 0, 0, ?4, 0, ?5)",
+                params![sale_id, site, sale.customer.as_str(), sale.subjects.len() as i64, at.0],
             )?;
-            for (plate, fingerprint) in &sale.plates {
-                remove_plate(tx, &sale, plate)?;
-                forbid(tx, &sale, fingerprint, at)?;
-            }
-            let cards = remove_cards(tx, &sale, &card_fingerprint, at)?;
+            let plates = remove_plates(tx, &sale, &fingerprints.0, at)?;
+            let cards = remove_cards(tx, &sale, &fingerprints.1, at)?;
             for (subject, fingerprint) in &sale.subjects {
                 tx.execute(
                     "UPDATE consents SET ended_at = ?3, ended_by = 'property-sale'
                      WHERE site_id = ?1 AND subject = ?2 AND ended_at IS NULL",
                     params![site, subject.as_str(), at.0],
                 )?;
+                end_passes_of(tx, &sale.site, subject, at)?;
                 erase_subject(
                     tx,
                     &sale.site,
@@ -109,8 +102,8 @@ impl Storage {
             }
             let revision = append_change(tx, &sale.site, ChangeKind::PropertySold, sale_id, at)?;
             tx.execute(
-                "UPDATE sales SET revision = ?2, cards = ?3 WHERE sale_id = ?1",
-                params![sale_id, revision_to_sql(revision), cards],
+                "UPDATE sales SET revision = ?2, plates = ?3, cards = ?4 WHERE sale_id = ?1",
+                params![sale_id, revision_to_sql(revision), plates, cards],
             )?;
             sale_begins(tx, &sale.sale_id, &sale.site, revision_to_sql(revision), at)?;
             read_sale(tx, &scope, &sale.sale_id)
@@ -123,6 +116,34 @@ impl Storage {
         let (scope, sale) = (scope.clone(), sale.clone());
         self.read(move |tx| read_sale(tx, &scope, &sale)).await
     }
+}
+
+/// Takes the plates away that the sale names, and those of its subjects, and blocks them all; answers how many there are.
+fn remove_plates(
+    tx: &Transaction<'_>,
+    sale: &NewSale,
+    fingerprint: impl Fn(&Plate) -> [u8; 32],
+    at: Timestamp,
+) -> Result<u32, StorageError> {
+    // Held is canonical text, of whatever grammars were configured when it was admitted.
+    let every = Grammars::new(Grammar::ALL);
+    let mut plates: BTreeMap<Plate, [u8; 32]> = sale.plates.iter().cloned().collect();
+    for (subject, _) in &sale.subjects {
+        tx.query(
+            "SELECT plate FROM plates WHERE site_id = ?1 AND subject = ?2",
+            [sale.site.as_str(), subject.as_str()],
+            |row| {
+                let plate = Plate::parse(&row.get::<String>(0)?, &every).map_err(|_| StorageError::Corrupt("plate"))?;
+                plates.entry(plate).or_insert_with_key(&fingerprint);
+                Ok(())
+            },
+        )?;
+    }
+    for (plate, fingerprint) in &plates {
+        remove_plate(tx, sale, plate)?;
+        forbid(tx, sale, fingerprint, at)?;
+    }
+    Ok(u32::try_from(plates.len()).unwrap_or(u32::MAX))
 }
 
 /// Takes a plate away, if it is admitted.

@@ -306,7 +306,11 @@ impl Session {
             Up::Events { events } => {
                 let stored =
                     self.context.storage.store_events(&self.site, &self.controller, events, self.now()).await?;
-                match stored {
+                if stored.changed {
+                    // The hub ends only with the program.
+                    let _ = self.context.hub.send(Input::Changed(self.site.clone()));
+                }
+                match stored.through {
                     Some(through) => self.send(Down::EventsStored { through }).await,
                     None => Ok(()),
                 }

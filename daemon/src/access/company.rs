@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cardea_access::decide::Decision;
+use cardea_access::decide::{CredentialRef, Decision};
 use cardea_access::id::{AccessPointId, AreaId, SubjectId};
 use cardea_access::machine::NotDone;
 use cardea_access::passback::{Holder, Passage};
 use cardea_access::posture;
 use cardea_access::request::Direction;
 use cardea_access::rules::RuleSet;
-use cardea_access::time::Now;
+use cardea_access::time::{Now, Timestamp};
+use cardea_protocol::id as registration;
 use tokio::sync::oneshot;
 
 use super::task::AccessTask;
@@ -19,6 +20,10 @@ impl AccessTask {
     /// A decision was made: the rules and the posture are told.
     pub(super) fn decided(&mut self, i: usize, decision: &Decision, now: Now) {
         self.knowledge.rules.factors.decided(decision, now.mono);
+        if let Some((plate, ends_at, true)) = self.guest(decision) {
+            // Whether it is on the disk matters to nobody who waits here.
+            drop(self.store.keep_entered(plate, ends_at));
+        }
         let credential = decision.method.is_credential() && decision.direction == Direction::Entry;
         if decision.is_allowed() && credential {
             self.postures.handle(i, posture::Event::Admitted);
@@ -26,6 +31,16 @@ impl AccessTask {
         if decision.passback {
             self.alarm(i, "passback".to_owned());
         }
+    }
+
+    /// The plate of a single entry that this decision lets in: when it ends, and whether that is new.
+    pub(super) fn guest(&mut self, decision: &Decision) -> Option<(registration::PlateId, Timestamp, bool)> {
+        let Some(CredentialRef::Plate(plate)) = &decision.credential else { return None };
+        if !decision.is_allowed() || decision.direction != Direction::Entry {
+            return None;
+        }
+        let (ends_at, new) = self.knowledge.entered(plate, decision.at)?;
+        Some((registration::PlateId::new(plate.as_str()).ok()?, ends_at, new))
     }
 
     /// An opening for someone is under way.
@@ -113,8 +128,10 @@ impl AccessTask {
 
 /// Forgets whoever is held no more: erased, blocked, removed.
 pub(super) fn forget_gone(rules: &mut RuleSet) {
+    let of_faces = rules.faces.values().map(|face| face.subject.clone());
     let of_cards = rules.cards.values().filter_map(|card| card.subject.clone());
-    let subjects: BTreeSet<SubjectId> = rules.faces.values().map(|face| face.subject.clone()).chain(of_cards).collect();
+    let of_plates = rules.plates.values().filter_map(|plate| plate.subject.clone());
+    let subjects: BTreeSet<SubjectId> = of_faces.chain(of_cards).chain(of_plates).collect();
     let (plates, cards) = (&rules.plates, &rules.cards);
     rules.ledger.retain(|holder| match holder {
         Holder::Subject(subject) => subjects.contains(subject),

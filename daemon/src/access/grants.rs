@@ -158,6 +158,7 @@ mod tests {
             score: None,
             threshold: None,
             liveness: None,
+            ends_at: None,
             timings: Timings::default(),
         };
         (grants.begin(Grant::new(0, None, event, Some(sender), None)), outcomes)

@@ -3,7 +3,7 @@
 //! A new version of the holdings replaces everything at once. The old gallery is overwritten when it is dropped, before the
 //! new version is announced: an erasure is confirmed only after that.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use cardea_access::card::CardNumber;
 use cardea_access::credential::{FaceMatch, Fitness, Liveness, PlateMatch};
@@ -11,10 +11,13 @@ use cardea_access::grammar::{Grammar, Grammars};
 use cardea_access::id::{AccessPointId, CardId, PlateId, SubjectId, TemplateId};
 use cardea_access::plate::Plate;
 use cardea_access::rules::{CardGrant, FaceGrant, Grant, PadPolicy, PlateGrant, RuleSet};
+use cardea_access::schedule::Schedule;
+use cardea_access::time::Timestamp;
 use cardea_models::{Gallery, Template, TrackReading};
 use cardea_protocol::card::CardHash;
 use cardea_protocol::id::{self as registration, SubjectToken};
-use cardea_protocol::message::{CardEntry, PlateEntry, Validity};
+use cardea_protocol::message::{CardEntry, ENTRY_MS, PlateEntry, Validity};
+use cardea_protocol::schedule::WeeklySchedule;
 
 use crate::store::{Held, HeldTemplate};
 
@@ -65,6 +68,8 @@ pub(crate) struct Knowledge {
     calibration: Calibration,
     /// The registration behind each canonical text.
     plates: HashMap<String, PlateId>,
+    /// Plates of a single entry; when they end, for those that were let in.
+    guests: BTreeMap<PlateId, Option<Timestamp>>,
     /// The registration behind each card's hash.
     cards: HashMap<CardId, registration::CardId>,
     gallery: Option<Gallery<Reference>>,
@@ -77,6 +82,7 @@ impl Knowledge {
             rules,
             calibration: Calibration::default(),
             plates: HashMap::new(),
+            guests: BTreeMap::new(),
             cards: HashMap::new(),
             gallery: None,
         }
@@ -93,6 +99,8 @@ impl Knowledge {
     pub(crate) fn replace(&mut self, held: &Held) {
         self.rules.plates.clear();
         self.plates.clear();
+        // What was let in since the store was read counts all the same.
+        let entered = std::mem::take(&mut self.guests);
         self.rules.cards.clear();
         self.cards.clear();
         self.rules.faces.clear();
@@ -101,6 +109,14 @@ impl Knowledge {
         }
         for plate in &held.plates {
             self.add_plate(plate);
+            let id = PlateId::from(plate.plate_id.as_str());
+            if plate.single_entry {
+                let stored = held.entered.get(&plate.plate_id).copied();
+                self.guests.insert(id.clone(), None);
+                if let Some(ends_at) = stored.or(entered.get(&id).copied().flatten()) {
+                    self.end_guest(&id, ends_at);
+                }
+            }
         }
         for card in &held.cards {
             self.add_card(card);
@@ -122,11 +138,31 @@ impl Knowledge {
             Ok(plate) => {
                 let id = PlateId::from(held.plate_id.as_str());
                 self.plates.insert(plate.as_str().to_owned(), id.clone());
-                self.rules.plates.insert(id, PlateGrant { plate, subject: None, grant: grant(held.validity) });
+                let subject = held.subject.as_ref().map(|subject| SubjectId::from(subject.as_str()));
+                let grant = Grant { schedule: held.schedule.as_ref().map(schedule), ..grant(held.validity) };
+                self.rules.plates.insert(id, PlateGrant { plate, subject, grant });
             }
             Err(error) => {
                 tracing::warn!(plate_id = %held.plate_id, %error, "a held plate is unusable and admits nobody");
             }
+        }
+    }
+
+    /// A plate was let in at `at`: one of a single entry ends soon. Answers when, and whether that is new.
+    pub(super) fn entered(&mut self, plate: &PlateId, at: Timestamp) -> Option<(Timestamp, bool)> {
+        if let Some(ends_at) = *self.guests.get(plate)? {
+            return Some((ends_at, false));
+        }
+        let ends_at = at.plus_ms(ENTRY_MS);
+        self.end_guest(plate, ends_at);
+        Some((ends_at, true))
+    }
+
+    fn end_guest(&mut self, plate: &PlateId, ends_at: Timestamp) {
+        self.guests.insert(plate.clone(), Some(ends_at));
+        if let Some(held) = self.rules.plates.get_mut(plate) {
+            let until = held.grant.valid_until.map_or(ends_at, |until| until.min(ends_at));
+            held.grant.valid_until = Some(until);
         }
     }
 
@@ -228,6 +264,83 @@ pub(crate) fn could_be_a_plate(reading: &TrackReading) -> bool {
     reading.best().is_some_and(|(text, _)| Grammar::ALL.iter().any(|grammar| grammar.matches(text)))
 }
 
+/// One that is not understood never counts. The cloud refuses it, but the next one's time zones may be newer than ours.
+fn schedule(weekly: &WeeklySchedule) -> Schedule {
+    weekly.build().unwrap_or_else(|error| {
+        tracing::warn!(%error, "the hours of a held plate are unusable and admit nobody");
+        Schedule::never()
+    })
+}
+
 fn grant(validity: Validity) -> Grant {
     Grant { valid_from: validity.from, valid_until: validity.until, ..Grant::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seam::HoldingsVersion;
+    use cardea_access::Reason;
+    use cardea_access::id::BootId;
+    use cardea_protocol::id;
+
+    fn entry(plate_id: &str, plate: &str) -> PlateEntry {
+        PlateEntry::new(id::PlateId::new(plate_id).unwrap(), plate.to_owned())
+    }
+
+    fn held(plates: Vec<PlateEntry>, entered: BTreeMap<id::PlateId, Timestamp>) -> Held {
+        Held { version: HoldingsVersion(1), plates, entered, cards: vec![], templates: vec![] }
+    }
+
+    #[test]
+    fn a_guest_ends_soon_after_the_entry_however_often_the_holdings_are_read() {
+        let guest = PlateEntry { single_entry: true, ..entry("p-1", "A123BC77") };
+        let mut knowledge = Knowledge::new(RuleSet::new(BootId::from("boot")));
+        knowledge.replace(&held(vec![guest.clone(), entry("p-2", "B123BC77")], BTreeMap::new()));
+        let (first, second) = (PlateId::from("p-1"), PlateId::from("p-2"));
+        let ends_at = Timestamp(1_000 + ENTRY_MS);
+        assert_eq!(knowledge.entered(&first, Timestamp(1_000)), Some((ends_at, true)));
+        assert_eq!(knowledge.entered(&first, Timestamp(2_000)), Some((ends_at, false)), "the first entry counts");
+        assert_eq!(knowledge.entered(&second, Timestamp(1_000)), None, "a resident comes and goes");
+        let until = |knowledge: &Knowledge| knowledge.rules.plates[&first].grant.valid_until;
+        assert_eq!(until(&knowledge), Some(ends_at));
+        knowledge.replace(&held(vec![guest.clone()], BTreeMap::new()));
+        assert_eq!(until(&knowledge), Some(ends_at), "the store was read before it was written");
+        let mut anew = Knowledge::new(RuleSet::new(BootId::from("boot")));
+        let stored = BTreeMap::from([(guest.plate_id.clone(), ends_at)]);
+        anew.replace(&held(vec![guest.clone()], stored));
+        assert_eq!(until(&anew), Some(ends_at), "after a restart");
+        knowledge.replace(&held(vec![], BTreeMap::new()));
+        knowledge.replace(&held(vec![guest], BTreeMap::new()));
+        assert_eq!(until(&knowledge), None, "given anew");
+    }
+
+    #[test]
+    fn hours_bind_a_plate_and_what_is_no_hours_admits_nobody() {
+        let weekly = |line: &str| Some(WeeklySchedule { time_zone: "UTC".into(), hours: vec![line.into()] });
+        let plates = vec![
+            PlateEntry { schedule: weekly("thu 08:00-20:00"), ..entry("p-1", "A123BC77") },
+            PlateEntry { schedule: weekly("whenever"), ..entry("p-2", "B123BC77") },
+        ];
+        let mut knowledge = Knowledge::new(RuleSet::new(BootId::from("boot")));
+        knowledge.replace(&held(plates, BTreeMap::new()));
+        let refusal = |plate: &str, hour: i64| {
+            // 1 January 1970 was a Thursday.
+            knowledge.rules.plates[&PlateId::from(plate)].grant.refusal(&"gate".into(), Timestamp(hour * 3_600_000))
+        };
+        assert_eq!((refusal("p-1", 9), refusal("p-1", 21)), (None, Some(Reason::OutsideSchedule)));
+        assert_eq!(refusal("p-2", 9), Some(Reason::OutsideSchedule));
+    }
+
+    #[test]
+    fn a_plate_is_its_residents_in_the_rules() {
+        let subject = SubjectToken::new("5f0c2f0e-8a1b-4c5e-9d1e-0a1b2c3d4e5f").unwrap();
+        let entry = |plate_id: &str, plate: &str, subject| PlateEntry { subject, ..entry(plate_id, plate) };
+        let plates = vec![entry("p-1", "A123BC77", Some(subject.clone())), entry("p-2", "B123BC77", None)];
+        let held = held(plates, BTreeMap::new());
+        let mut knowledge = Knowledge::new(RuleSet::new(BootId::from("boot")));
+        knowledge.replace(&held);
+        let of = |plate_id: &str| knowledge.rules.plates[&PlateId::from(plate_id)].subject.clone();
+        assert_eq!((of("p-1"), of("p-2")), (Some(SubjectId::from(subject.as_str())), None));
+    }
 }

@@ -59,7 +59,8 @@ impl AccessTask {
         }
         self.keep_early(key, told, &decision, frames, at);
         timings.decide_ms = Some(begun.elapsed().as_secs_f32() * 1_000.0);
-        let event = record(&decision, &evidence, timings);
+        let mut event = record(&decision, &evidence, timings);
+        event.ends_at = self.guest(&decision).map(|(_, ends_at, _)| ends_at);
         if decision.is_allowed() {
             let unnamed = decision.passage.is_none() && self.is_a_way_out(key.point);
             self.memo.granted(key, unnamed, self.clock.monotonic());

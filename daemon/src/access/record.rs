@@ -29,6 +29,7 @@ pub(crate) fn record(decision: &Decision, evidence: &Evidence, timings: Timings)
         score,
         threshold,
         liveness,
+        ends_at: None,
         timings,
     }
 }

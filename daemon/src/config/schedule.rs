@@ -15,7 +15,7 @@
 //! ]
 //! ```
 
-use cardea_access::schedule::{DAY_MIN, Days, Holiday, Hours, Schedule, Span, Weekday, Zone};
+use cardea_access::schedule::{Days, Holiday, Hours, Schedule, Span, Zone};
 use serde::{Deserialize, Serialize};
 
 /// Hours of the week.
@@ -66,7 +66,7 @@ impl ScheduleConfig {
         let zone = Zone::named(&self.time_zone).map_err(|error| note(format!("time_zone: {error}"))).ok();
         let mut hours = Vec::new();
         for text in &self.hours {
-            match hours_of(text) {
+            match Hours::parse(text) {
                 Some(some) => hours.extend(some),
                 None => note(format!("hours: {text:?} is not understood: write \"mon-fri 08:00-20:00\"")),
             }
@@ -98,71 +98,16 @@ impl HolidayConfig {
         let mut hours = Vec::new();
         for text in &self.hours {
             hours.push(
-                span_of(text).ok_or_else(|| format!("hours: {text:?} is not understood: write \"09:00-14:00\""))?,
+                Span::parse(text).ok_or_else(|| format!("hours: {text:?} is not understood: write \"09:00-14:00\""))?,
             );
         }
         Holiday::new(days, hours).map_err(|e| e.to_string())
     }
 }
 
-/// `mon-fri 08:00-20:00`, one range for each of the days. `sat-mon` runs over the end of the week.
-fn hours_of(text: &str) -> Option<Vec<Hours>> {
-    let (days, span) = text.trim().split_once(' ')?;
-    let span = span_of(span)?;
-    let (first, last) = days.split_once('-').unwrap_or((days, days));
-    let (first, last) = (day_of(first)?, day_of(last)?);
-    let count = (last + 7 - first) % 7 + 1;
-    let hours = |n| Hours { day: Weekday::ALL[(first + n) % 7], from_min: span.from_min, to_min: span.to_min };
-    Some((0..count).map(hours).collect())
-}
-
-fn day_of(text: &str) -> Option<usize> {
-    ["mon", "tue", "wed", "thu", "fri", "sat", "sun"].iter().position(|day| *day == text)
-}
-
-fn span_of(text: &str) -> Option<Span> {
-    let (from, to) = text.trim().split_once('-')?;
-    let span = Span { from_min: minute_of(from)?, to_min: minute_of(to)? };
-    span.is_possible().then_some(span)
-}
-
-/// `HH:MM`, up to `24:00`.
-fn minute_of(text: &str) -> Option<u16> {
-    let (hour, minute) = text.split_once(':')?;
-    let two_digits = |part: &str| part.len() == 2 && part.bytes().all(|c| c.is_ascii_digit());
-    if !two_digits(hour) || !two_digits(minute) {
-        return None;
-    }
-    let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
-    let total = hour * 60 + minute;
-    (minute < 60 && total <= DAY_MIN).then_some(total)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hours_are_read_as_people_write_them() {
-        let hours = hours_of("fri-mon 22:00-06:00").unwrap();
-        assert_eq!(hours.iter().map(|h| h.day as usize).collect::<Vec<_>>(), [4, 5, 6, 0]);
-        assert_eq!((hours[0].from_min, hours[0].to_min), (1320, 360));
-        assert_eq!(hours_of("sun 00:00-24:00").unwrap()[0].to_min, 1440);
-        for text in [
-            "",
-            "mon",
-            "mon 8-20",
-            "mon 08:00",
-            "mon 08:60-09:00",
-            "mon 24:00-01:00",
-            "mo 08:00-09:00",
-            "mon-x 08:00-09:00",
-            "mon 08:00-25:00",
-            "mon 0é:00-09:00",
-        ] {
-            assert!(hours_of(text).is_none(), "{text}");
-        }
-    }
 
     #[test]
     fn every_mistake_of_a_schedule_is_named() {

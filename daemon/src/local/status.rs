@@ -242,6 +242,7 @@ mod tests {
                 score: Some(5.0),
                 threshold: Some(3.0),
                 liveness: None,
+                ends_at: None,
                 timings: Timings::default(),
             };
             board.decided(Timestamp(i), &gate, &decision);

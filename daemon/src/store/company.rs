@@ -1,11 +1,12 @@
-//! What outlives a restart of who is inside which area, and which access points are locked down by order.
+//! What outlives a restart of who is inside which area, which guests have had their entry, and which access points are locked
+//! down by order.
 //!
 //! Ids and dates only. Whoever is held no more (erased, blocked, removed) is forgotten in the transaction that removes them.
 
 use cardea_access::id::AreaId;
 use cardea_access::passback::{Change, Holder, MAX_INSIDE, Since};
 use cardea_access::time::{Monotonic, Timestamp};
-use cardea_protocol::id::AccessPointId;
+use cardea_protocol::id::{AccessPointId, PlateId};
 use rusqlite::{Transaction, params};
 use tokio::sync::oneshot;
 
@@ -96,6 +97,18 @@ impl Store {
         })
     }
 
+    /// Keeps when a plate of a single entry ends that was let in, without waiting. A failure is logged: after a restart it may
+    /// come in once more.
+    pub(crate) fn keep_entered(&self, plate: PlateId, ends_at: Timestamp) -> oneshot::Receiver<bool> {
+        self.write_later("that a guest has entered", move |tx, _| {
+            tx.execute(
+                "INSERT OR IGNORE INTO entered (plate_id, ends_at) VALUES (?1, ?2)",
+                params![plate.as_str(), ends_at.0],
+            )?;
+            forget_gone(tx)
+        })
+    }
+
     fn write_later(
         &self,
         what: &'static str,
@@ -125,9 +138,11 @@ pub(super) fn forget_gone(tx: &Transaction<'_>) -> Result<(), StoreError> {
              (kind = 'plate' AND holder NOT IN (SELECT plate_id FROM plates))
              OR (kind = 'card' AND holder NOT IN (SELECT hash FROM cards))
              OR (kind = 'subject' AND holder NOT IN (SELECT subject FROM subject_keys)
-                 AND holder NOT IN (SELECT subject FROM cards WHERE subject IS NOT NULL))",
+                 AND holder NOT IN (SELECT subject FROM cards WHERE subject IS NOT NULL)
+                 AND holder NOT IN (SELECT subject FROM plates WHERE subject IS NOT NULL))",
         [],
     )?;
+    tx.execute("DELETE FROM entered WHERE plate_id NOT IN (SELECT plate_id FROM plates)", [])?;
     Ok(())
 }
 

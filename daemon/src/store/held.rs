@@ -1,10 +1,13 @@
 //! Reading what is held: for the rules, for the gallery, for the digest.
 
+use std::collections::BTreeMap;
+
 use cardea_access::time::Timestamp;
 use cardea_protocol::card::CardHash;
 use cardea_protocol::digest::{Digest, Holdings, template_hash};
 use cardea_protocol::id::{CardId, IdError, PlateId, Revision, SubjectToken, TemplateId};
 use cardea_protocol::message::{CardEntry, PlateEntry, Validity};
+use cardea_protocol::schedule::WeeklySchedule;
 use rusqlite::Connection;
 use zeroize::Zeroizing;
 
@@ -32,6 +35,8 @@ pub struct Held {
     pub version: HoldingsVersion,
     /// Admitted plates.
     pub plates: Vec<PlateEntry>,
+    /// When those of a single entry end that were let in here.
+    pub entered: BTreeMap<PlateId, Timestamp>,
     /// Admitted cards.
     pub cards: Vec<CardEntry>,
     /// Biometric references, decrypted.
@@ -83,21 +88,47 @@ pub(super) fn cursor(connection: &Connection) -> Result<Revision, StoreError> {
 
 pub(super) fn read_all(db: &Db) -> Result<Held, StoreError> {
     let version = *db.news.holdings.borrow();
-    let mut rows = db.connection.prepare("SELECT plate_id, plate, valid_from, valid_until FROM plates")?;
-    let plates = rows
-        .query_map([], |row| {
-            let validity = Validity {
-                from: row.get::<_, Option<i64>>(2)?.map(Timestamp),
-                until: row.get::<_, Option<i64>>(3)?.map(Timestamp),
-            };
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, validity))
-        })?
-        .map(|row| {
-            let (plate_id, plate, validity) = row?;
-            Ok(PlateEntry { plate_id: stored(PlateId::new(plate_id), "plate id")?, plate, validity })
-        })
-        .collect::<Result<_, StoreError>>()?;
-    Ok(Held { version, plates, cards: read_cards(db)?, templates: read_templates(db)? })
+    Ok(Held {
+        version,
+        plates: read_plates(db)?,
+        entered: read_entered(db)?,
+        cards: read_cards(db)?,
+        templates: read_templates(db)?,
+    })
+}
+
+fn read_plates(db: &Db) -> Result<Vec<PlateEntry>, StoreError> {
+    let mut rows = db
+        .connection
+        .prepare("SELECT plate_id, plate, subject, schedule, single_entry, valid_from, valid_until FROM plates")?;
+    let mut rows = rows.query([])?;
+    let mut plates = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (subject, schedule): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
+        let schedule = schedule.map(|text| WeeklySchedule::decode(&text).ok_or(StoreError::Corrupt("schedule")));
+        plates.push(PlateEntry {
+            plate_id: stored(PlateId::new(row.get::<_, String>(0)?), "plate id")?,
+            plate: row.get(1)?,
+            subject: subject.map(|subject| stored(SubjectToken::new(&subject), "subject token")).transpose()?,
+            schedule: schedule.transpose()?,
+            single_entry: row.get(4)?,
+            validity: Validity {
+                from: row.get::<_, Option<i64>>(5)?.map(Timestamp),
+                until: row.get::<_, Option<i64>>(6)?.map(Timestamp),
+            },
+        });
+    }
+    Ok(plates)
+}
+
+fn read_entered(db: &Db) -> Result<BTreeMap<PlateId, Timestamp>, StoreError> {
+    let mut rows = db.connection.prepare("SELECT plate_id, ends_at FROM entered")?;
+    let mut rows = rows.query([])?;
+    let mut entered = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        entered.insert(stored(PlateId::new(row.get::<_, String>(0)?), "plate id")?, Timestamp(row.get(1)?));
+    }
+    Ok(entered)
 }
 
 fn read_cards(db: &Db) -> Result<Vec<CardEntry>, StoreError> {
@@ -149,7 +180,7 @@ fn read_templates(db: &Db) -> Result<Vec<HeldTemplate>, StoreError> {
 pub(super) fn digest(held: &Held) -> Digest {
     let mut holdings = Holdings::new();
     for plate in &held.plates {
-        holdings.plate(&plate.plate_id, &plate.plate, plate.validity);
+        holdings.plate(plate);
     }
     for card in &held.cards {
         holdings.card(&card.card_id, &card.hash, card.subject.as_ref(), card.validity);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use cardea_protocol::digest::Digest;
 use cardea_protocol::id::{CardId, ControllerId, ErasureId, PlateId, Revision, SubjectToken, TemplateId};
 use cardea_protocol::message::{CardEntry, Change, PlateEntry, TemplateEntry};
+use cardea_protocol::schedule::WeeklySchedule;
 use cardea_protocol::seal::OpeningKey;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use zeroize::Zeroizing;
@@ -332,11 +333,15 @@ fn move_cursor(tx: &Transaction<'_>, to: Revision) -> Result<(), StoreError> {
 
 fn put_plate(tx: &Transaction<'_>, entry: &PlateEntry) -> Result<(), StoreError> {
     tx.prepare_cached(
-        "INSERT OR REPLACE INTO plates (plate_id, plate, valid_from, valid_until) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT OR REPLACE INTO plates (plate_id, plate, subject, schedule, single_entry, valid_from, valid_until)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
     .execute(params![
         entry.plate_id.as_str(),
         entry.plate,
+        entry.subject.as_ref().map(SubjectToken::as_str),
+        entry.schedule.as_ref().map(WeeklySchedule::encode),
+        entry.single_entry,
         entry.validity.from.map(|t| t.0),
         entry.validity.until.map(|t| t.0)
     ])?;

@@ -41,7 +41,7 @@ use traces::RawFiles;
 
 const SCHEMA: &str = include_str!("schema.sql");
 /// Each step from one version to the next; a fresh database takes them all.
-const STEPS: [&str; 2] = [SCHEMA, include_str!("schema_2.sql")];
+const STEPS: [&str; 3] = [SCHEMA, include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 
 /// Why storage failed.

@@ -387,6 +387,7 @@ fn refused(command_id: &CommandId, reason: &str) -> EventKind {
         score: None,
         threshold: None,
         liveness: None,
+        ends_at: None,
         timings: Timings::default(),
     })
 }

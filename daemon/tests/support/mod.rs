@@ -21,7 +21,7 @@ use cardea_protocol::event::{AccessDecision, Event, EventKind};
 use cardea_protocol::id::{
     AccessPointId, BootId, CommandId, ControllerId, PlateId, Revision, SubjectToken, TemplateId,
 };
-use cardea_protocol::message::{AccessPoint, Change, Command, CommandOutcome, PlateEntry, TemplateEntry, Validity};
+use cardea_protocol::message::{AccessPoint, Change, Command, CommandOutcome, PlateEntry, TemplateEntry};
 use cardea_protocol::seal::{OpeningKey, SealingKey, seal};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -110,7 +110,7 @@ impl Site {
         if let Some(plate) = wish.inside {
             revision = 1;
             let plate_id = PlateId::new("plate-1").unwrap();
-            let entry = PlateEntry { plate_id, plate: plate.into(), validity: Validity::ALWAYS };
+            let entry = PlateEntry::new(plate_id, plate.into());
             let changes = vec![Change::PlateAdmitted(entry)];
             let batch = ChangesBatch { from: Revision(0), to: Revision(revision), changes };
             store.apply_changes(opener.clone(), batch).await.unwrap();
@@ -208,8 +208,7 @@ impl Site {
 
     pub(crate) async fn admit_plate(&mut self, id: &str, plate: &str) {
         let plate_id = PlateId::new(id).unwrap();
-        self.apply(Change::PlateAdmitted(PlateEntry { plate_id, plate: plate.into(), validity: Validity::ALWAYS }))
-            .await;
+        self.apply(Change::PlateAdmitted(PlateEntry::new(plate_id, plate.into()))).await;
     }
 
     pub(crate) async fn add_template(&mut self, id: &str, subject: &SubjectToken, plaintext: &[u8]) {

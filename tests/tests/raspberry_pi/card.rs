@@ -123,7 +123,7 @@ async fn admit(state_dir: &Path, plate: &str) {
     let (key, _) = OpeningKey::derive(&[3; 32].into());
     let opener = Opener { key: Arc::new(key), controller: ControllerId::new("controller-1").unwrap() };
     let plate_id = PlateId::new("plate-1").unwrap();
-    let entry = PlateEntry { plate_id, plate: plate.into(), validity: Validity::ALWAYS };
+    let entry = PlateEntry::new(plate_id, plate.into());
     let hash = CardHash::of(&CardNumber::parse(CARD_NUMBER).unwrap());
     let card_id = CardId::new("card-1").unwrap();
     let card = CardEntry { card_id, hash, subject: None, validity: Validity::ALWAYS };

@@ -8,6 +8,7 @@ use cardea_protocol::rfc3339;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::api::plates::admit::Schedule;
 use crate::api::web::extract::{Params, Query};
 use crate::api::web::paging::{self, PageQuery};
 use crate::auth::Caller;
@@ -32,6 +33,12 @@ pub(crate) struct PlateView {
     plate_id: String,
     /// In canonical form: Latin capitals and digits.
     plate: String,
+    /// Whose it is, where that was said.
+    subject: Option<String>,
+    /// The hours of the week in which it is admitted; all where there are none.
+    schedule: Option<Schedule>,
+    /// Whether it is a guest's and ends with the first entry.
+    single_entry: bool,
     /// First instant it is admitted (RFC 3339).
     #[schema(format = DateTime)]
     valid_from: Option<String>,
@@ -45,6 +52,9 @@ impl From<PlateEntry> for PlateView {
         Self {
             plate_id: entry.plate_id.to_string(),
             plate: entry.plate,
+            subject: entry.subject.map(|subject| subject.as_str().to_owned()),
+            schedule: entry.schedule.map(Into::into),
+            single_entry: entry.single_entry,
             valid_from: entry.validity.from.map(rfc3339::format),
             valid_until: entry.validity.until.map(rfc3339::format),
         }

@@ -144,8 +144,8 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
     (
         "list_plates",
         "",
-        r#"{"plates": [{"plate_id": "9a6a5b4c-6d1f-4b8e-9a57-0c4d5f1b2e3a", "plate": "A123BC77", "valid_from": null,
-        "valid_until": null}], "next": "OWE2YTViNGMtNmQxZi00YjhlLTlhNTctMGM0ZDVmMWIyZTNh"}"#,
+        r#"{"plates": [{"plate_id": "9a6a5b4c-6d1f-4b8e-9a57-0c4d5f1b2e3a", "plate": "A123BC77", "subject": null,
+        "schedule": null, "single_entry": false, "valid_from": null, "valid_until": null}], "next": "OWE2YTViNGMtNmQxZi00YjhlLTlhNTctMGM0ZDVmMWIyZTNh"}"#,
     ),
     (
         "admit_plate",
@@ -155,10 +155,35 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
     (
         "read_plate",
         "",
-        r#"{"plate_id": "9a6a5b4c-6d1f-4b8e-9a57-0c4d5f1b2e3a", "plate": "A123BC77", "valid_from": null,
-        "valid_until": "2027-01-01T00:00:00Z"}"#,
+        r#"{"plate_id": "9a6a5b4c-6d1f-4b8e-9a57-0c4d5f1b2e3a", "plate": "A123BC77", "subject": null,
+        "schedule": null, "single_entry": false, "valid_from": null, "valid_until": "2027-01-01T00:00:00Z"}"#,
     ),
     ("change_plate", r#"{"valid_until": "2027-06-01T00:00:00Z"}"#, ""),
+    (
+        "list_guest_passes",
+        "",
+        r#"{"guest_passes": [{"pass_id": "2f1d0c5e-7a0e-4f9b-8a55-6e1d2c3b4a59", "state": "valid", "subject": null,
+        "plate_id": "9a6a5b4c-6d1f-4b8e-9a57-0c4d5f1b2e3a", "single_entry": true, "valid_from": "2026-11-28T09:00:00Z",
+        "valid_until": "2026-11-28T21:00:00Z", "used_at": null}], "next": null}"#,
+    ),
+    (
+        "give_guest_pass",
+        r#"{"plate": "К456МН 77", "valid_from": "2026-11-28T09:00:00Z", "valid_until": "2026-11-28T21:00:00Z"}"#,
+        r#"{"pass_id": "2f1d0c5e-7a0e-4f9b-8a55-6e1d2c3b4a59"}"#,
+    ),
+    (
+        "read_guest_pass",
+        "",
+        r#"{"pass_id": "2f1d0c5e-7a0e-4f9b-8a55-6e1d2c3b4a59", "state": "valid", "subject": null,
+        "plate_id": "9a6a5b4c-6d1f-4b8e-9a57-0c4d5f1b2e3a", "single_entry": true, "valid_from": "2026-11-28T09:00:00Z",
+        "valid_until": "2026-11-28T21:00:00Z", "used_at": null}"#,
+    ),
+    ("end_guest_pass", "", ""),
+    (
+        "open_with_guest_pass",
+        r#"{"access_point": "birch-street-12-barrier"}"#,
+        r#"{"command_id": "e49b4204-28a5-4f52-acc9-1e1d8e430ee1", "state": "confirmed"}"#,
+    ),
     (
         "list_cards",
         "",
@@ -235,6 +260,7 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
         "",
         r#"{"subject": "5f0c2f0e-8a1b-4c5e-9d1e-0a1b2c3d4e5f", "consents": [], "templates": [
         {"template_id": "7f630b32-ad92-4a9a-bf35-52410c7d7aad", "model": "face-embedder", "created_at": "2026-03-01T09:06:00Z"}],
+        "plates": [{"plate_id": "9a6a5b4c-6d1f-4b8e-9a57-0c4d5f1b2e3a", "plate": "A123BC77", "single_entry": false}],
         "cards": [{"card_id": "3f0c2f0e-8a1b-4c5e-9d1e-0a1b2c3d4e5f"}], "controllers": ["birch-street-12-gate"], "erasures": [
         {"erasure_id": "684e1352-151e-4873-8234-3bdf72d9f6d6", "ordered_at": "2026-02-01T09:06:00Z",
         "completed_at": "2026-02-01T09:06:01Z"}]}"#,

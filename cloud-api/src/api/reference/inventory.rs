@@ -43,6 +43,7 @@ pub(in crate::api) fn legal_basis(field: &str) -> &'static str {
         "ErasureView" | "ErasureOrdered" | "ReceiptView" | "ActView" | "Act" | "LogLine" | "SubjectErasure"
         | "parameter erasure" => ERASED,
         "AdmitPlate" | "PlateAdmitted" | "PlateView" | "AdmitCard" | "CardAdmitted" | "CardView" | "ChangeValidity"
+        | "Schedule" | "GiveGuestPass" | "GuestPassGiven" | "GuestPassView" | "OpenWithPass" | "parameter pass"
         | "SubjectCard" | "SellProperty" | "SaleView" | "EventView" | "EventFields" | "EventLine" | "OpenOutcome"
         | "parameter plate_id" | "parameter card_id" | "parameter sale" => SERVED,
         "AuditedCall" | "ActionLine" if member != "customer_id" && member != "site_id" => ACCOUNTED,
@@ -169,6 +170,22 @@ pub(in crate::api) const ROWS: &[Row] = &[
     row("PlateAdmitted.plate_id", "plates", "names the admission", EXPIRED),
     row("PlateView.plate_id", "plates", "names the admission", EXPIRED),
     row("PlateList.plates", NOWHERE, "lists plates", NONE),
+    row("PlateView.schedule", "plates, and on the site's controllers", "limits the admission", EXPIRED),
+    row("AdmitPlate.schedule", "plates, and on the site's controllers", "limits the admission", EXPIRED),
+    row("PlateView.single_entry", "plates, and on the site's controllers", "limits the admission", EXPIRED),
+    row("Schedule.time_zone", "plates, and on the site's controllers", "limits the admission", EXPIRED),
+    row("Schedule.hours", "plates, and on the site's controllers", "limits the admission", EXPIRED),
+    // guest passes
+    row("GiveGuestPass.plate", "plates, and on the site's controllers", "opens the barrier for a guest", EXPIRED),
+    row("GiveGuestPass.single_entry", "guest_passes", "limits the pass", EXPIRED),
+    row("GuestPassGiven.pass_id", "guest_passes", "names the pass", EXPIRED),
+    row("GuestPassList.guest_passes", NOWHERE, "lists guest passes", NONE),
+    row("GuestPassView.pass_id", "guest_passes", "names the pass", EXPIRED),
+    row("GuestPassView.state", NOWHERE, "says what the pass is good for", NONE),
+    row("GuestPassView.plate_id", "guest_passes", "names the admission of the guest's plate", EXPIRED),
+    row("GuestPassView.single_entry", "guest_passes", "limits the pass", EXPIRED),
+    row("GuestPassView.used_at", "guest_passes", "shows that the pass was used", EXPIRED),
+    row("OpenWithPass.access_point", "commands", "says what to open", COMMANDS),
     // cards
     row(
         "AdmitCard.number",
@@ -206,6 +223,7 @@ pub(in crate::api) const ROWS: &[Row] = &[
     row("SubjectView.subject", NOWHERE, "says whose it is, by an opaque token", NONE),
     row("SubjectView.consents", NOWHERE, "answers what is held", NONE),
     row("SubjectView.templates", NOWHERE, "answers what is held; templates themselves are not shown", NONE),
+    row("SubjectView.plates", NOWHERE, "answers what is held", NONE),
     row("SubjectView.cards", NOWHERE, "answers what is held", NONE),
     row("SubjectView.controllers", "template_holders", "answers where a template is", "until the erasure"),
     row("SubjectView.erasures", NOWHERE, "answers what was destroyed", NONE),
@@ -241,7 +259,7 @@ pub(in crate::api) const ROWS: &[Row] = &[
     // consents and biometrics
     row(
         "*.subject",
-        "cards, consents, subject_keys, templates, erasures, events",
+        "plates, guest_passes, cards, consents, subject_keys, templates, erasures, events",
         "the customer's opaque token of a resident",
         EVIDENCE,
     ),
@@ -418,6 +436,7 @@ pub(in crate::api) const ROWS: &[Row] = &[
     row("parameter principal", NOWHERE, "names an account", NONE),
     row("parameter controller", NOWHERE, "names a controller", NONE),
     row("parameter plate_id", NOWHERE, "names an admission", NONE),
+    row("parameter pass", NOWHERE, "names a guest pass", NONE),
     row("parameter card_id", NOWHERE, "names an admission", NONE),
     row("parameter consent", NOWHERE, "names a consent", NONE),
     row("parameter erasure", NOWHERE, "names an erasure", NONE),

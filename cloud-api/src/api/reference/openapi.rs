@@ -52,6 +52,11 @@ use crate::problem::{self, Kind, Problem, ProblemDetails};
         crate::api::controllers::decommission::handle,
         crate::api::sites::equipment::handle,
         crate::api::plates::admit::handle,
+        crate::api::guest_passes::list::handle,
+        crate::api::guest_passes::give::handle,
+        crate::api::guest_passes::read::handle,
+        crate::api::guest_passes::end::handle,
+        crate::api::guest_passes::open::handle,
         crate::api::plates::list::handle,
         crate::api::plates::read::handle,
         crate::api::plates::change::handle,
@@ -119,7 +124,25 @@ fn complete(mut document: Value) -> Value {
             add_examples(&id, operation);
         }
     }
+    for (_, schema) in document["components"]["schemas"].as_object_mut().into_iter().flatten() {
+        for (_, field) in schema["properties"].as_object_mut().into_iter().flatten() {
+            lift_description(field);
+        }
+    }
     document
+}
+
+/// A field that may be `null` says what it means in one of its choices: here it says so itself, as all others do.
+fn lift_description(field: &mut Value) {
+    let said = field["oneOf"].as_array_mut().into_iter().flatten().find_map(|choice| choice.get_mut("description"));
+    if let Some(said) = said.map(Value::take).filter(Value::is_string) {
+        field["description"] = said;
+    }
+    for choice in field["oneOf"].as_array_mut().into_iter().flatten() {
+        if let Some(choice) = choice.as_object_mut() {
+            choice.retain(|key, value| key != "description" || !value.is_null());
+        }
+    }
 }
 
 fn add_problem(responses: &mut Value, kind: Kind, sample: &Problem) {

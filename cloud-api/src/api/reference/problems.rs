@@ -43,6 +43,18 @@ const OWN: &[(&str, &[&str])] = &[
     ("revoke_controller", &["conflict"]),
     ("decommission_controller", &["conflict"]),
     ("admit_plate", &["plate-malformed", "conflict", "blocked-by-sale"]),
+    ("give_guest_pass", &["plate-malformed", "conflict", "blocked-by-sale"]),
+    (
+        "open_with_guest_pass",
+        &[
+            "controller-unreachable",
+            "controller-unanswered",
+            "idempotency-key-missing",
+            "idempotency-key-malformed",
+            "idempotency-key-reused",
+            "in-progress",
+        ],
+    ),
     ("admit_card", &["card-malformed", "conflict", "blocked-by-sale"]),
     ("change_plate", &["precondition-required", "precondition-failed"]),
     ("change_card", &["precondition-required", "precondition-failed"]),

@@ -123,9 +123,11 @@ pub(crate) async fn handle(
         cards: cards.into_iter().collect(),
         subjects: subjects.into_iter().collect(),
     };
-    let vault = app.vault.clone();
-    let of_card = move |hash: &CardHash| fingerprint::card(&vault, hash);
-    let sale = app.storage.sell_property(&scope, sale, of_card, app.now()).await?.ok_or(Problem::NotFound)?;
+    let (vault, vault_too) = (app.vault.clone(), app.vault.clone());
+    let of_plate = move |plate: &Plate| fingerprint::plate(&vault, plate);
+    let of_card = move |hash: &CardHash| fingerprint::card(&vault_too, hash);
+    let sale =
+        app.storage.sell_property(&scope, sale, (of_plate, of_card), app.now()).await?.ok_or(Problem::NotFound)?;
     app.sync.changed(&site);
     app.storage.scrub().await?;
     let location = format!("/v1/property-sales/{}", sale.sale_id);

@@ -7,6 +7,7 @@ use cardea_protocol::rfc3339;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::api::plates::list::PlateView;
 use crate::api::subjects::consents::ConsentView;
 use crate::api::web::extract::{self, Params};
 use crate::auth::Caller;
@@ -24,6 +25,8 @@ pub(crate) struct SubjectView {
     consents: Vec<ConsentView>,
     /// Biometric templates.
     templates: Vec<TemplateView>,
+    /// Admitted plates that were registered for this resident.
+    plates: Vec<PlateView>,
     /// Admitted cards that were registered for this resident.
     cards: Vec<SubjectCard>,
     /// Controllers that were sent a template.
@@ -100,6 +103,7 @@ pub(crate) async fn handle(
                 created_at: rfc3339::format(template.created_at),
             })
             .collect(),
+        plates: held.plates.into_iter().map(Into::into).collect(),
         cards: held
             .cards
             .into_iter()
@@ -139,9 +143,13 @@ mod tests {
         api.post_photo(&format!("{path}/faces"), FACE_PHOTO, as_admin()).await;
         api.post(&format!("{site}/cards"), &json!({"number": "w26:1:2", "subject": SUBJECT}), as_admin()).await;
 
+        let plate = json!({"plate": "A123BC77", "subject": SUBJECT});
+        api.post(&format!("{site}/plates"), &plate, as_admin()).await;
+
         let held = api.get(&path, as_admin()).await.json;
         let count = |of: &serde_json::Value, what: &str| of[what].as_array().unwrap().len();
-        assert_eq!((count(&held, "consents"), count(&held, "templates"), count(&held, "cards")), (1, 1, 1), "{held}");
+        let counts = ["consents", "templates", "plates", "cards"].map(|what| count(&held, what));
+        assert_eq!(counts, [1, 1, 1, 1], "{held}");
         assert!(!held.to_string().contains("ciphertext") && !held.to_string().contains("w26"), "{held}");
         assert_eq!(api.get(&path, as_other()).await.problem(), (404, "not-found"));
 

@@ -16,6 +16,7 @@ use crate::storage::StorageError;
 use crate::storage::changes::{ChangeKind, append_change, id, revision_to_sql, subject_of};
 use crate::storage::engine::{Transaction, params};
 use crate::storage::erasures::{ErasureReason, erase_subject};
+use crate::storage::guest_passes::end_passes_of;
 use crate::storage::sales::{block, sold_card, sold_plate};
 use crate::storage::webhooks::outbox::sale_begins;
 
@@ -97,7 +98,9 @@ fn subjects(tx: &Transaction<'_>, site: &SiteId) -> Result<Vec<SubjectToken>, St
     tx.query(
         "SELECT subject FROM consents WHERE site_id = ?1 UNION SELECT subject FROM templates WHERE site_id = ?1
          UNION SELECT subject FROM template_holders WHERE site_id = ?1
-         UNION SELECT subject FROM cards WHERE site_id = ?1 AND subject IS NOT NULL",
+         UNION SELECT subject FROM cards WHERE site_id = ?1 AND subject IS NOT NULL
+         UNION SELECT subject FROM plates WHERE site_id = ?1 AND subject IS NOT NULL
+         UNION SELECT subject FROM guest_passes WHERE site_id = ?1 AND subject IS NOT NULL",
         [site.as_str()],
         |row| subject_of(&row.get::<String>(0)?),
     )
@@ -165,7 +168,8 @@ fn sell(tx: &Transaction<'_>, keys: &KeyStore, entries: &[Entry]) -> Result<(), 
     for subject in subjects(tx, site)? {
         if is(Kind::Erased, &keys.fingerprint(site, &subject)) {
             end_consents(tx, site, &subject, "property-sale", *at)?;
-            remove_cards_of(tx, sale, site, &subject)?;
+            remove_what_opens(tx, sale, site, &subject)?;
+            end_passes_of(tx, site, &subject, *at)?;
             erase_subject(tx, site, &subject, ErasureReason::PropertySold, Some((sale, customer)), *at)?;
         }
     }
@@ -175,8 +179,8 @@ fn sell(tx: &Transaction<'_>, keys: &KeyStore, entries: &[Entry]) -> Result<(), 
     applied(tx, &entries.iter().map(|entry| entry.entry_id.clone()).collect::<Vec<_>>())
 }
 
-/// Cards that were given to a subject after the backup's sale have gone with it.
-fn remove_cards_of(
+/// Cards and plates that the backup gives to a subject have gone with the sale.
+fn remove_what_opens(
     tx: &Transaction<'_>,
     sale: &SaleId,
     site: &SiteId,
@@ -187,7 +191,13 @@ fn remove_cards_of(
         [site.as_str(), subject.as_str()],
         |row| id(row.get(0)?, CardId::new),
     )?;
-    cards.iter().try_for_each(|card| sold_card(tx, sale, card))
+    cards.iter().try_for_each(|card| sold_card(tx, sale, card))?;
+    let plates = tx.query(
+        "DELETE FROM plates WHERE site_id = ?1 AND subject = ?2 RETURNING plate_id",
+        [site.as_str(), subject.as_str()],
+        |row| id(row.get(0)?, PlateId::new),
+    )?;
+    plates.iter().try_for_each(|plate| sold_plate(tx, sale, plate))
 }
 
 /// The sale's own row; whether there can be one: its customer may not be here yet.

@@ -147,6 +147,12 @@ impl House {
             plate_id: PlateId::random(),
             site: site(),
             plate: plate(number),
+            subject: Some(subject(number)).filter(|_| number.is_multiple_of(2)),
+            subject_fingerprint: number
+                .is_multiple_of(2)
+                .then(|| fingerprint::subject(&Self::vault(), &subject(number))),
+            schedule: None,
+            single_entry: false,
             validity: Validity::default(),
             fingerprint: fingerprint::plate(&Self::vault(), &plate(number)),
             lifts_sale: None,
@@ -159,6 +165,7 @@ impl House {
         let at = self.now();
         self.erased.extend(self.ciphertexts(number).await);
         let (vault, plate, whose) = (Self::vault(), plate(number), subject(number));
+        let of_plate = |plate: &_| fingerprint::plate(&Self::vault(), plate);
         let sale = NewSale {
             sale_id: SaleId::random(),
             site: site(),
@@ -167,8 +174,8 @@ impl House {
             cards: Vec::new(),
             subjects: vec![(whose.clone(), fingerprint::subject(&vault, &whose))],
         };
-        let of_card = move |hash: &_| fingerprint::card(&vault, hash);
-        self.storage.sell_property(&Scope::Operator, sale, of_card, at).await.unwrap().unwrap();
+        let prints = (of_plate, move |hash: &_| fingerprint::card(&vault, hash));
+        self.storage.sell_property(&Scope::Operator, sale, prints, at).await.unwrap().unwrap();
         self.storage.scrub().await.unwrap();
         self.gone.insert(number);
         self.sold.insert(number);

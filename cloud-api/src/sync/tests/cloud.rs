@@ -97,7 +97,7 @@ impl Cloud {
         self.storage
             .write(move |tx| {
                 tx.execute(
-                    "INSERT INTO plates VALUES (?1, ?2, ?3, NULL, NULL, ?4)",
+                    "INSERT INTO plates (plate_id, site_id, plate, created_at) VALUES (?1, ?2, ?3, ?4)",
                     params![id.as_str(), site.as_str(), plate, at.0],
                 )?;
                 append_change(tx, &site, ChangeKind::PlateAdmitted, id.as_str(), at)

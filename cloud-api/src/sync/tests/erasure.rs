@@ -140,7 +140,8 @@ async fn cards_arrive_stay_through_a_withdrawal_and_end_with_the_sale() {
         cards: vec![],
         subjects: vec![(Cloud::subject(), [2; 32])],
     };
-    let sold = cloud.storage.sell_property(&scope, sale, |_| [3; 32], cloud.now()).await.unwrap().unwrap();
+    let sold =
+        cloud.storage.sell_property(&scope, sale, (|_| [2; 32], |_| [3; 32]), cloud.now()).await.unwrap().unwrap();
     assert_eq!(sold.cards, 1);
     cloud.sync.changed(&cloud.site);
     gate.follow(&mut talk, 5).await;

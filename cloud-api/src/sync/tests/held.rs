@@ -21,7 +21,7 @@ impl Held {
     pub(super) fn digest(&self) -> Digest {
         let mut holdings = Holdings::new();
         for plate in self.plates.values() {
-            holdings.plate(&plate.plate_id, &plate.plate, plate.validity);
+            holdings.plate(plate);
         }
         for card in self.cards.values() {
             holdings.card(&card.card_id, &card.hash, card.subject.as_ref(), card.validity);

@@ -77,7 +77,7 @@ impl Model {
         let mut holdings = Holdings::new();
         for (n, text) in &self.plates {
             let entry = plate(*n, text);
-            holdings.plate(&entry.plate_id, &entry.plate, entry.validity);
+            holdings.plate(&entry);
         }
         for (n, (number, of)) in &self.cards {
             let entry = card(*n, *number, *of);

@@ -11,6 +11,7 @@ use cardea_protocol::digest::template_hash;
 use cardea_protocol::event::{Event, EventKind};
 use cardea_protocol::id::{CommandId, ControllerId, ErasureId, EventId, PlateId, Revision, SubjectToken, TemplateId};
 use cardea_protocol::message::{Change, PlateEntry, TemplateEntry, Validity};
+use cardea_protocol::schedule::WeeklySchedule;
 use cardea_protocol::seal::{OpeningKey, SealingKey, seal};
 use zeroize::Zeroizing;
 
@@ -52,7 +53,10 @@ fn plate_id(n: usize) -> PlateId {
 
 fn plate(n: usize, text: &str) -> PlateEntry {
     let validity = Validity { from: None, until: n.is_multiple_of(2).then_some(Timestamp(1_000)) };
-    PlateEntry { plate_id: plate_id(n), plate: text.to_owned(), validity }
+    let subject = n.is_multiple_of(3).then(|| token(n));
+    let hours = WeeklySchedule { time_zone: "Europe/Moscow".into(), hours: vec!["mon-fri 08:00-20:00".into()] };
+    let (schedule, single_entry) = (n.is_multiple_of(5).then_some(hours), n.is_multiple_of(4));
+    PlateEntry { plate_id: plate_id(n), plate: text.to_owned(), subject, schedule, single_entry, validity }
 }
 
 /// Distinct bytes that look random, so that a search can mean only these.

@@ -3,7 +3,6 @@
 use cardea_protocol::digest::Holdings;
 use cardea_protocol::event::EventKind;
 use cardea_protocol::id::{EventId, PlateId};
-use cardea_protocol::message::Validity;
 use proptest::prelude::*;
 
 use super::*;
@@ -22,7 +21,7 @@ fn changes(from: u64, to: u64) -> Down {
 
 fn digest(of: &str) -> Digest {
     let mut holdings = Holdings::new();
-    holdings.plate(&PlateId::new("p").unwrap(), of, Validity::ALWAYS);
+    holdings.plate(&PlateEntry::new(PlateId::new("p").unwrap(), of.to_owned()));
     holdings.digest()
 }
 
@@ -33,7 +32,7 @@ fn applied(revision: u64) -> Applied {
 
 fn page(page: u32, pages: u32, revision: u64) -> Down {
     let plate_id = PlateId::new(format!("page-{page}")).unwrap();
-    let plates = vec![PlateEntry { plate_id, plate: "A111AA77".to_owned(), validity: Validity::ALWAYS }];
+    let plates = vec![PlateEntry::new(plate_id, "A111AA77".to_owned())];
     Down::Snapshot {
         revision: Revision(revision),
         page,
