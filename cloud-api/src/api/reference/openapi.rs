@@ -136,11 +136,16 @@ fn complete(mut document: Value) -> Value {
 
 /// A field that may be `null` says what it means in one of its choices: here it says so itself, as all others do.
 fn lift_description(field: &mut Value) {
-    let said = field["oneOf"].as_array_mut().into_iter().flatten().find_map(|choice| choice.get_mut("description"));
+    let said = field
+        .get_mut("oneOf")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+        .find_map(|choice| choice.get_mut("description"));
     if let Some(said) = said.map(Value::take).filter(Value::is_string) {
         field["description"] = said;
     }
-    for choice in field["oneOf"].as_array_mut().into_iter().flatten() {
+    for choice in field.get_mut("oneOf").and_then(Value::as_array_mut).into_iter().flatten() {
         if let Some(choice) = choice.as_object_mut() {
             choice.retain(|key, value| key != "description" || !value.is_null());
         }
