@@ -127,7 +127,7 @@ fn complete(mut document: Value) -> Value {
         }
     }
     for (_, schema) in document["components"]["schemas"].as_object_mut().into_iter().flatten() {
-        for (_, field) in schema["properties"].as_object_mut().into_iter().flatten() {
+        for (_, field) in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
             lift_description(field);
         }
     }
@@ -358,6 +358,17 @@ mod tests {
         }
         for required in schema["required"].as_array().into_iter().flatten() {
             assert!(members.contains_key(required.as_str().unwrap()), "{what}: the example lacks {required}");
+        }
+    }
+
+    #[test]
+    fn no_keyword_of_a_schema_is_null() {
+        for (name, schema) in document()["components"]["schemas"].as_object().unwrap() {
+            let fields = schema["properties"].as_object().into_iter().flatten().map(|(_, field)| field);
+            for one in fields.chain([schema]).filter_map(Value::as_object) {
+                let null = one.iter().find(|(keyword, value)| value.is_null() && *keyword != "default");
+                assert!(null.is_none(), "{name}: {null:?}");
+            }
         }
     }
 
