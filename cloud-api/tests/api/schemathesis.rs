@@ -1,6 +1,6 @@
 //! schemathesis (PyPI) against the running cloud and its own description: every answer is described, has the form that the
 //! description promises, and none is a failure of the cloud's. And it gets far enough: each operation that an account may
-//! call has succeeded, but for the order to open, whose controller is away.
+//! call has been carried out, or refused for what it asks or what stands there, and not only because something was not found.
 //!
 //! `CARDEA_SCHEMATHESIS_EXAMPLES` says how many cases for each operation, where more are wanted;
 //! `CARDEA_SCHEMATHESIS_REPORT` where what it said, and the answers of each operation, are to be left.
@@ -88,11 +88,9 @@ async fn run(cloud: &Cloud, name: &str, client: &Client, known: Known, about: Ab
     }
     assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
     let answers: BTreeMap<String, BTreeMap<String, u64>> = serde_json::from_str(&answers).unwrap();
-    let reached = |operation: &str, status: &str| {
-        status.starts_with(['2', '3']) || (operation == Operation::Open.id() && status == "503")
-    };
+    let reached = |status: &str| !["400", "401", "403", "404", "405", "415"].contains(&status);
     let mut thin = about.operations();
-    thin.retain(|id| !answers.get(*id).is_some_and(|statuses| statuses.keys().any(|status| reached(id, status))));
+    thin.retain(|id| !answers.get(*id).is_some_and(|statuses| statuses.keys().any(|status| reached(status))));
     assert!(thin.is_empty(), "not reached: {thin:?}, of {answers:?}");
 }
 
