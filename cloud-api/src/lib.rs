@@ -23,6 +23,7 @@
 pub mod api;
 pub mod audit;
 pub mod auth;
+pub mod backup;
 pub mod broker;
 mod chain;
 pub mod config;

@@ -1,4 +1,4 @@
-//! The program `cardea-cloud`: `run`, `init-operator`, `check`, `verify-export`.
+//! The program `cardea-cloud`: `run` and the commands beside it.
 
 mod cli;
 

@@ -1,7 +1,9 @@
 //! The command line: one file per command. Results go to standard output, everything else to standard error.
 
+mod backup;
 mod check;
 mod init_operator;
+mod restore;
 mod rotate_token_key;
 mod run;
 mod verify_audit;
@@ -42,6 +44,10 @@ enum Command {
     Check(check::Check),
     /// Relieve the key that signs access tokens.
     RotateTokenKey(rotate_token_key::RotateTokenKey),
+    /// Write a backup of the data, without any resident's key.
+    Backup(backup::Backup),
+    /// Put a backup in the place of the data; what was erased since stays erased.
+    Restore(restore::Restore),
     /// Check an incident bundle, offline.
     VerifyExport(verify_export::VerifyExport),
     /// Check the audit: the database's, or an exported one, offline.
@@ -62,6 +68,8 @@ pub(crate) fn main() -> ExitCode {
         Command::InitOperator(command) => command.carry_out(),
         Command::Check(command) => command.carry_out(),
         Command::RotateTokenKey(command) => command.carry_out(),
+        Command::Backup(command) => command.carry_out(),
+        Command::Restore(command) => command.carry_out(),
         Command::VerifyExport(command) => command.carry_out(),
         Command::VerifyAudit(command) => command.carry_out(),
     };

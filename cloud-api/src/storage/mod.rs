@@ -259,6 +259,11 @@ impl Storage {
         self.write(reconcile::replay).await
     }
 
+    /// How many erasures and blocks of sales the data did not know when it was opened, and has followed since.
+    pub(crate) async fn carried_out_at_start(&self) -> Result<u64, StorageError> {
+        self.read(|tx| Ok(tx.keys()?.carried_out())).await
+    }
+
     /// Makes deleted bytes unreadable, as far as the database can; of the key store's, altogether.
     pub async fn scrub(&self) -> Result<(), StorageError> {
         let (reply, answer) = oneshot::channel();

@@ -42,6 +42,8 @@ pub(crate) struct KeyStore {
     vault: Arc<Vault>,
     opened_at: Timestamp,
     version: Cell<u64>,
+    /// Entries of the journal that the data did not know when it was opened or since.
+    carried_out: Cell<u64>,
 }
 
 impl KeyStore {
@@ -54,13 +56,24 @@ impl KeyStore {
             None => Sqlite::in_memory()?,
         };
         migrate(&engine, &STEPS)?;
-        let store = Self { engine, vault: settings.vault, opened_at: settings.at, version: Cell::new(0) };
+        let store = Self {
+            engine,
+            vault: settings.vault,
+            opened_at: settings.at,
+            version: Cell::new(0),
+            carried_out: Cell::new(0),
+        };
         // Stores in memory hold nothing to confuse.
         let id = settings.file.map_or_else(|| "in-memory".to_owned(), |_| ErasureId::random().to_string());
         store.transaction(|tx| {
             tx.execute("INSERT INTO store (store_id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM store)", [id.as_str()])
         })?;
         Ok(store)
+    }
+
+    /// How many entries of the journal the data did not know.
+    pub(super) fn carried_out(&self) -> u64 {
+        self.carried_out.get()
     }
 
     /// Runs `work` as one change that is on the disk when this returns `Ok`.

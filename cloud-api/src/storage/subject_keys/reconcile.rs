@@ -75,6 +75,7 @@ pub(in crate::storage) fn replay(tx: &Transaction<'_>) -> Result<(), StorageErro
     let sites: BTreeSet<String> = tx.query("SELECT site_id FROM sites", [], |row| row.get(0))?.into_iter().collect();
     // One of a site that is not here waits for it.
     pending.retain(|entry| sites.contains(entry.site.as_str()));
+    keys.carried_out.set(keys.carried_out.get() + pending.len() as u64);
     let mut sales: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
     for entry in pending {
         match &entry.sale {
