@@ -95,7 +95,7 @@ impl World {
                 json!({"principal_id": "new", "customer_id": CUSTOMER, "role": "auditor", "subject_dn": "CN=new"})
             }
             O::RegisterRedirectUri => json!({"redirect_uri": "https://a.example.org/back"}),
-            O::RevokeCertificate => json!({"issuer": "CN=Clients", "serial": "3F2A"}),
+            O::RevokeCertificate => json!({"issuer": crate::pki::AUTHORITY_NAME, "serial": "3F2A"}),
             O::GiveSites => json!({"sites": [SITE]}),
             O::RegisterController => json!({"controller_id": "gate-9"}),
             O::AdmitPlate => json!({"plate": "A123BC77"}),

@@ -5,7 +5,7 @@
 
 use cardea_protocol::Timestamp;
 use cardea_protocol::id::{CommandId, GuestPassId, PlateId, SiteId, SubjectToken};
-use cardea_protocol::message::Validity;
+use cardea_protocol::message::{ENTRY_MS, Validity};
 
 use super::changes::{ChangeKind, append_change, id, subject_of};
 use super::engine::{Row, Transaction, params};
@@ -142,22 +142,39 @@ fn find(tx: &Transaction<'_>, site: &SiteId, pass_id: &GuestPassId) -> Result<Op
     tx.query_opt(&sql, [site.as_str(), pass_id.as_str()], pass)
 }
 
-/// Ends the passes that a resident has given.
+/// The passes that a resident has given.
+pub(super) fn passes_of(
+    tx: &Transaction<'_>,
+    site: &SiteId,
+    subject: &SubjectToken,
+) -> Result<Vec<GuestPass>, StorageError> {
+    let sql = format!("{COLUMNS} WHERE p.site_id = ?1 AND p.subject = ?2 ORDER BY p.pass_id");
+    tx.query(&sql, [site.as_str(), subject.as_str()], pass)
+}
+
+/// Ends the passes that a resident has given, and admits their plates no more: those, for the sale that ends them to tell.
 pub(super) fn end_passes_of(
     tx: &Transaction<'_>,
     site: &SiteId,
     subject: &SubjectToken,
     at: Timestamp,
-) -> Result<(), StorageError> {
+) -> Result<Vec<PlateId>, StorageError> {
+    let plates = tx.query(
+        "DELETE FROM plates WHERE site_id = ?1 AND plate_id IN
+             (SELECT plate_id FROM guest_passes WHERE site_id = ?1 AND subject = ?2 AND plate_id IS NOT NULL)
+         RETURNING plate_id",
+        [site.as_str(), subject.as_str()],
+        |row| id(row.get(0)?, PlateId::new),
+    )?;
     tx.execute(
         "UPDATE guest_passes SET ended_at = ?3 WHERE site_id = ?1 AND subject = ?2 AND ended_at IS NULL",
         params![site.as_str(), subject.as_str(), at.0],
     )?;
-    Ok(())
+    Ok(plates)
 }
 
 /// A controller has let a plate of a single entry in, and ended it at `ends_at`: it ends at the site's other controllers too.
-/// Whether that is news for them.
+/// Whether that is news for them. A controller whose clock is ahead ends it no later than one whose clock is right.
 pub(super) fn entered(
     tx: &Transaction<'_>,
     site: &SiteId,
@@ -165,6 +182,11 @@ pub(super) fn entered(
     (entered_at, ends_at): (Timestamp, Timestamp),
     now: Timestamp,
 ) -> Result<bool, StorageError> {
+    let ends_at = ends_at.min(now.plus_ms(ENTRY_MS));
+    tx.execute(
+        "UPDATE guest_passes SET used_at = ?3 WHERE site_id = ?1 AND plate_id = ?2 AND single_entry <> 0 AND used_at IS NULL",
+        params![site.as_str(), plate.as_str(), entered_at.0],
+    )?;
     let changed = tx.execute(
         "UPDATE plates SET valid_until = ?3 WHERE site_id = ?1 AND plate_id = ?2 AND single_entry <> 0
              AND (valid_until IS NULL OR valid_until > ?3)",
@@ -173,10 +195,6 @@ pub(super) fn entered(
     if changed == 0 {
         return Ok(false);
     }
-    tx.execute(
-        "UPDATE guest_passes SET used_at = ?2 WHERE plate_id = ?1 AND used_at IS NULL",
-        params![plate.as_str(), entered_at.0],
-    )?;
     append_change(tx, site, ChangeKind::PlateAdmitted, plate.as_str(), now)?;
     Ok(true)
 }

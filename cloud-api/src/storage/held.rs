@@ -6,6 +6,7 @@ use cardea_protocol::message::{PlateEntry, Validity};
 
 use super::changes::{PLATE_COLUMNS, id, plate_entry, subject_of};
 use super::engine::{Row, Transaction, params};
+use super::guest_passes::{GuestPass, passes_of};
 use super::sites::{Scope, site_visible};
 use super::{Storage, StorageError};
 
@@ -48,6 +49,8 @@ pub struct Held {
     pub templates: Vec<HeldTemplate>,
     /// Admitted plates.
     pub plates: Vec<PlateEntry>,
+    /// Passes for guests, those too that are over.
+    pub passes: Vec<GuestPass>,
     /// Admitted cards, by their ids.
     pub cards: Vec<(CardId, Validity)>,
     /// Controllers that were sent a template.
@@ -62,6 +65,7 @@ impl Held {
         self.consents.is_empty()
             && self.templates.is_empty()
             && self.plates.is_empty()
+            && self.passes.is_empty()
             && self.cards.is_empty()
             && self.controllers.is_empty()
             && self.erasures.is_empty()
@@ -111,6 +115,7 @@ fn held_of(tx: &Transaction<'_>, site: &SiteId, subject: &SubjectToken) -> Resul
             whose,
             plate_entry,
         )?,
+        passes: passes_of(tx, site, subject)?,
         cards: tx.query(
             "SELECT card_id, valid_from, valid_until FROM cards WHERE site_id = ?1 AND subject = ?2 ORDER BY card_id",
             whose,

@@ -81,7 +81,7 @@ impl Storage {
                  VALUES (?1, ?2, ?3, 0, 0, ?4, 0, ?5)",
                 params![sale_id, site, sale.customer.as_str(), sale.subjects.len() as i64, at.0],
             )?;
-            let plates = remove_plates(tx, &sale, &fingerprints.0, at)?;
+            let mut plates = remove_plates(tx, &sale, &fingerprints.0, at)?;
             let cards = remove_cards(tx, &sale, &fingerprints.1, at)?;
             for (subject, fingerprint) in &sale.subjects {
                 tx.execute(
@@ -89,7 +89,10 @@ impl Storage {
                      WHERE site_id = ?1 AND subject = ?2 AND ended_at IS NULL",
                     params![site, subject.as_str(), at.0],
                 )?;
-                end_passes_of(tx, &sale.site, subject, at)?;
+                for plate in end_passes_of(tx, &sale.site, subject, at)? {
+                    sold_plate(tx, &sale.sale_id, &plate)?;
+                    plates += 1;
+                }
                 erase_subject(
                     tx,
                     &sale.site,

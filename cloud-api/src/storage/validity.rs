@@ -24,6 +24,9 @@ pub enum ValidityError {
     /// No such site, plate or card within the caller's scope.
     #[error("there is no such site, plate or card")]
     NotFound,
+    /// It is a guest's: its pass says when.
+    #[error("the plate is a guest's")]
+    OfAPass,
     /// Somebody else has changed it meanwhile.
     #[error("the period is not what it was taken for")]
     Changed,
@@ -40,6 +43,12 @@ fn period(tx: &Transaction<'_>, what: Admitted, site: &SiteId, id: &str) -> Resu
     let found =
         tx.query_opt(sql, [site.as_str(), id], |row| Ok((row.get::<Option<i64>>(0)?, row.get::<Option<i64>>(1)?)))?;
     Ok(found.map(|(from, until)| Validity { from: from.map(Timestamp), until: until.map(Timestamp) }))
+}
+
+/// Whether a pass says when the plate is admitted.
+fn is_a_guests(tx: &Transaction<'_>, plate: &str) -> Result<bool, StorageError> {
+    let sql = "SELECT count(*) FROM guest_passes WHERE plate_id = ?1";
+    Ok(tx.query_row(sql, [plate], |row| row.get::<i64>(0))? > 0)
 }
 
 impl Storage {
@@ -61,6 +70,9 @@ impl Storage {
             let visible = site_visible(tx, &scope, &site)?;
             let found = if visible { period(tx, what, &site, &id)? } else { None };
             let before = found.ok_or(ValidityError::NotFound)?;
+            if what == Admitted::Plate && is_a_guests(tx, &id)? {
+                return Err(ValidityError::OfAPass.into());
+            }
             let after = change(before)?;
             if after == before {
                 return Ok((after, false));

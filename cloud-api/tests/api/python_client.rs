@@ -75,7 +75,7 @@ impl Controller {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_generated_client_does_a_customers_whole_work() {
+async fn a_generated_client_works_from_the_token_to_the_act_of_destruction() {
     if !peer_is_here(installed().join(".installed").is_file(), "openapi-python-client in .tools/python-client") {
         return;
     }

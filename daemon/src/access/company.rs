@@ -7,6 +7,7 @@ use cardea_access::id::{AccessPointId, AreaId, SubjectId};
 use cardea_access::machine::NotDone;
 use cardea_access::passback::{Holder, Passage};
 use cardea_access::posture;
+use cardea_access::reason::Reason;
 use cardea_access::request::Direction;
 use cardea_access::rules::RuleSet;
 use cardea_access::time::{Now, Timestamp};
@@ -33,10 +34,12 @@ impl AccessTask {
         }
     }
 
-    /// The plate of a single entry that this decision lets in: when it ends, and whether that is new.
+    /// The plate of a single entry that this decision lets in: when it ends, and whether that is new. One that waits for a
+    /// second factor counts too: what opens then is the other one, and says nothing of the car.
     pub(super) fn guest(&mut self, decision: &Decision) -> Option<(registration::PlateId, Timestamp, bool)> {
         let Some(CredentialRef::Plate(plate)) = &decision.credential else { return None };
-        if !decision.is_allowed() || decision.direction != Direction::Entry {
+        let lets_in = decision.is_allowed() || decision.reason == Reason::SecondFactorAwaited;
+        if !lets_in || decision.direction != Direction::Entry {
             return None;
         }
         let (ends_at, new) = self.knowledge.entered(plate, decision.at)?;

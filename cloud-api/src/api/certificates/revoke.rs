@@ -38,6 +38,10 @@ pub(crate) struct RevokeCertificate {
     /// Its serial number, hexadecimal (RFC 5280 §4.1.2.2).
     #[schema(example = "3F2A")]
     serial: String,
+    /// Whether the issuer may be no CA that is trusted here, as an intermediate one is not. Without it, such a name is refused:
+    /// a misspelt one would revoke nothing.
+    #[serde(default)]
+    issuer_may_be_unknown: bool,
 }
 
 /// A revoked certificate.
@@ -48,7 +52,7 @@ pub(crate) struct CertificateRevoked {
     /// Since when it counts no longer.
     #[schema(example = "2026-11-26T09:00:00Z")]
     revoked_at: String,
-    /// Whether a CA of that name is trusted here. If not, look at the spelling: only an intermediate CA's may be unknown.
+    /// Whether a CA of that name is trusted here.
     issuer_known: bool,
 }
 
@@ -82,6 +86,13 @@ pub(crate) async fn handle(
     }
     let known = issuer_names(&app.config).map_err(|error| Problem::internal(&error))?;
     let issuer_known = request.issuer == AUTHORITY_NAME || known.contains(&request.issuer);
+    if !issuer_known && !request.issuer_may_be_unknown {
+        let names = known.join("; ");
+        return Err(Problem::InvalidField(format!(
+            "issuer is none of the CAs that are trusted here, letter by letter: {AUTHORITY_NAME}; {names}. For a \
+             certificate of an intermediate CA, say issuer_may_be_unknown"
+        )));
+    }
     let key = CertificateKey { issuer: request.issuer, serial: serial.clone() };
     let revoked = app.storage.revoke_certificate(&caller.scope(), key, app.now()).await?;
     if let Some(controller) = &revoked.controller {
@@ -95,6 +106,7 @@ pub(crate) async fn handle(
 
 #[cfg(test)]
 mod tests {
+    use super::AUTHORITY_NAME;
     use crate::auth::roles::Role;
     use crate::testing::{Api, as_admin, as_nobody, as_role, peer};
     use serde_json::json;
@@ -107,6 +119,11 @@ mod tests {
         let officer = peer(&[(rcgen::DnType::CommonName, "officer")]);
         let lost = std::mem::replace(&mut api.peer, officer);
         let body = json!({"issuer": &*lost.issuer, "serial": lost.serial.to_uppercase()});
+        let refused = api.post(PATH, &body, as_role(Role::SecurityOfficer)).await;
+        assert_eq!(refused.problem(), (422, "invalid-field"), "a name that is misspelt revokes nothing");
+        assert!(refused.text("detail").contains(AUTHORITY_NAME), "{}", refused.json);
+        let mut body = body;
+        body["issuer_may_be_unknown"] = json!(true);
         let first = api.post(PATH, &body, as_role(Role::SecurityOfficer)).await;
         assert_eq!((first.status, first.text("serial")), (201, &*lost.serial));
         assert_eq!(first.json["issuer_known"], false);

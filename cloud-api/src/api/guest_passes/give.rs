@@ -132,6 +132,10 @@ mod tests {
         assert_eq!(plate["valid_until"], "2026-11-30T00:00:00Z");
         assert_eq!(api.post(&path(), &pass, as_admin()).await.problem(), (409, "conflict"), "admitted already");
 
+        let plate_path = format!("/v1/sites/{SITE}/plates/{}", plate["plate_id"].as_str().unwrap());
+        let longer =
+            api.send_json(&axum::http::Method::PATCH, &plate_path, &json!({"valid_until": null}), as_admin()).await;
+        assert_eq!(longer.problem(), (409, "conflict"), "a pass stays bounded");
         let id = given.json["pass_id"].as_str().unwrap();
         let one = format!("{}/{id}", path());
         let view = api.get(&one, as_admin()).await.json;
@@ -165,10 +169,16 @@ mod tests {
         let api = Api::new().await;
         let of_host = json!({"subject": SUBJECT, "valid_until": "2026-11-30T00:00:00Z"});
         let of_nobody = json!({"valid_until": "2026-11-30T00:00:00Z"});
-        api.post(&path(), &of_host, as_admin()).await;
+        let car = json!({"plate": "E123BC77", "subject": SUBJECT, "valid_until": "2026-11-30T00:00:00Z"});
+        for pass in [&of_host, &car] {
+            assert_eq!(api.post(&path(), pass, as_admin()).await.status, 201);
+        }
         api.post(&path(), &of_nobody, as_admin()).await;
         let sale = json!({"plates": ["A123BC77"], "subjects": [SUBJECT]});
-        assert_eq!(api.post(&format!("/v1/sites/{SITE}/property-sales"), &sale, as_admin()).await.status, 201);
+        let sale = api.post(&format!("/v1/sites/{SITE}/property-sales"), &sale, as_admin()).await;
+        assert_eq!((sale.status, &sale.json["plates"]), (201, &json!(2)), "the one that is named, and the guest's");
+        let plates = api.get(&format!("/v1/sites/{SITE}/plates"), as_admin()).await.json;
+        assert_eq!(plates["plates"], json!([]), "the guest's car is admitted no more");
         let passes = api.get(&path(), as_admin()).await.json;
         for pass in passes["guest_passes"].as_array().unwrap() {
             let state = if pass["subject"].is_null() { "valid" } else { "ended" };

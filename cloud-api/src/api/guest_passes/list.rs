@@ -51,7 +51,7 @@ pub(crate) struct GuestPassView {
 }
 
 impl GuestPassView {
-    pub(super) fn new(pass: GuestPass, now: Timestamp) -> Self {
+    pub(in crate::api) fn new(pass: GuestPass, now: Timestamp) -> Self {
         Self {
             state: pass.state(now).name().to_owned(),
             pass_id: pass.pass_id.to_string(),

@@ -98,7 +98,7 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
     ),
     (
         "revoke_certificate",
-        r#"{"issuer": "CN=Birch Homes CA,O=Birch Homes", "serial": "3F2A"}"#,
+        r#"{"issuer": "CN=Cardea CA", "serial": "3F2A"}"#,
         r#"{"serial": "3f2a", "revoked_at": "2026-11-26T09:00:00Z", "issuer_known": true}"#,
     ),
     ("give_sites", r#"{"sites": ["birch-street-12"]}"#, ""),
@@ -261,6 +261,7 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
         r#"{"subject": "5f0c2f0e-8a1b-4c5e-9d1e-0a1b2c3d4e5f", "consents": [], "templates": [
         {"template_id": "7f630b32-ad92-4a9a-bf35-52410c7d7aad", "model": "face-embedder", "created_at": "2026-03-01T09:06:00Z"}],
         "plates": [{"plate_id": "9a6a5b4c-6d1f-4b8e-9a57-0c4d5f1b2e3a", "plate": "A123BC77", "single_entry": false}],
+        "guest_passes": [],
         "cards": [{"card_id": "3f0c2f0e-8a1b-4c5e-9d1e-0a1b2c3d4e5f"}], "controllers": ["birch-street-12-gate"], "erasures": [
         {"erasure_id": "684e1352-151e-4873-8234-3bdf72d9f6d6", "ordered_at": "2026-02-01T09:06:00Z",
         "completed_at": "2026-02-01T09:06:01Z"}]}"#,

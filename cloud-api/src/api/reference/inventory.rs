@@ -128,6 +128,7 @@ pub(in crate::api) const ROWS: &[Row] = &[
     row("CertificateRevoked.serial", "revoked_certificates", "says which certificate counts no longer", CONTRACT),
     row("CertificateRevoked.revoked_at", "revoked_certificates", "says since when", CONTRACT),
     row("CertificateRevoked.issuer_known", NOWHERE, "shows a misspelt name", NONE),
+    row("RevokeCertificate.issuer_may_be_unknown", NOWHERE, "admits an intermediate CA", NONE),
     row("PrincipalView.revoked_at", "principals", "shows whether there is still an account", CONTRACT),
     row("GiveSites.sites", "principal_sites", "says where an installer works", CONTRACT),
     // the audit
@@ -224,6 +225,7 @@ pub(in crate::api) const ROWS: &[Row] = &[
     row("SubjectView.consents", NOWHERE, "answers what is held", NONE),
     row("SubjectView.templates", NOWHERE, "answers what is held; templates themselves are not shown", NONE),
     row("SubjectView.plates", NOWHERE, "answers what is held", NONE),
+    row("SubjectView.guest_passes", NOWHERE, "answers what is held", NONE),
     row("SubjectView.cards", NOWHERE, "answers what is held", NONE),
     row("SubjectView.controllers", "template_holders", "answers where a template is", "until the erasure"),
     row("SubjectView.erasures", NOWHERE, "answers what was destroyed", NONE),

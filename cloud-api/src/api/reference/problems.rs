@@ -56,7 +56,7 @@ const OWN: &[(&str, &[&str])] = &[
         ],
     ),
     ("admit_card", &["card-malformed", "conflict", "blocked-by-sale"]),
-    ("change_plate", &["precondition-required", "precondition-failed"]),
+    ("change_plate", &["precondition-required", "precondition-failed", "conflict"]),
     ("change_card", &["precondition-required", "precondition-failed"]),
     ("record_consent_text", &["conflict"]),
     ("read_subject", &["subject-not-opaque"]),

@@ -7,6 +7,7 @@ use cardea_protocol::rfc3339;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::api::guest_passes::list::GuestPassView;
 use crate::api::plates::list::PlateView;
 use crate::api::subjects::consents::ConsentView;
 use crate::api::web::extract::{self, Params};
@@ -27,6 +28,8 @@ pub(crate) struct SubjectView {
     templates: Vec<TemplateView>,
     /// Admitted plates that were registered for this resident.
     plates: Vec<PlateView>,
+    /// Passes for guests that were given for this resident, those too that are over.
+    guest_passes: Vec<GuestPassView>,
     /// Admitted cards that were registered for this resident.
     cards: Vec<SubjectCard>,
     /// Controllers that were sent a template.
@@ -104,6 +107,7 @@ pub(crate) async fn handle(
             })
             .collect(),
         plates: held.plates.into_iter().map(Into::into).collect(),
+        guest_passes: held.passes.into_iter().map(|pass| GuestPassView::new(pass, app.now())).collect(),
         cards: held
             .cards
             .into_iter()
@@ -146,10 +150,13 @@ mod tests {
         let plate = json!({"plate": "A123BC77", "subject": SUBJECT});
         api.post(&format!("{site}/plates"), &plate, as_admin()).await;
 
+        let pass = json!({"subject": SUBJECT, "valid_until": "2026-11-30T00:00:00Z"});
+        api.post(&format!("{site}/guest-passes"), &pass, as_admin()).await;
+
         let held = api.get(&path, as_admin()).await.json;
         let count = |of: &serde_json::Value, what: &str| of[what].as_array().unwrap().len();
-        let counts = ["consents", "templates", "plates", "cards"].map(|what| count(&held, what));
-        assert_eq!(counts, [1, 1, 1, 1], "{held}");
+        let counts = ["consents", "templates", "plates", "guest_passes", "cards"].map(|what| count(&held, what));
+        assert_eq!(counts, [1, 1, 1, 1, 1], "{held}");
         assert!(!held.to_string().contains("ciphertext") && !held.to_string().contains("w26"), "{held}");
         assert_eq!(api.get(&path, as_other()).await.problem(), (404, "not-found"));
 

@@ -28,8 +28,12 @@ const REPLAYED: &str = "idempotency-replayed";
 
 /// Whether the answers of an operation are kept here.
 pub(in crate::api) fn covers(method: &Method, operation: Operation) -> bool {
-    // An export changes nothing; the order to open and the photo look after themselves.
-    !method.is_safe() && !matches!(operation, Operation::ExportIncident | Operation::Open | Operation::EnrolFace)
+    // An export changes nothing; orders to open and the photo look after themselves.
+    let by_itself = matches!(
+        operation,
+        Operation::ExportIncident | Operation::Open | Operation::OpenWithPass | Operation::EnrolFace
+    );
+    !method.is_safe() && !by_itself
 }
 
 /// The middleware, behind the check of roles.

@@ -20,6 +20,9 @@ impl From<ValidityError> for Problem {
     fn from(error: ValidityError) -> Self {
         match error {
             ValidityError::NotFound => Self::NotFound,
+            ValidityError::OfAPass => {
+                Self::Conflict("the plate is a guest's: take its pass back and give another one, or admit the plate")
+            }
             ValidityError::Changed => Self::PreconditionFailed,
             ValidityError::Storage(error) => error.into(),
         }
