@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cardea_protocol::clock::SharedClock;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -101,15 +101,22 @@ fn prepare(
 /// by itself, and the storage's own thread may be at its end.
 fn close_log(database: &Path) -> Result<(), BackupError> {
     let connection = open(database, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    let begun = Instant::now();
-    loop {
-        match connection.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get::<_, String>(0)) {
-            Ok(mode) if mode == "delete" => return Ok(()),
-            Err(error) if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) => {
-                return Err(StorageError::from(error).into());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let closed =
+        runtime.map_err(failed(Path::new("the runtime"), "started"))?.block_on(tokio::time::timeout(PATIENCE, async {
+            while !leave_log(&connection)? {
+                tokio::time::sleep(LOOK).await;
             }
-            Ok(_) | Err(_) if begun.elapsed() >= PATIENCE => return Err(BackupError::Running),
-            Ok(_) | Err(_) => std::thread::sleep(LOOK),
-        }
+            Ok(())
+        }));
+    closed.unwrap_or(Err(BackupError::Running))
+}
+
+/// Whether nobody else had it open.
+fn leave_log(connection: &Connection) -> Result<bool, BackupError> {
+    match connection.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get::<_, String>(0)) {
+        Ok(mode) => Ok(mode == "delete"),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(false),
+        Err(error) => Err(StorageError::from(error).into()),
     }
 }
