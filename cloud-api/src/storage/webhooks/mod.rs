@@ -1,5 +1,7 @@
-//! Webhooks: whose they are, where they lead and what they tell. What is still to be told is in [`outbox`].
+//! Webhooks: whose they are, where they lead and what they tell. What is still to be told is in [`outbox`],
+//! what is too old for it in [`expiry`].
 
+pub mod expiry;
 pub mod outbox;
 
 use cardea_protocol::Timestamp;

@@ -6,9 +6,11 @@ use cardea_protocol::id::{ControllerId, ErasureId, EventId, Revision, SiteId};
 use cardea_protocol::message::Receipt;
 use serde_json::{Value, json};
 
-use super::outbox::{Attempt, DISABLED, DueMessage, GIVEN_UP, announce};
+use super::outbox::{Attempt, DISABLED, DueMessage, DueWebhook, GIVEN_UP, announce};
 use super::*;
 use crate::testing::{Api, CONTROLLER, CUSTOMER, OTHER_CUSTOMER, SITE, START, SUBJECT, as_admin, consent};
+
+mod expiry;
 
 fn of(customer: &str) -> Scope {
     Scope::Customer(CustomerId::new(customer).unwrap())
@@ -198,7 +200,8 @@ async fn a_message_that_nobody_answers_for_is_taken_again_under_the_same_id() {
     let storage = &api.app.storage;
     let own = register(storage, &of(CUSTOMER), "own", &Kind::ALL).await;
     announced(storage).await;
-    assert_eq!(storage.due_webhooks(START).await.unwrap(), std::slice::from_ref(&own));
+    let due = DueWebhook { webhook_id: own.clone(), failing_since: None, last_attempt_at: None };
+    assert_eq!(storage.due_webhooks(START).await.unwrap(), [due]);
     let first = take(storage, &own, START).await;
     assert_eq!(first.len(), 1);
     assert!(take(storage, &own, START.plus_ms(59_999)).await.is_empty());
