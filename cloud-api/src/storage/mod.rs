@@ -64,7 +64,7 @@ pub use engine::{AddressError, PostgresSettings};
 pub use subject_keys::KeyStoreSettings;
 
 /// Each step of the schema from one version to the next; a fresh database takes them all.
-const STEPS: [&str; 10] = [
+const STEPS: [&str; 11] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -75,6 +75,7 @@ const STEPS: [&str; 10] = [
     include_str!("schema/8.sql"),
     include_str!("schema/9.sql"),
     include_str!("schema/10.sql"),
+    include_str!("schema/11.sql"),
 ];
 const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 

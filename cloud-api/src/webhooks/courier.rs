@@ -3,11 +3,15 @@
 //! Attempts for one webhook run beside each other, [`AT_ONCE`] at most, and those for another one beside them: a receiver
 //! that is slow delays nobody else. So the order of messages is not kept, not even for one receiver; each says when what it
 //! tells of happened.
+//!
+//! A receiver that fails is asked seldom: [`FAILING_AT_ONCE`] attempts beside each other, then a pause that grows
+//! ([`pause_ms`]). The first success ends that. What has waited for [`KEEP_MS`] is given up, however often it was tried.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cardea_protocol::Timestamp;
 use cardea_protocol::clock::SharedClock;
 use cardea_protocol::id::WebhookId;
 use rand::rngs::StdRng;
@@ -15,14 +19,18 @@ use tokio::task::{Id, JoinSet};
 use zeroize::Zeroizing;
 
 use crate::keys::{KeyError, Vault};
-use crate::storage::webhooks::outbox::{Attempt, DueMessage};
+use crate::storage::webhooks::outbox::{Attempt, DueMessage, DueWebhook};
 use crate::storage::{Storage, StorageError};
-use crate::webhooks::schedule::retry_ms;
+use crate::webhooks::schedule::{KEEP_MS, pause_ms, retry_ms};
 use crate::webhooks::sender::{Answer, Outgoing, Post};
 use crate::webhooks::{Outcome, signing};
 
 /// Attempts for one webhook at a time.
 pub const AT_ONCE: u32 = 4;
+/// And while every one fails.
+pub const FAILING_AT_ONCE: u32 = 2;
+/// Messages that are given up in one transaction.
+const GIVE_UP_AT_ONCE: u32 = 100;
 /// How often the outbox is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often secrets are deleted that count no longer.
@@ -84,12 +92,14 @@ impl Courier {
         }
     }
 
-    /// Begins as many attempts as are due and may be under way.
+    /// Gives up what is too old; begins as many attempts as are due and may be under way.
     async fn begin_due(&mut self) -> Result<(), StorageError> {
         let now = self.means.clock.now();
-        for webhook in self.means.storage.due_webhooks(now).await? {
+        self.give_up_old(now).await?;
+        for due in self.means.storage.due_webhooks(now).await? {
+            let (allowed, webhook) = (at_once(&due, now), due.webhook_id);
             let busy = self.under_way.values().filter(|one| **one == webhook).count();
-            let free = AT_ONCE.saturating_sub(u32::try_from(busy).unwrap_or(u32::MAX));
+            let free = allowed.saturating_sub(u32::try_from(busy).unwrap_or(u32::MAX));
             if free == 0 {
                 continue;
             }
@@ -102,6 +112,20 @@ impl Courier {
         Ok(())
     }
 
+    async fn give_up_old(&self, now: Timestamp) -> Result<(), StorageError> {
+        loop {
+            let before = now.plus_ms(-KEEP_MS);
+            let messages = self.means.storage.give_up_messages(before, GIVE_UP_AT_ONCE, now).await?;
+            if messages == 0 {
+                return Ok(());
+            }
+            tracing::warn!(
+                messages,
+                "messages of webhooks have waited too long and are given up; the audit names them"
+            );
+        }
+    }
+
     fn ended(&mut self, ended: Result<Id, tokio::task::JoinError>) {
         self.under_way.remove(&ended.unwrap_or_else(|error| error.id()));
     }
@@ -112,6 +136,15 @@ impl Courier {
         while let Some(ended) = self.attempts.join_next_with_id().await {
             self.ended(ended.map(|(id, ())| id));
         }
+    }
+}
+
+/// How many attempts of a webhook may be under way by now.
+fn at_once(due: &DueWebhook, now: Timestamp) -> u32 {
+    match (due.failing_since, due.last_attempt_at) {
+        (Some(since), Some(last)) if now.0 < last.plus_ms(pause_ms(last.0.saturating_sub(since.0))).0 => 0,
+        (Some(_), _) => FAILING_AT_ONCE,
+        (None, _) => AT_ONCE,
     }
 }
 

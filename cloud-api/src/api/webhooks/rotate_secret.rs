@@ -28,7 +28,8 @@ pub(crate) struct WebhookSecretRotated {
 
 // === handler ===
 
-/// Give a webhook another secret. The one before signs too for a day; one from before that ends at once.
+/// Give a webhook another secret. The one before signs too for a day. Called again within that day, it replaces the new
+/// secret, which ends at once; the one before the first call goes on signing until its day is over.
 #[utoipa::path(post, path = "/v1/webhooks/{webhook}/secret-rotations", operation_id = "rotate_webhook_secret",
     tag = "webhooks", params(("webhook" = String, Path, description = "Webhook id")), security(("token" = [])),
     responses((status = 201, description = "Both sign for a day", body = WebhookSecretRotated)))]

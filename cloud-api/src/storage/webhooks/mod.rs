@@ -1,5 +1,7 @@
-//! Webhooks: whose they are, where they lead and what they tell. What is still to be told is in [`outbox`].
+//! Webhooks: whose they are, where they lead and what they tell. What is still to be told is in [`outbox`],
+//! what is too old for it in [`expiry`].
 
+pub mod expiry;
 pub mod outbox;
 
 use cardea_protocol::Timestamp;
@@ -189,7 +191,9 @@ impl Storage {
         .await
     }
 
-    /// Gives one of the caller's own webhooks another secret; the one before signs too for [`FORMER_SECRET_MS`].
+    /// Gives one of the caller's own webhooks another secret; the one before signs too for [`FORMER_SECRET_MS`]. While it
+    /// does, another rotation replaces the new secret alone: an answer that was lost is asked for again, and the receiver
+    /// has the one before until its time is over. Returns until when that is.
     pub async fn rotate_webhook_secret(
         &self,
         scope: &Scope,
@@ -202,12 +206,15 @@ impl Storage {
             if !is_own(tx, scope.only(), &webhook)? {
                 return Err(WebhookError::NotFound);
             }
-            let until = at.plus_ms(FORMER_SECRET_MS);
-            tx.execute(
-                "UPDATE webhooks SET former_secret = secret, former_until = ?3, secret = ?2 WHERE webhook_id = ?1",
-                params![webhook.as_str(), secret, until.0],
+            let until = tx.query_row(
+                "UPDATE webhooks SET secret = ?2,
+                     former_secret = CASE WHEN former_until > ?3 THEN former_secret ELSE secret END,
+                     former_until = CASE WHEN former_until > ?3 THEN former_until ELSE ?4 END
+                 WHERE webhook_id = ?1 RETURNING former_until",
+                params![webhook.as_str(), secret, at.0, at.plus_ms(FORMER_SECRET_MS).0],
+                |row| row.get(0),
             )?;
-            Ok(until)
+            Ok(Timestamp(until))
         })
         .await
     }

@@ -16,10 +16,21 @@ use super::owner;
 use crate::audit::Entry;
 use crate::webhooks::{Kind, Outcome};
 
-/// What the audit calls a message that was not delivered, not even at the last attempt.
+/// What the audit calls a message that was not delivered: not at the last attempt, or not in time.
 pub const GIVEN_UP: &str = "give_up_webhook_message";
 /// What the audit calls the end of a webhook whose receiver is gone.
 pub const DISABLED: &str = "disable_webhook";
+
+/// A webhook that has something to tell, and how it fares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueWebhook {
+    /// Its id.
+    pub webhook_id: WebhookId,
+    /// The first failed attempt since the last success.
+    pub failing_since: Option<Timestamp>,
+    /// When the newest attempt ended.
+    pub last_attempt_at: Option<Timestamp>,
+}
 
 /// A message whose time has come. Its `Debug` shows no secret and no URL.
 #[derive(Clone)]
@@ -78,8 +89,8 @@ pub(crate) fn announce(
     let body = json!({"type": kind.as_str(), "timestamp": cardea_protocol::rfc3339::format(at), "data": data});
     for webhook in webhooks {
         tx.execute(
-            "INSERT INTO webhook_messages (message_id, webhook_id, body, attempts, next_attempt_at)
-             VALUES (?1, ?2, ?3, 0, ?4)",
+            "INSERT INTO webhook_messages (message_id, webhook_id, body, attempts, next_attempt_at, created_at)
+             VALUES (?1, ?2, ?3, 0, ?4, ?4)",
             params![format!("msg_{}", WebhookId::random()), webhook, body.to_string(), at.0],
         )?;
     }
@@ -123,14 +134,20 @@ pub(in crate::storage) fn sale_begins(
 
 impl Storage {
     /// The webhooks that have something to tell by now.
-    pub async fn due_webhooks(&self, now: Timestamp) -> Result<Vec<WebhookId>, StorageError> {
+    pub async fn due_webhooks(&self, now: Timestamp) -> Result<Vec<DueWebhook>, StorageError> {
         self.read(move |tx| {
             tx.query(
-                "SELECT webhook_id FROM webhooks w WHERE EXISTS (
+                "SELECT webhook_id, failing_since, last_attempt_at FROM webhooks w WHERE EXISTS (
                      SELECT 1 FROM webhook_messages m WHERE m.webhook_id = w.webhook_id AND m.next_attempt_at <= ?1)
                  ORDER BY webhook_id",
                 [now.0],
-                |row| id(row.get(0)?, WebhookId::new),
+                |row| {
+                    Ok(DueWebhook {
+                        webhook_id: id(row.get(0)?, WebhookId::new)?,
+                        failing_since: row.get::<Option<i64>>(1)?.map(Timestamp),
+                        last_attempt_at: row.get::<Option<i64>>(2)?.map(Timestamp),
+                    })
+                },
             )
         })
         .await
@@ -235,7 +252,7 @@ impl Storage {
     }
 }
 
-fn forget(tx: &Transaction<'_>, message_id: &str) -> Result<usize, StorageError> {
+pub(super) fn forget(tx: &Transaction<'_>, message_id: &str) -> Result<usize, StorageError> {
     tx.execute("DELETE FROM webhook_messages WHERE message_id = ?1", [message_id])
 }
 
@@ -249,7 +266,7 @@ fn disable(tx: &Transaction<'_>, webhook: &WebhookId, now: Timestamp) -> Result<
     if disabled == 1 { audited(tx, DISABLED, webhook, webhook.as_str(), "done", now) } else { Ok(()) }
 }
 
-fn audited(
+pub(super) fn audited(
     tx: &Transaction<'_>,
     action: &str,
     webhook: &WebhookId,

@@ -6,9 +6,11 @@ use cardea_protocol::id::{ControllerId, ErasureId, EventId, Revision, SiteId};
 use cardea_protocol::message::Receipt;
 use serde_json::{Value, json};
 
-use super::outbox::{Attempt, DISABLED, DueMessage, GIVEN_UP, announce};
+use super::outbox::{Attempt, DISABLED, DueMessage, DueWebhook, GIVEN_UP, announce};
 use super::*;
 use crate::testing::{Api, CONTROLLER, CUSTOMER, OTHER_CUSTOMER, SITE, START, SUBJECT, as_admin, consent};
+
+mod expiry;
 
 fn of(customer: &str) -> Scope {
     Scope::Customer(CustomerId::new(customer).unwrap())
@@ -198,7 +200,8 @@ async fn a_message_that_nobody_answers_for_is_taken_again_under_the_same_id() {
     let storage = &api.app.storage;
     let own = register(storage, &of(CUSTOMER), "own", &Kind::ALL).await;
     announced(storage).await;
-    assert_eq!(storage.due_webhooks(START).await.unwrap(), std::slice::from_ref(&own));
+    let due = DueWebhook { webhook_id: own.clone(), failing_since: None, last_attempt_at: None };
+    assert_eq!(storage.due_webhooks(START).await.unwrap(), [due]);
     let first = take(storage, &own, START).await;
     assert_eq!(first.len(), 1);
     assert!(take(storage, &own, START.plus_ms(59_999)).await.is_empty());
@@ -300,4 +303,21 @@ async fn two_secrets_sign_for_a_day_after_a_rotation() {
     assert_eq!(storage.forget_former_secrets(before).await.unwrap(), 0);
     assert_eq!(storage.forget_former_secrets(until).await.unwrap(), 1, "and then the former one is gone");
     assert_eq!(take(storage, &own, after.plus_ms(60_000)).await[0].secrets, [b"second".to_vec()]);
+}
+
+#[tokio::test]
+async fn a_rotation_that_is_repeated_keeps_the_secret_that_the_receiver_has() {
+    let api = Api::new().await;
+    let storage = &api.app.storage;
+    let (own, scope) = (register(storage, &of(CUSTOMER), "own", &Kind::ALL).await, of(CUSTOMER));
+    announced(storage).await;
+    let rotated =
+        async |secret: &[u8], at| storage.rotate_webhook_secret(&scope, &own, secret.to_vec(), at).await.unwrap();
+    let until = rotated(b"never seen", START).await;
+    let again = START.plus_ms(60_000);
+    assert_eq!(rotated(b"third", again).await, until, "what the receiver has signs for as long as it was told");
+    assert_eq!(take(storage, &own, again).await[0].secrets, [b"third".to_vec(), b"wrapped".to_vec()]);
+    // Once that time is over the next rotation is one like the first, even before the former secret is deleted.
+    assert_eq!(rotated(b"fourth", until).await, until.plus_ms(FORMER_SECRET_MS));
+    assert_eq!(take(storage, &own, until).await[0].secrets, [b"fourth".to_vec(), b"third".to_vec()]);
 }

@@ -12,11 +12,12 @@ use tokio::sync::Notify;
 use super::*;
 use crate::storage::engine::Transaction;
 use crate::storage::sites::Scope;
+use crate::storage::webhooks::expiry::EXPIRED;
 use crate::storage::webhooks::outbox::{GIVEN_UP, announce};
 use crate::storage::webhooks::{NewWebhook, Webhook};
 use crate::testing::{Api, CUSTOMER, SITE, START};
 use crate::webhooks::Kind;
-use crate::webhooks::schedule::RETRIES_S;
+use crate::webhooks::schedule::{MAX_PAUSE_MS, RETRIES_S};
 
 /// A receiver for each URL: what it answers, and what it got. One without an answer never gives one.
 #[derive(Default)]
@@ -229,4 +230,60 @@ async fn a_secret_that_does_not_decrypt_is_sent_nowhere_and_shown() {
     world.deliver().await;
     assert!(world.receivers.got(URL).is_empty());
     assert_eq!(world.webhook().await.last.unwrap().outcome, Outcome::NotSigned);
+}
+
+#[tokio::test]
+async fn a_receiver_that_fails_is_asked_seldom_and_its_queue_ends_by_age() {
+    let mut world = World::new().await;
+    world.receivers.answers(URL, 500);
+    // More than two at each step could bring to an end.
+    let messages = 130;
+    for _ in 0..messages {
+        world.announce().await;
+    }
+    world.deliver().await;
+    let mut before = world.receivers.got(URL).len();
+    assert_eq!(before, AT_ONCE as usize);
+    let wait_ms = 2 * MAX_PAUSE_MS;
+    let steps = KEEP_MS / wait_ms;
+    for step in 1..=steps {
+        world.advance(if step == steps { wait_ms - 1 } else { wait_ms });
+        world.deliver().await;
+        let got = world.receivers.got(URL).len();
+        assert!(got - before <= FAILING_AT_ONCE as usize, "{got} after {before} in step {step}");
+        before = got;
+    }
+    assert!(world.webhook().await.waiting > 0, "nothing is given up early");
+    world.advance(1);
+    world.deliver().await;
+    assert_eq!((world.webhook().await.waiting, world.receivers.got(URL).len()), (0, before));
+    let actions = world.api.app.storage.recent_actions(messages).await.unwrap();
+    let given_up: std::collections::BTreeSet<_> =
+        actions.iter().filter(|one| one.0 == GIVEN_UP).filter_map(|one| one.2.clone()).collect();
+    assert_eq!(given_up.len(), messages as usize, "each is in the audit");
+    assert_eq!(actions[0].3, EXPIRED);
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_back_gets_all_at_the_pace_of_before() {
+    let mut world = World::new().await;
+    world.receivers.answers(URL, 500);
+    for _ in 0..20 {
+        world.announce().await;
+    }
+    let mut counts = Vec::new();
+    for wait_ms in [0, 3_600_000, 0, MAX_PAUSE_MS - 1, 1] {
+        world.advance(wait_ms);
+        let before = world.receivers.got(URL).len();
+        if counts.len() == 4 {
+            world.receivers.answers(URL, 200);
+        }
+        world.deliver().await;
+        counts.push(world.receivers.got(URL).len() - before);
+    }
+    assert_eq!(counts, [4, 2, 0, 0, 2]);
+    for left in [14, 10, 6, 2, 0] {
+        world.deliver().await;
+        assert_eq!((world.webhook().await.waiting, world.webhook().await.failing_since), (left, None));
+    }
 }
