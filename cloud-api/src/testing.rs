@@ -208,8 +208,18 @@ pub(crate) fn peer(name: &[(rcgen::DnType, &str)]) -> Peer {
 impl Api {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = ManualClock::at(START);
         let scratch = Scratch::in_folder(folder.path());
+        Self::over(scratch, folder, Sync::detached(), START).await
+    }
+
+    /// The API before controllers in session: on the storage that their sessions work with.
+    pub(crate) async fn in_session(storage: &Storage, sync: &Sync, now: Timestamp) -> Self {
+        let scratch = Scratch { storage: storage.clone(), database: None };
+        Self::over(scratch, tempfile::tempdir().unwrap(), sync.clone(), now).await
+    }
+
+    async fn over(scratch: Scratch, folder: tempfile::TempDir, sync: Sync, now: Timestamp) -> Self {
+        let clock = ManualClock::at(now);
         let storage = scratch.storage.clone();
         let config = "data_dir = '/nowhere'\n[server]\npublic_names = ['localhost']\n[client_ca]\nfiles = []\n";
         let config = Config::parse(config).unwrap();
@@ -218,7 +228,7 @@ impl Api {
         let app = App {
             storage,
             vault: Arc::new(Vault::from_bytes([7; 32])),
-            sync: Sync::detached(),
+            sync,
             clock: clock.clone(),
             grammars: config.grammars().unwrap(),
             config,

@@ -7,6 +7,9 @@ mod support;
 use std::time::Duration;
 
 use cardea_hardware::sim::physics::INPUT_LOOP;
+use cardea_protocol::event::AccessDecision;
+use cardea_protocol::id::PlateId;
+use cardea_protocol::message::{Change, PlateEntry, Validity};
 use serde_json::json;
 use support::pictures::{recognition, sample};
 use support::{Site, Wish};
@@ -16,12 +19,18 @@ const SHOWN: &str = "A123BC77";
 const ANOTHER: &str = "B456CE99";
 
 async fn site(keys: &str) -> Site {
+    let mut site = unregistered(keys).await;
+    site.admit_plate("plate-1", SHOWN).await;
+    site.admit_plate("plate-2", ANOTHER).await;
+    site
+}
+
+/// With no plate registered.
+async fn unregistered(keys: &str) -> Site {
     let anpr = format!("[[anpr]]\nid = \"lane\"\ndriver = \"hikvision\"\nurl = \"ANPR_URL\"\n{keys}\n");
     let wish =
         Wish { recognition: Some(recognition()), barrier: "anpr = \"lane\"".into(), sections: anpr, ..Wish::default() };
-    let mut site = Site::start(wish).await;
-    site.admit_plate("plate-1", SHOWN).await;
-    site.admit_plate("plate-2", ANOTHER).await;
+    let site = Site::start(wish).await;
     // What the plate camera sends stands before the other camera: the barrier's own sees nothing.
     site.sim.set_picture("plate-cam", sample("yard.jpg")).unwrap();
     site.sim.set_picture("face-cam", sample("car-day.jpg")).unwrap();
@@ -135,6 +144,47 @@ async fn what_the_camera_had_kept_back_opens_nothing() {
     pass("3", ago(&site, 0), false);
     site.decision_after(1, "plate-admitted").await;
     site.until("the boom is up", |site| site.state_of("barrier-1") == "open").await;
+    site.finish().await;
+}
+
+/// A car comes, its plate is told, and it goes again; the decision is the first after `skip` others.
+async fn comes(site: &Site, id: &str, skip: usize, reason: &str) -> AccessDecision {
+    site.sim.set_input(INPUT_LOOP, Some(true)).unwrap();
+    tell(site, SHOWN, id, false, 1.0);
+    let decision = site.decision_after(skip, reason).await;
+    if decision.granted {
+        site.until("the boom is up", |site| site.state_of("barrier-1") == "open").await;
+    }
+    site.sim.set_input(INPUT_LOOP, Some(false)).unwrap();
+    site.until("the boom is down", |site| site.state_of("barrier-1") == "closed").await;
+    decision
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_is_let_in_again_for_five_minutes_and_not_after_a_restart_either() {
+    const ENTRY_MS: i64 = 5 * 60_000;
+    let mut site = unregistered("accept_text_only = true").await;
+    let until = Some(site.clock.now().plus_ms(24 * 3_600_000));
+    let validity = Validity { from: None, until };
+    let guest = PlateEntry::new(PlateId::new("plate-1").unwrap(), SHOWN.into());
+    let guest = PlateEntry { single_entry: true, validity, ..guest };
+    site.apply(Change::PlateAdmitted(guest)).await;
+
+    let before = site.clock.now();
+    let ends_at = comes(&site, "1", 0, "plate-admitted").await.ends_at.expect("the event says when the pass ends");
+    assert!((before.plus_ms(ENTRY_MS)..=site.clock.now().plus_ms(ENTRY_MS)).contains(&ends_at), "{ends_at:?}");
+    site.pass_time(ENTRY_MS - 120_000).await;
+    let again = comes(&site, "2", 1, "plate-admitted").await;
+    assert_eq!(again.ends_at, Some(ends_at), "the first entry counts");
+    let site = site.restart().await;
+    let again = comes(&site, "3", 2, "plate-admitted").await;
+    assert_eq!(again.ends_at, Some(ends_at), "also after a restart");
+    site.pass_time(120_000).await;
+    let late = comes(&site, "4", 3, "expired").await;
+    assert_eq!((late.granted, late.ends_at), (false, None));
+    let site = site.restart().await;
+    assert!(!comes(&site, "5", 4, "expired").await.granted);
+    assert_eq!(site.decisions().await.len(), 5);
     site.finish().await;
 }
 

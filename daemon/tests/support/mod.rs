@@ -6,6 +6,7 @@ pub(crate) mod pictures;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use cardea_access::passback::{self, Holder, Since};
@@ -38,10 +39,11 @@ pub(crate) struct Site {
     pub(crate) links: SyncLinks,
     pub(crate) clock: SharedClock,
     pub(crate) config: Config,
+    ahead_ms: Arc<AtomicI64>,
     opener: Opener,
     sealing_key: SealingKey,
     revision: u64,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// How a test wants its site.
@@ -72,19 +74,21 @@ pub(crate) struct Wish {
     pub(crate) line_reader: Option<PathBuf>,
 }
 
-/// The machine's clock, of which the test says whether anything has set it.
+/// The machine's clock, of which the test says whether anything has set it, and how far ahead it is.
 #[derive(Debug)]
 struct SiteClock {
     set: bool,
+    ahead_ms: Arc<AtomicI64>,
 }
 
 impl Clock for SiteClock {
     fn now(&self) -> Timestamp {
-        SystemClock.now()
+        SystemClock.now().plus_ms(self.ahead_ms.load(Ordering::Relaxed))
     }
 
     fn monotonic(&self) -> Monotonic {
-        SystemClock.monotonic()
+        let ahead_ms = self.ahead_ms.load(Ordering::Relaxed).unsigned_abs();
+        Monotonic(SystemClock.monotonic().0 + ahead_ms)
     }
 
     fn is_set(&self) -> bool {
@@ -97,13 +101,9 @@ impl Site {
         let sim = house_with(wish.auto_push, wish.line_reader.clone()).await;
         let folder = tempfile::tempdir().unwrap();
         let config = Config::parse(&config(&sim, &wish), &folder.path().join("cardead.toml")).unwrap();
-        let clock: SharedClock = Arc::new(SiteClock { set: !wish.clock_not_set });
-        let options = StoreOptions {
-            device_key: DeviceKey::from_bytes([9; 32]),
-            events: EventsConfig::default(),
-            machine_boot: Some("boot".to_owned()),
-        };
-        let store = Store::open(&folder.path().join("cardead.db"), options).unwrap();
+        let ahead_ms = Arc::new(AtomicI64::new(0));
+        let clock: SharedClock = Arc::new(SiteClock { set: !wish.clock_not_set, ahead_ms: ahead_ms.clone() });
+        let store = Store::open(&folder.path().join("cardead.db"), store_options()).unwrap();
         let (key, sealing_key) = OpeningKey::derive(&Zeroizing::new([3; 32]));
         let opener = Opener { key: Arc::new(key), controller: ControllerId::new("controller-1").unwrap() };
         let mut revision = 0;
@@ -118,9 +118,35 @@ impl Site {
             store.keep_passage(passback::Change::Inside("yard".into(), Holder::Plate("plate-1".into()), since));
         }
         let (gate, links) = Gate::start(&config, &clock, &store, &BootId::random()).await.unwrap();
-        let site = Self { sim, store, gate, links, clock, config, opener, sealing_key, revision, _folder: folder };
+        let site = Self { sim, store, gate, links, clock, config, ahead_ms, opener, sealing_key, revision, folder };
         site.until("the boards answer", |site| site.equipment().iter().all(|point| point.reachable)).await;
         site
+    }
+
+    /// The controller's program ends and starts anew, with nothing but what is on its disk.
+    pub(crate) async fn restart(mut self) -> Self {
+        self.gate.shutdown().await;
+        drop((self.store, self.links));
+        let path = self.folder.path().join("cardead.db");
+        let opening = async {
+            loop {
+                // The storage's thread may still hold the file.
+                match Store::open(&path, store_options()) {
+                    Ok(store) => return store,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        };
+        self.store = tokio::time::timeout(PATIENCE, opening).await.expect("the store did not open again");
+        (self.gate, self.links) = Gate::start(&self.config, &self.clock, &self.store, &BootId::random()).await.unwrap();
+        self.until("the boards answer", |site| site.equipment().iter().all(|point| point.reachable)).await;
+        self
+    }
+
+    /// So much time passes at once; what was held stays current.
+    pub(crate) async fn pass_time(&self, ms: i64) {
+        self.ahead_ms.fetch_add(ms, Ordering::Relaxed);
+        self.state_fresh().await;
     }
 
     /// Waits until `done`.
@@ -254,6 +280,14 @@ impl Site {
         assert!(!state.barrier.struck, "the boom came down on a car");
         assert_eq!(state.relays, [false; 16], "an output was left on");
         self.sim
+    }
+}
+
+fn store_options() -> StoreOptions {
+    StoreOptions {
+        device_key: DeviceKey::from_bytes([9; 32]),
+        events: EventsConfig::default(),
+        machine_boot: Some("boot".to_owned()),
     }
 }
 

@@ -9,4 +9,5 @@ mod controller;
 mod enrolment;
 mod erasure;
 mod following;
+mod guests;
 mod held;

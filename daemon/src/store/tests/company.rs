@@ -72,6 +72,47 @@ async fn places_and_lockdowns_outlive_the_program_and_instants_not_the_boot() {
     assert!(inside(&store).await.is_empty());
 }
 
+async fn entered(store: &Store) -> Vec<(PlateId, Timestamp)> {
+    store.held().await.unwrap().entered.into_iter().collect()
+}
+
+#[tokio::test]
+async fn a_guests_entry_outlives_the_program_goes_with_its_plate_and_is_not_in_the_digest() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cardea.db");
+    let (site, store) = (Site::new(), Store::open(&path, options()).unwrap());
+    let guests = [plate(4, "A123BC77"), plate(8, "B123BC77")];
+    let held = changes(&store, &site, 0, guests.clone().map(Change::PlateAdmitted).to_vec()).await;
+    for n in [4, 8, 12] {
+        assert!(store.keep_entered(plate_id(n), Timestamp(500)).await.unwrap());
+    }
+    assert!(store.keep_entered(plate_id(4), Timestamp(900)).await.unwrap());
+    let both = [4, 8].map(|n| (plate_id(n), Timestamp(500)));
+    assert_eq!(entered(&store).await, both, "the first entry of who is held");
+    assert_eq!(store.standing().await.unwrap().digest, held.digest);
+    close(store).await;
+    let store = Store::open(&path, options()).unwrap();
+    assert_eq!(entered(&store).await, both);
+    assert_eq!(store.standing().await.unwrap().digest, held.digest);
+    // The cloud sends it anew: with the earlier end, and with everything else.
+    let validity = Validity { from: None, until: Some(Timestamp(500)) };
+    let ended = PlateEntry { validity, ..guests[0].clone() };
+    changes(&store, &site, 2, vec![Change::PlateAdmitted(ended.clone())]).await;
+    let all = SnapshotBatch {
+        revision: Revision(4),
+        plates: vec![ended, guests[1].clone()],
+        cards: vec![],
+        templates: vec![],
+    };
+    store.apply_snapshot(site.opener.clone(), all).await.unwrap();
+    assert_eq!(entered(&store).await, both);
+    changes(&store, &site, 4, vec![Change::PlateRemoved { plate_id: plate_id(4) }]).await;
+    assert_eq!(entered(&store).await, both[1..]);
+    let nothing = SnapshotBatch { revision: Revision(6), plates: vec![], cards: vec![], templates: vec![] };
+    store.apply_snapshot(site.opener.clone(), nothing).await.unwrap();
+    assert_eq!(entered(&store).await, []);
+}
+
 fn schema(connection: &Connection) -> Vec<(String, Option<String>)> {
     let mut rows = connection.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").unwrap();
     rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().collect::<Result<_, _>>().unwrap()
