@@ -1,4 +1,4 @@
-//! Logins at the cloud while a thousand others have connected and say nothing, beside the same logins alone.
+//! Logins at the cloud while a thousand others have connected and say nothing, in turn with the same logins alone.
 //!
 //! A third of the silent ones has connected and no more, a third has sent half of a ClientHello (RFC 8446 §4.1.2), and a third
 //! has done the whole handshake with a trusted certificate and asks for nothing. The cloud cuts each off after its time; each
@@ -31,7 +31,10 @@ use crate::story::PASSWORD;
 const SILENT: usize = 1_000;
 /// Where they come from: 127.0.0.2 and so on.
 const ADDRESSES: usize = 10;
-const LOGINS: usize = 400;
+/// Of logins without them and of logins beside them, in turn.
+const BLOCKS: usize = 10;
+/// In a block.
+const LOGINS: usize = 40;
 /// They come one after the other, so that the cloud does not cut all off at once.
 const APART: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -42,25 +45,38 @@ pub async fn run(dir: &Path, summary: &mut Summary) -> anyhow::Result<()> {
     site.register(PASSWORD).await?;
     // The first ones also pay for what the cloud does once.
     logins(&site, 20, || ()).await?;
-    let mut alone = logins(&site, LOGINS, || ()).await?;
-    let memory_alone = resident_mib(site.cloud().pid())?;
-
-    let crowd = Crowd::gather(&site)?;
-    poll(PATIENCE, "the silent connections stand", async || Ok((crowd.standing() >= SILENT * 99 / 100).then_some(())))
-        .await?;
-    let mut fewest = SILENT;
-    let mut beside = logins(&site, LOGINS, || fewest = fewest.min(crowd.standing())).await?;
-    let memory = resident_mib(site.cloud().pid())?;
+    let pid = site.cloud().pid();
+    let (memory_alone, files) = (resident_mib(pid)?, open_files(pid)?);
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    let (mut fewest, mut ended, mut memory) = (SILENT, 0, 0.0_f64);
+    // In turn, so that what else the machine does meets both alike.
+    for _ in 0..BLOCKS {
+        alone.extend(logins(&site, LOGINS, || ()).await?);
+        let crowd = Crowd::gather(&site)?;
+        let stands = async || Ok((crowd.standing() >= SILENT * 99 / 100).then_some(()));
+        poll(PATIENCE, "the silent connections stand", stands).await?;
+        beside.extend(logins(&site, LOGINS, || fewest = fewest.min(crowd.standing())).await?);
+        memory = memory.max(resident_mib(pid)?);
+        ended += crowd.ended();
+        drop(crowd);
+        let gone = async || Ok((open_files(pid)? < files + SILENT / 100).then_some(()));
+        poll(PATIENCE, "the cloud has let go of the silent connections", gone).await?;
+    }
 
     let (p99, p99_alone) = (percentile(&mut beside, 0.99), percentile(&mut alone, 0.99));
     let name = format!("login, mTLS: beside {SILENT} silent connections");
     summary.beside(&name, median(beside), "ms", "without them", median(alone));
     summary.beside(&format!("{name}, 99 in 100"), p99, "ms", "without them", p99_alone);
     summary.alone("login, mTLS: fewest silent connections at any login", fewest as f64, "");
-    summary.alone("login, mTLS: silent connections cut off by the cloud meanwhile", crowd.ended() as f64, "");
+    summary.alone("login, mTLS: silent connections cut off by the cloud meanwhile", ended as f64, "");
     summary.beside(&format!("memory: cloud with {SILENT} silent connections"), memory, "MiB", "without", memory_alone);
-    drop(crowd);
     site.stop().await
+}
+
+/// How many files and connections the process has open.
+fn open_files(pid: Option<u32>) -> anyhow::Result<usize> {
+    let dir = format!("/proc/{}/fd", pid.context("the cloud is not running")?);
+    Ok(std::fs::read_dir(&dir).with_context(|| format!("reading {dir}"))?.count())
 }
 
 /// How long each of `count` logins took, in milliseconds; `before` is called before each.
