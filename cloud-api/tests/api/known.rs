@@ -16,9 +16,32 @@ use super::support::{CUSTOMER, Client, Cloud, SITE, consent};
 const MANY: usize = 60;
 /// Of what stays.
 const FEW: usize = 6;
+/// Webhooks that stay, and as many to remove: ten are possible, and one more is to be registered.
+const WEBHOOKS: usize = 4;
+pub(crate) const DAY_MS: i64 = 86_400_000;
+
+/// The dictionaries of what is made here.
+const MADE: [&str; 16] = [
+    "access_points",
+    "card_ids",
+    "claimed",
+    "consents",
+    "controllers",
+    "erasures",
+    "lately",
+    "passes",
+    "passes_to_end",
+    "plate_ids",
+    "principals",
+    "sales",
+    "soon",
+    "texts",
+    "webhooks",
+    "webhooks_to_remove",
+];
 
 /// The client of the description's example, through which people log in by browser.
-const CONSOLE: &str = "operator-console";
+pub(crate) const CONSOLE: &str = "operator-console";
 
 /// The dictionaries.
 pub(crate) struct Known(BTreeMap<&'static str, Vec<String>>);
@@ -28,10 +51,7 @@ impl Known {
     pub(crate) fn new() -> Self {
         let strings = |values: &[&str]| values.iter().copied().map(str::to_owned).collect();
         let numbered = |text: fn(usize) -> String| (0..MANY).map(text).collect();
-        let made = ["access_points", "card_ids", "consents", "controllers", "erasures", "plate_ids", "principals"]
-            .into_iter()
-            .chain(["sales", "texts"])
-            .map(|name| (name, Vec::new()));
+        let made = MADE.into_iter().map(|name| (name, Vec::new()));
         let given = [
             ("clients", strings(&["admin", "operator", "officer", CONSOLE])),
             ("moments", strings(&["2026-01-10T10:00:00Z", "2026-01-11T10:00:00Z", "2026-01-12T10:00:00+03:00"])),
@@ -52,6 +72,11 @@ impl Known {
         self.0.get_mut(name).unwrap().push(value);
     }
 
+    /// One that no dictionary names any more.
+    pub(crate) fn take(&mut self, name: &str) -> String {
+        self.0.get_mut(name).unwrap().pop().unwrap()
+    }
+
     /// Everything a customer has to do with.
     pub(crate) async fn of_customer(cloud: &Cloud, client: &Client) -> Self {
         let mut known = Self::new();
@@ -70,10 +95,39 @@ impl Known {
             let body = json!({"plates": [format!("B{n:03}BC77")], "subjects": []});
             known.note("sales", client.post(&format!("{at}/property-sales"), body).await.text("sale_id"));
         }
+        known.note_passes(cloud, client).await;
+        known.note_webhooks(client).await;
         known.note_erasures(client).await;
         console(&cloud.logged_in("operator").await).await;
-        known.note("access_points", access_point(cloud).await);
+        claimed(cloud, "birch-gate", vec![door()]).await;
+        known.note("access_points", "birch-door".to_owned());
         known
+    }
+
+    /// Passes with a plate and without one, and from and until when a pass may count. Those to end are others, so that the
+    /// rest stay.
+    async fn note_passes(&mut self, cloud: &Cloud, client: &Client) {
+        for days in 1..=FEW as i64 {
+            self.note("lately", cloud.clock_rfc3339(-days * DAY_MS));
+            self.note("soon", cloud.clock_rfc3339(days * DAY_MS));
+        }
+        let until = cloud.clock_rfc3339(7 * DAY_MS);
+        for n in 0..MANY {
+            let plate = (n % 2 == 0).then(|| format!("H{n:03}BC77"));
+            let body = json!({"plate": plate, "subject": subject(n), "valid_until": until});
+            let pass = client.post(&format!("/v1/sites/{SITE}/guest-passes"), body).await.text("pass_id");
+            self.note(if n < FEW { "passes" } else { "passes_to_end" }, pass);
+        }
+    }
+
+    /// Webhooks that lead nowhere: `.invalid` names nothing (RFC 6761 §6.4). Those to remove are others, so that the rest
+    /// stay.
+    async fn note_webhooks(&mut self, client: &Client) {
+        for n in 0..2 * WEBHOOKS {
+            let body = json!({"url": format!("https://hooks.invalid/{n}"), "kinds": ["access.event"]});
+            let webhook = client.post("/v1/webhooks", body).await.text("webhook_id");
+            self.note(if n < WEBHOOKS { "webhooks" } else { "webhooks_to_remove" }, webhook);
+        }
     }
 
     /// Erasures that are complete: no controller has anything to erase yet.
@@ -92,6 +146,7 @@ impl Known {
         let client = &cloud.logged_in("operator").await;
         known.note_erasures(&cloud.logged_in("admin").await).await;
         console(client).await;
+        known.note("claimed", claimed(cloud, "birch-gate", Vec::new()).await);
         for n in 0..MANY {
             let controller = json!({"controller_id": format!("gate-{n}")});
             let answer = client.post(&format!("/v1/sites/{SITE}/controllers"), controller).await;
@@ -104,7 +159,7 @@ impl Known {
         known
     }
 
-    /// Writes the dictionaries to `folder`.
+    /// Writes the dictionaries to `folder`, a file each.
     pub(crate) fn write(&self, folder: &Path) {
         for (name, values) in &self.0 {
             let mut lines: Vec<String> = values.iter().map(|value| json!(value).to_string()).collect();
@@ -117,7 +172,8 @@ impl Known {
     }
 }
 
-fn subject(n: usize) -> String {
+/// A token of a resident.
+pub(crate) fn subject(n: usize) -> String {
     format!("5f0c2f0e-8a1b-4c5e-9d1e-{n:012x}")
 }
 
@@ -131,22 +187,25 @@ async fn console(operator: &Client) {
     assert_eq!(registered.status, 204, "{registered:?}");
 }
 
-/// A door of a controller that is known and away.
-async fn access_point(cloud: &Cloud) -> String {
+/// A controller that is known and away, and what it has.
+async fn claimed(cloud: &Cloud, name: &str, equipment: Vec<AccessPoint>) -> String {
     let (storage, now) = (&cloud.server.app().storage, cloud.clock.now());
-    let (controller, site) = (ControllerId::new("birch-gate").unwrap(), SiteId::new(SITE).unwrap());
-    let (hash, later) = ("none".to_owned(), now.plus_ms(60_000));
-    storage.register_controller(&controller, &site, hash, later, now).await.unwrap();
-    let door = AccessPoint {
+    let (controller, site) = (ControllerId::new(name).unwrap(), SiteId::new(SITE).unwrap());
+    let (hash, later) = (format!("none of {name}"), now.plus_ms(60_000));
+    storage.register_controller(&controller, &site, hash.clone(), later, now).await.unwrap();
+    let certificate =
+        IssuedCertificate { serial: "a1".to_owned(), public_point: vec![4; 65], issued_at: now, not_after: later };
+    storage.finish_claim(&controller, hash, certificate).await.unwrap();
+    storage.record_equipment(&controller, equipment, now).await.unwrap();
+    name.to_owned()
+}
+
+fn door() -> AccessPoint {
+    AccessPoint {
         id: AccessPointId::new("birch-door").unwrap(),
         kind: AccessPointKind::Door,
         credentials: vec!["remote".to_owned()],
         reachable: true,
         state: "closed".to_owned(),
-    };
-    let certificate =
-        IssuedCertificate { serial: "a1".to_owned(), public_point: vec![4; 65], issued_at: now, not_after: later };
-    storage.finish_claim(&controller, "none".to_owned(), certificate).await.unwrap();
-    storage.record_equipment(&controller, vec![door], now).await.unwrap();
-    "birch-door".to_owned()
+    }
 }

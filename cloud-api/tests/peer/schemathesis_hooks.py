@@ -1,4 +1,5 @@
-"""What schemathesis needs beside its configuration: what a photo is; and how often each operation gave which answer."""
+"""What schemathesis needs beside its configuration: what a photo is; the calls to begin with; and how often each operation gave
+which answer."""
 
 import atexit
 import collections
@@ -12,6 +13,19 @@ with open(os.environ["CARDEA_PHOTO"], "rb") as file:
     photo = file.read()
 bodies = strategies.sampled_from([photo, photo, photo, b"no photo", b""])
 schemathesis.openapi.media_type("image/jpeg", bodies)
+
+with open(os.environ["CARDEA_CASES"]) as file:
+    cases = json.load(file)
+
+
+@schemathesis.hook
+def before_add_examples(context, examples):
+    case = cases.get(context.operation.definition.raw["operationId"])
+    if case is not None:
+        if case.get("media_type") == "image/jpeg":
+            case = case | {"body": photo}
+        examples.append(context.operation.Case(**case))
+
 
 answers = collections.defaultdict(collections.Counter)
 
