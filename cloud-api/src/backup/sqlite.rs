@@ -102,13 +102,15 @@ fn prepare(
 fn close_log(database: &Path) -> Result<(), BackupError> {
     let connection = open(database, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let closed =
-        runtime.map_err(failed(Path::new("the runtime"), "started"))?.block_on(tokio::time::timeout(PATIENCE, async {
+    let closed = runtime.map_err(failed(Path::new("the runtime"), "started"))?.block_on(async {
+        let leaving = async {
             while !leave_log(&connection)? {
                 tokio::time::sleep(LOOK).await;
             }
             Ok(())
-        }));
+        };
+        tokio::time::timeout(PATIENCE, leaving).await
+    });
     closed.unwrap_or(Err(BackupError::Running))
 }
 
