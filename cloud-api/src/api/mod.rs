@@ -188,6 +188,7 @@ pub fn router(app: Shared, controllers: Router) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), web::revoked::refuse))
         .layer(middleware::from_fn(no_store))
         .layer(middleware::from_fn_with_state(app, web::request_id::identify))
+        .layer(middleware::from_fn(web::unread::finish_reading))
 }
 
 /// A certificate of a customer's CA may carry any name and number: only the Cardea CA's say who is a controller.

@@ -9,4 +9,5 @@ pub(super) mod paging;
 pub(super) mod rate_limit;
 pub(super) mod request_id;
 pub(super) mod revoked;
+pub(super) mod unread;
 pub(super) mod validity;
