@@ -3,7 +3,7 @@
 use cardea_protocol::Timestamp;
 use cardea_protocol::id::{ConsentId, SiteId, SubjectToken, TemplateId};
 
-use super::changes::{ChangeKind, append_change};
+use super::changes::{ChangeKind, StoredTemplate, append_change, stored_template};
 use super::consents::active_consent;
 use super::engine::params;
 use super::sites::{Scope, site_visible};
@@ -61,6 +61,28 @@ impl Storage {
                 return Ok(None);
             }
             active_consent(tx, &site, &subject).map(Some)
+        })
+        .await
+    }
+
+    /// The templates of a model at a site within the scope, as they rest.
+    pub(crate) async fn templates_of_model(
+        &self,
+        scope: &Scope,
+        site: &SiteId,
+        model: &str,
+    ) -> Result<Vec<StoredTemplate>, StorageError> {
+        let (scope, site, model) = (scope.clone(), site.clone(), model.to_owned());
+        self.read(move |tx| {
+            if !site_visible(tx, &scope, &site)? {
+                return Ok(Vec::new());
+            }
+            let found = tx.query(
+                "SELECT template_id, subject, model, ciphertext FROM templates WHERE site_id = ?1 AND model = ?2",
+                [site.as_str(), model.as_str()],
+                |row| stored_template(tx, &site, row),
+            )?;
+            Ok(found.into_iter().flatten().collect())
         })
         .await
     }

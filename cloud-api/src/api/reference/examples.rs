@@ -282,7 +282,7 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
         "quality": {"eye_distance_px": 78.2, "detection_score": 0.78, "comparison_quality": 0.98},
         "photos": [{"photo": 1, "kept": false, "reason": "face-blurred",
         "advice": "the face is blurred: send a sharper photo"}, {"photo": 2, "kept": true,
-        "comparison_quality": 0.98}]}"#,
+        "comparison_quality": 0.98}], "duplicates": []}"#,
     ),
     ("open_access_point", "", r#"{"command_id": "e49b4204-28a5-4f52-acc9-1e1d8e430ee1", "state": "confirmed"}"#),
     ("sell_property", r#"{"plates": ["А123ВС 77"], "subjects": ["5f0c2f0e-8a1b-4c5e-9d1e-0a1b2c3d4e5f"]}"#, SALE),

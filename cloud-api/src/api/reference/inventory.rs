@@ -278,6 +278,7 @@ pub(in crate::api) const ROWS: &[Row] = &[
     ),
     row("FaceEnrolled.quality", NOWHERE, "lets the customer ask for a better photo", NONE),
     row("FaceEnrolled.photos", NOWHERE, "lets the customer ask for a better photo", NONE),
+    row("FaceEnrolled.duplicates", NOWHERE, "shows one person under two tokens, or a wrong photo", NONE),
     row("PhotoForm.photo", NOWHERE, "as the body of enrol_face: a photo, overwritten in memory, never on a disk", NONE),
     row("PhotoReport.photo", NOWHERE, "names a photo of the call by its place", NONE),
     row("PhotoReport.kept", NOWHERE, "tells which photo the template is of", NONE),

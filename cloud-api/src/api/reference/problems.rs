@@ -22,6 +22,16 @@ pub(in crate::api) fn section(kind: Kind, sample: &Problem) -> String {
     format!("## {slug}\n\n{} {title}: {when}.\n\n> {sample}\n", status.as_u16())
 }
 
+/// Answers to an order to open, with a pass or without.
+const OPENING: &[&str] = &[
+    "controller-unreachable",
+    "controller-unanswered",
+    "idempotency-key-missing",
+    "idempotency-key-malformed",
+    "idempotency-key-reused",
+    "in-progress",
+];
+
 /// Answers of a single operation, beside those that follow from its form.
 const OWN: &[(&str, &[&str])] = &[
     ("token", &["unsupported-media-type", "malformed-request", "body-too-large", "body-timeout"]),
@@ -44,17 +54,7 @@ const OWN: &[(&str, &[&str])] = &[
     ("decommission_controller", &["conflict"]),
     ("admit_plate", &["plate-malformed", "conflict", "blocked-by-sale"]),
     ("give_guest_pass", &["plate-malformed", "conflict", "blocked-by-sale"]),
-    (
-        "open_with_guest_pass",
-        &[
-            "controller-unreachable",
-            "controller-unanswered",
-            "idempotency-key-missing",
-            "idempotency-key-malformed",
-            "idempotency-key-reused",
-            "in-progress",
-        ],
-    ),
+    ("open_with_guest_pass", OPENING),
     ("admit_card", &["card-malformed", "conflict", "blocked-by-sale"]),
     ("change_plate", &["precondition-required", "precondition-failed", "conflict"]),
     ("change_card", &["precondition-required", "precondition-failed"]),
@@ -84,17 +84,7 @@ const OWN: &[(&str, &[&str])] = &[
             "in-progress",
         ],
     ),
-    (
-        "open_access_point",
-        &[
-            "controller-unreachable",
-            "controller-unanswered",
-            "idempotency-key-missing",
-            "idempotency-key-malformed",
-            "idempotency-key-reused",
-            "in-progress",
-        ],
-    ),
+    ("open_access_point", OPENING),
     ("sell_property", &["plate-malformed", "card-malformed"]),
     ("register_webhook", &["conflict"]),
     ("rotate_webhook_secret", &["conflict"]),

@@ -174,6 +174,41 @@ mod tests {
         assert_eq!(api.post(&plates, &lifted, as_admin()).await.status, 201);
     }
 
+    /// Whatever comes first, what the former owner had opens nothing afterwards.
+    #[tokio::test]
+    async fn a_sale_against_another_one_an_enrolment_and_an_admission_at_once() {
+        for first in 0..5 {
+            let api = Api::new().await;
+            let site = format!("/v1/sites/{SITE}");
+            let faces = format!("{site}/subjects/{SUBJECT}/faces");
+            api.post(&format!("{site}/consents"), &consent(SUBJECT), as_admin()).await;
+            let sale = json!({"plates": ["A123BC77"], "subjects": [SUBJECT]});
+            let plate = json!({"plate": "E123BC77", "subject": SUBJECT});
+            let pass = json!({"plate": "K123BC77", "subject": SUBJECT, "valid_until": "2026-11-30T00:00:00Z"});
+            let calls = (0..5).map(|n| {
+                let (api, site, faces, sale, plate, pass) = (&api, &site, &faces, &sale, &plate, &pass);
+                async move {
+                    match (n + first) % 5 {
+                        0 | 1 => api.post(&format!("{site}/property-sales"), sale, as_admin()).await,
+                        2 => api.post_photo(faces, FACE_PHOTO, as_admin()).await,
+                        3 => api.post(&format!("{site}/plates"), plate, as_admin()).await,
+                        _ => api.post(&format!("{site}/guest-passes"), pass, as_admin()).await,
+                    }
+                }
+            });
+            let answers = futures_util::future::join_all(calls).await;
+            for answer in &answers {
+                assert!([201, 403, 409].contains(&answer.status), "{first}: {} {}", answer.status, answer.json);
+            }
+            assert_eq!(api.get(&format!("{site}/plates"), as_admin()).await.json["plates"], json!([]), "{first}");
+            let held = api.get(&format!("{site}/subjects/{SUBJECT}"), as_admin()).await.json;
+            assert_eq!(held["templates"], json!([]), "{first}");
+            assert!(held["consents"].as_array().unwrap().iter().all(|consent| consent["ended_by"] == "property-sale"));
+            assert!(held["guest_passes"].as_array().unwrap().iter().all(|pass| pass["state"] == "ended"), "{held}");
+            assert_eq!(api.post_photo(&faces, FACE_PHOTO, as_admin()).await.problem(), (403, "consent-missing"));
+        }
+    }
+
     #[tokio::test]
     async fn one_bad_entry_and_nothing_is_done() {
         let api = Api::new().await;

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use crate::api::created;
+use crate::api::subjects::duplicates;
 use crate::api::subjects::photo_choice::{self, Choice, PhotoQuality, PhotoReport};
 use crate::api::subjects::photos::{PhotoForm, Photos};
 use crate::api::web::extract::{self, Params};
@@ -68,6 +69,9 @@ pub(crate) struct FaceEnrolled {
     quality: PhotoQuality,
     /// What became of each photo, in the order of the call.
     photos: Vec<PhotoReport>,
+    /// Other residents of the site whose faces the door cannot tell from this one: the same person under two tokens, or a wrong
+    /// photo. Nothing was refused for it.
+    duplicates: Vec<String>,
 }
 
 // === handler ===
@@ -118,6 +122,8 @@ async fn enrol(
     let chosen = tokio::task::spawn_blocking(move || photo_choice::choose(&*enroller, &photos.0)).await;
     let Choice { enrolled, quality, reports } = chosen.map_err(|error| Problem::internal(&error))??;
     let template_id = TemplateId::random();
+    let new = (enrolled.template.clone(), enrolled.same_person_cosine);
+    let (of_site, of_subject) = (site.clone(), subject.clone());
     let (vault, id, whose, plaintext) =
         (app.vault.clone(), template_id.clone(), (site.clone(), subject.clone()), enrolled.template.to_bytes());
     let template = NewTemplate {
@@ -142,8 +148,14 @@ async fn enrol(
     };
     app.storage.add_template(&scope, template, app.now()).await?;
     app.sync.changed(&site);
+    // After it is stored: of two that are enrolled at once, the later one sees the other.
+    let held = app.storage.templates_of_model(&scope, &site, new.0.model()).await?;
+    let vault = app.vault.clone();
+    let alike = move || duplicates::of(&vault, &of_site, &of_subject, (&new.0, new.1), &held);
+    let duplicates = tokio::task::spawn_blocking(alike).await.map_err(|error| Problem::internal(&error))?;
     let template_id = template_id.to_string();
-    Ok(created(&template_id, FaceEnrolled { template_id: template_id.clone(), quality, photos: reports }))
+    let answer = FaceEnrolled { template_id: template_id.clone(), quality, photos: reports, duplicates };
+    Ok(created(&template_id, answer))
 }
 
 // === tests ===
@@ -223,6 +235,24 @@ mod tests {
         assert_eq!(broken.problem(), (400, "malformed-request"));
         let held = api.get(&format!("/v1/sites/{SITE}/subjects/{SUBJECT}"), as_admin()).await;
         assert_eq!(held.json["templates"].as_array().unwrap().len(), 0, "nothing was kept");
+    }
+
+    #[tokio::test]
+    async fn a_face_that_is_another_residents_too_is_told_and_kept() {
+        let api = Api::new().await;
+        let second = "7b2e4a20-ac3d-4e7a-9f30-2c3d4e5f6071";
+        for subject in [SUBJECT, second] {
+            api.post(&format!("/v1/sites/{SITE}/consents"), &consent(subject), as_admin()).await;
+        }
+        let of = |subject: &str| format!("/v1/sites/{SITE}/subjects/{subject}/faces");
+        let first = api.post_photo(&of(SUBJECT), FACE_PHOTO, as_admin()).await;
+        assert_eq!(first.json["duplicates"], serde_json::json!([]));
+        let again = api.post_photo(&of(SUBJECT), BETTER_PHOTO, as_admin()).await;
+        assert_eq!(again.json["duplicates"], serde_json::json!([]), "one's own face is no duplicate");
+        let other = api.post_photo(&of(second), ANOTHER_FACE, as_admin()).await;
+        assert_eq!((other.status, &other.json["duplicates"]), (201, &serde_json::json!([])));
+        let same = api.post_photo(&of(second), BETTER_PHOTO, as_admin()).await;
+        assert_eq!((same.status, &same.json["duplicates"]), (201, &serde_json::json!([SUBJECT])));
     }
 
     #[tokio::test]

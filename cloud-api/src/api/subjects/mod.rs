@@ -2,6 +2,7 @@
 
 pub(super) mod act;
 pub(super) mod consents;
+mod duplicates;
 pub(super) mod enrol_face;
 pub(super) mod held;
 mod photo_choice;
