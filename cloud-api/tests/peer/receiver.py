@@ -15,6 +15,14 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 STATE = {"answer": 204}
 SECRETS = []
+OUTPUT = threading.Lock()
+
+
+def say(line):
+    """One line, whole, whichever threads have something to say."""
+    with OUTPUT:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
 
 
 def verdict(secret, body, headers):
@@ -51,7 +59,7 @@ class Receiver(BaseHTTPRequestHandler):
         self.send_response(STATE["answer"])
         self.send_header("content-length", "0")
         self.end_headers()
-        print(json.dumps(seen), flush=True)
+        say(json.dumps(seen))
 
     def log_message(self, *_):
         pass
@@ -63,14 +71,14 @@ def main():
     context.load_cert_chain(sys.argv[1], sys.argv[2])
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(f"port {server.server_port}", flush=True)
+    say(f"port {server.server_port}")
     for line in sys.stdin:
         word, value = line.split()
         if word == "secret":
             SECRETS.append(value)
         else:
             STATE["answer"] = int(value)
-        print(f"done {word}", flush=True)
+        say(f"done {word}")
 
 
 main()
