@@ -9,7 +9,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use cardea_protocol::id::{AccessPointId, ControllerId, CustomerId, SiteId};
 
-use crate::api::web::extract::drain;
 use crate::auth::external::Moment;
 use crate::auth::roles::{Operation, Role};
 use crate::auth::scope::has_openid;
@@ -134,7 +133,7 @@ pub(crate) async fn guard(
     let Some(operation) = operation.filter(|_| !request.method().is_safe()) else {
         return match verdict {
             Ok(()) => next.run(request).await,
-            Err(problem) => refuse(request, problem).await,
+            Err(problem) => problem.into_response(),
         };
     };
     let action = NewAction {
@@ -154,7 +153,7 @@ pub(crate) async fn guard(
             Ok(response) => response,
             Err(error) => Problem::internal(&error).into_response(),
         },
-        Err(problem) => refuse(request, problem).await,
+        Err(problem) => problem.into_response(),
     };
     let outcome = response.extensions().get::<Slug>().map_or("done", |slug| slug.0);
     let target = response.extensions().get::<Target>().map(|target| target.0.clone());
@@ -164,12 +163,6 @@ pub(crate) async fn guard(
         tracing::error!(%error, operation = operation.id(), "the outcome of a call could not be audited");
     }
     response
-}
-
-/// Answers without the handler; the client gets to finish sending its photo, and so to read why it was refused.
-async fn refuse(request: Request, problem: Problem) -> Response {
-    drain(request.into_body()).await;
-    problem.into_response()
 }
 
 /// The value of a part of the path.

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use crate::api::web::extract::{PHOTO_LIMIT_BYTES, drain, read_body, require_media_type};
+use crate::api::web::extract::{PHOTO_LIMIT_BYTES, read_body, require_media_type};
 use crate::problem::Problem;
 
 /// Photos in one call.
@@ -47,10 +47,7 @@ impl<S: Send + Sync> FromRequest<S> for Photos {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         if require_media_type(&parts.headers, &[FORM], WANTED).is_err() {
-            if let Err(problem) = require_media_type(&parts.headers, &PICTURES, WANTED) {
-                drain(body).await;
-                return Err(problem);
-            }
+            require_media_type(&parts.headers, &PICTURES, WANTED)?;
             let photo = read_body(&parts.headers, body, PHOTO_LIMIT_BYTES).await?;
             return Ok(Self(vec![Zeroizing::new(photo)]));
         }

@@ -17,8 +17,6 @@ pub(crate) const JSON_LIMIT_BYTES: usize = 64 * 1024;
 pub(crate) const PHOTO_LIMIT_BYTES: usize = 8 * 1024 * 1024;
 /// A body must be complete within this time.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// What exceeds the limit is read and dropped for at most this long, so that the client gets to read the answer.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A JSON body. Unknown fields are refused by the types themselves.
 pub(crate) struct Json<T>(pub(crate) T);
@@ -141,7 +139,6 @@ async fn read_body_within(
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
     if declared.is_some_and(|declared| declared > limit_bytes) {
-        drain(body).await;
         return Err(Problem::BodyTooLarge { limit_bytes });
     }
     let mut stream = body.into_data_stream();
@@ -159,10 +156,7 @@ async fn read_body_within(
     };
     match tokio::time::timeout(within, read).await {
         Ok(Ok(())) => Ok(std::mem::take(&mut *bytes)),
-        Ok(Err(problem)) => {
-            drain(Body::from_stream(stream)).await;
-            Err(problem)
-        }
+        Ok(Err(problem)) => Err(problem),
         Err(_) => Err(Problem::BodyTimeout),
     }
 }
@@ -172,14 +166,6 @@ type Chunks = axum::body::BodyDataStream;
 async fn next(chunks: &mut Chunks) -> Option<Result<Bytes, axum::Error>> {
     use futures_util::StreamExt as _;
     chunks.next().await
-}
-
-/// Lets a client finish sending what nobody wants; otherwise it would see a broken connection and not the answer.
-pub(crate) async fn drain(body: Body) {
-    let mut chunks = body.into_data_stream();
-    let all = async { while matches!(next(&mut chunks).await, Some(Ok(_))) {} };
-    // A client slower than this loses the answer; the connection is closed either way.
-    let _ = tokio::time::timeout(DRAIN_TIMEOUT, all).await;
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use cardea_protocol::id::{ControllerId, SiteId};
 
-use crate::api::web::extract::drain;
 use crate::auth::Caller;
 use crate::auth::roles::{Operation, Role};
 use crate::problem::Problem;
@@ -25,10 +24,7 @@ pub(in crate::api) async fn only_given(
     };
     match given(&app, &installer.principal_id, &params).await {
         Ok(true) => next.run(request).await,
-        Ok(false) => {
-            drain(request.into_body()).await;
-            Problem::NotFound.into_response()
-        }
+        Ok(false) => Problem::NotFound.into_response(),
         Err(problem) => problem.into_response(),
     }
 }

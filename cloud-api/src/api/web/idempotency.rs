@@ -48,10 +48,7 @@ pub(in crate::api) async fn answer_once(
     let key = match given(request.headers()) {
         Ok(Some(key)) => key,
         Ok(None) => return next.run(request).await,
-        Err(problem) => {
-            extract::drain(request.into_body()).await;
-            return problem.into_response();
-        }
+        Err(problem) => return problem.into_response(),
     };
     let Some(caller) = request.extensions().get::<Caller>().cloned() else { return Problem::Internal.into_response() };
     let (parts, body) = request.into_parts();

@@ -10,7 +10,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use cardea_access::time::Monotonic;
 
-use crate::api::web::extract::drain;
 use crate::auth::Caller;
 use crate::listener::Peer;
 use crate::problem::Problem;
@@ -77,10 +76,7 @@ pub(in crate::api) async fn limit(
     };
     match limits.take(app.clock.monotonic(), &who) {
         Ok(()) => next.run(request).await,
-        Err(retry_after_s) => {
-            drain(request.into_body()).await;
-            Problem::RateLimited { retry_after_s }.into_response()
-        }
+        Err(retry_after_s) => Problem::RateLimited { retry_after_s }.into_response(),
     }
 }
 

@@ -4,14 +4,16 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody as _};
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _};
 
-use super::extract::drain;
+/// What nobody wants is read and dropped for at most this long.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The middleware, before everything that may refuse.
 pub(in crate::api) async fn finish_reading(request: Request, next: Next) -> Response {
@@ -20,10 +22,15 @@ pub(in crate::api) async fn finish_reading(request: Request, next: Next) -> Resp
     }
     let (parts, body) = request.into_parts();
     let lent = Lent(Arc::new(Mutex::new(Some(body.into_data_stream()))));
-    let rest = Body::from_stream(Lent(lent.0.clone()));
+    let rest = Lent(lent.0.clone());
     let response = next.run(Request::from_parts(parts, Body::from_stream(lent))).await;
-    drain(rest).await;
+    // A client slower than this loses the answer; the connection is closed either way.
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, drain(rest)).await;
     response
+}
+
+async fn drain(mut body: Lent) {
+    while matches!(body.next().await, Some(Ok(_))) {}
 }
 
 /// A body that whoever answers reads as far as it likes; nothing once it has come to its end.
@@ -68,7 +75,6 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_reads_all_some_or_nothing_all_of_it_is_read() {
-        use futures_util::StreamExt as _;
         let nothing = Router::new().route("/", post(async || "no"));
         assert_eq!(read_by(nothing).await, (3, 200));
         let some = async |request: Request| {
