@@ -7,6 +7,7 @@ use cardea_protocol::message::{CardEntry, Validity};
 
 use super::changes::{CARD_COLUMNS, ChangeKind, append_change, card_entry};
 use super::engine::params;
+use super::holdings::cards;
 use super::plates::{blocking_sale, lift_block};
 use super::sites::{Scope, site_visible};
 use super::{Storage, StorageError};
@@ -132,8 +133,7 @@ impl Storage {
             if !site_visible(tx, &scope, &site)? {
                 return Ok(None);
             }
-            tx.query(&format!("{CARD_COLUMNS} WHERE site_id = ?1 ORDER BY card_id"), [site.as_str()], card_entry)
-                .map(Some)
+            cards(tx, &site).map(Some)
         })
         .await
     }

@@ -4,12 +4,13 @@
 //! pass is taken before the order is sent and given back if nothing was opened, so that two calls cannot both have it.
 
 use cardea_protocol::Timestamp;
-use cardea_protocol::id::{CommandId, GuestPassId, PlateId, SiteId, SubjectToken};
+use cardea_protocol::id::{CommandId, GuestPassId, PlateId, SaleId, SiteId, SubjectToken};
 use cardea_protocol::message::{ENTRY_MS, Validity};
 
 use super::changes::{ChangeKind, append_change, id, subject_of};
 use super::engine::{Row, Transaction, params};
-use super::plates::{NewPlate, PlateStoreError, admit, blocking_sale};
+use super::plates::{NewPlate, PlateStoreError, admit, blocking_sale, remove};
+use super::sales::sold_plate;
 use super::sites::{Scope, site_visible};
 use super::{Storage, StorageError};
 
@@ -137,7 +138,16 @@ fn pass(row: &Row<'_>) -> Result<GuestPass, StorageError> {
     })
 }
 
-fn find(tx: &Transaction<'_>, site: &SiteId, pass_id: &GuestPassId) -> Result<Option<GuestPass>, StorageError> {
+/// A pass within the scope.
+fn find(
+    tx: &Transaction<'_>,
+    scope: &Scope,
+    site: &SiteId,
+    pass_id: &GuestPassId,
+) -> Result<Option<GuestPass>, StorageError> {
+    if !site_visible(tx, scope, site)? {
+        return Ok(None);
+    }
     let sql = format!("{COLUMNS} WHERE p.site_id = ?1 AND p.pass_id = ?2");
     tx.query_opt(&sql, [site.as_str(), pass_id.as_str()], pass)
 }
@@ -152,13 +162,14 @@ pub(super) fn passes_of(
     tx.query(&sql, [site.as_str(), subject.as_str()], pass)
 }
 
-/// Ends the passes that a resident has given, and admits their plates no more: those, for the sale that ends them to tell.
+/// Ends the passes that a resident has given; their plates go with the sale. Answers how many plates those are.
 pub(super) fn end_passes_of(
     tx: &Transaction<'_>,
+    sale: &SaleId,
     site: &SiteId,
     subject: &SubjectToken,
     at: Timestamp,
-) -> Result<Vec<PlateId>, StorageError> {
+) -> Result<u32, StorageError> {
     let plates = tx.query(
         "DELETE FROM plates WHERE site_id = ?1 AND plate_id IN
              (SELECT plate_id FROM guest_passes WHERE site_id = ?1 AND subject = ?2 AND plate_id IS NOT NULL)
@@ -170,7 +181,8 @@ pub(super) fn end_passes_of(
         "UPDATE guest_passes SET ended_at = ?3 WHERE site_id = ?1 AND subject = ?2 AND ended_at IS NULL",
         params![site.as_str(), subject.as_str(), at.0],
     )?;
-    Ok(plates)
+    plates.iter().try_for_each(|plate| sold_plate(tx, sale, plate))?;
+    Ok(u32::try_from(plates.len()).unwrap_or(u32::MAX))
 }
 
 /// A controller has let a plate of a single entry in, and ended it at `ends_at`: it ends at the site's other controllers too.
@@ -259,7 +271,7 @@ impl Storage {
         pass_id: &GuestPassId,
     ) -> Result<Option<GuestPass>, StorageError> {
         let (scope, site, pass_id) = (scope.clone(), site.clone(), pass_id.clone());
-        self.read(move |tx| if site_visible(tx, &scope, &site)? { find(tx, &site, &pass_id) } else { Ok(None) }).await
+        self.read(move |tx| find(tx, &scope, &site, &pass_id)).await
     }
 
     /// Takes a pass back: its plate is admitted no more. `None` if there is no such pass within the scope, or it has ended.
@@ -272,13 +284,12 @@ impl Storage {
     ) -> Result<Option<()>, StorageError> {
         let (scope, site, pass_id) = (scope.clone(), site.clone(), pass_id.clone());
         self.write(move |tx| {
-            let found = if site_visible(tx, &scope, &site)? { find(tx, &site, &pass_id)? } else { None };
+            let found = find(tx, &scope, &site, &pass_id)?;
             let Some(pass) = found.filter(|pass| !pass.ended) else { return Ok(None) };
             let sql = "UPDATE guest_passes SET ended_at = ?2 WHERE pass_id = ?1";
             tx.execute(sql, params![pass_id.as_str(), at.0])?;
             if let Some(plate) = &pass.plate_id {
-                tx.execute("DELETE FROM plates WHERE plate_id = ?1 AND site_id = ?2", [plate.as_str(), site.as_str()])?;
-                append_change(tx, &site, ChangeKind::PlateRemoved, plate.as_str(), at)?;
+                remove(tx, &site, plate, at)?;
             }
             Ok(Some(()))
         })
@@ -297,8 +308,7 @@ impl Storage {
     ) -> Result<Option<Result<(), Unusable>>, StorageError> {
         let (scope, site, pass_id, command) = (scope.clone(), site.clone(), pass_id.clone(), command.clone());
         self.write(move |tx| {
-            let found = if site_visible(tx, &scope, &site)? { find(tx, &site, &pass_id)? } else { None };
-            let Some(pass) = found else { return Ok(None) };
+            let Some(pass) = find(tx, &scope, &site, &pass_id)? else { return Ok(None) };
             if pass.plate_id.is_some() {
                 return Ok(Some(Err(Unusable::IsAPlate)));
             }

@@ -48,12 +48,25 @@ pub struct Standing {
     pub digest: Digest,
 }
 
-fn plates(tx: &Transaction<'_>, site: &SiteId) -> Result<Vec<PlateEntry>, StorageError> {
+/// The plates admitted at a site.
+pub(super) fn plates(tx: &Transaction<'_>, site: &SiteId) -> Result<Vec<PlateEntry>, StorageError> {
     tx.query(&format!("{PLATE_COLUMNS} WHERE site_id = ?1 ORDER BY plate_id"), [site.as_str()], plate_entry)
 }
 
-fn cards(tx: &Transaction<'_>, site: &SiteId) -> Result<Vec<CardEntry>, StorageError> {
+/// The cards admitted at a site.
+pub(super) fn cards(tx: &Transaction<'_>, site: &SiteId) -> Result<Vec<CardEntry>, StorageError> {
     tx.query(&format!("{CARD_COLUMNS} WHERE site_id = ?1 ORDER BY card_id"), [site.as_str()], card_entry)
+}
+
+/// The templates of a model at a site whose subjects have a key.
+pub(super) fn templates(tx: &Transaction<'_>, site: &SiteId, model: &str) -> Result<Vec<StoredTemplate>, StorageError> {
+    let found = tx.query(
+        "SELECT template_id, subject, model, ciphertext FROM templates
+         WHERE site_id = ?1 AND model = ?2 ORDER BY template_id",
+        [site.as_str(), model],
+        |row| stored_template(tx, site, row),
+    )?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 fn digest(tx: &Transaction<'_>, site: &SiteId, embedder: Option<&str>) -> Result<Digest, StorageError> {
@@ -183,14 +196,8 @@ impl Storage {
         self.write(move |tx| {
             let templates = match &embedder {
                 None => Vec::new(),
-                Some(embedder) => tx.query(
-                    "SELECT template_id, subject, model, ciphertext FROM templates
-                     WHERE site_id = ?1 AND model = ?2 ORDER BY template_id",
-                    [site.as_str(), embedder],
-                    |row| stored_template(tx, &site, row),
-                )?,
+                Some(embedder) => templates(tx, &site, embedder)?,
             };
-            let templates: Vec<_> = templates.into_iter().flatten().collect();
             for template in &templates {
                 record_holder(tx, &site, &controller, template)?;
             }

@@ -8,6 +8,7 @@ use cardea_protocol::schedule::WeeklySchedule;
 
 use super::changes::{ChangeKind, PLATE_COLUMNS, append_change, id, plate_entry};
 use super::engine::{Transaction, params};
+use super::holdings::plates;
 use super::sites::{Scope, site_visible};
 use super::{Storage, StorageError};
 
@@ -142,6 +143,20 @@ pub(super) fn admit(tx: &Transaction<'_>, plate: &NewPlate, at: Timestamp) -> Re
     Ok((plate.plate_id.clone(), true))
 }
 
+/// Admits a plate of a visible site no more, and tells the controllers; `None` if it is not admitted.
+pub(super) fn remove(
+    tx: &Transaction<'_>,
+    site: &SiteId,
+    plate: &PlateId,
+    at: Timestamp,
+) -> Result<Option<Revision>, StorageError> {
+    let sql = "DELETE FROM plates WHERE plate_id = ?1 AND site_id = ?2";
+    if tx.execute(sql, [plate.as_str(), site.as_str()])? == 0 {
+        return Ok(None);
+    }
+    append_change(tx, site, ChangeKind::PlateRemoved, plate.as_str(), at).map(Some)
+}
+
 impl Storage {
     /// Admits a plate. The same plate for the same subject at the same times again changes nothing and yields the first one's
     /// id, so a retry is harmless. Returns the id and whether it is new.
@@ -174,12 +189,7 @@ impl Storage {
             if !site_visible(tx, &scope, &site)? {
                 return Err(PlateStoreError::NotFound);
             }
-            let removed =
-                tx.execute("DELETE FROM plates WHERE plate_id = ?1 AND site_id = ?2", [plate.as_str(), site.as_str()])?;
-            if removed == 0 {
-                return Err(PlateStoreError::NotFound);
-            }
-            Ok(append_change(tx, &site, ChangeKind::PlateRemoved, plate.as_str(), at)?)
+            remove(tx, &site, &plate, at)?.ok_or(PlateStoreError::NotFound)
         })
         .await
     }
@@ -191,8 +201,7 @@ impl Storage {
             if !site_visible(tx, &scope, &site)? {
                 return Ok(None);
             }
-            tx.query(&format!("{PLATE_COLUMNS} WHERE site_id = ?1 ORDER BY plate_id"), [site.as_str()], plate_entry)
-                .map(Some)
+            plates(tx, &site).map(Some)
         })
         .await
     }

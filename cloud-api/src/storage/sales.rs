@@ -89,10 +89,7 @@ impl Storage {
                      WHERE site_id = ?1 AND subject = ?2 AND ended_at IS NULL",
                     params![site, subject.as_str(), at.0],
                 )?;
-                for plate in end_passes_of(tx, &sale.site, subject, at)? {
-                    sold_plate(tx, &sale.sale_id, &plate)?;
-                    plates += 1;
-                }
+                plates += end_passes_of(tx, &sale.sale_id, &sale.site, subject, at)?;
                 erase_subject(
                     tx,
                     &sale.site,

@@ -3,9 +3,10 @@
 use cardea_protocol::Timestamp;
 use cardea_protocol::id::{ConsentId, SiteId, SubjectToken, TemplateId};
 
-use super::changes::{ChangeKind, StoredTemplate, append_change, stored_template};
+use super::changes::{ChangeKind, StoredTemplate, append_change};
 use super::consents::active_consent;
 use super::engine::params;
+use super::holdings::templates;
 use super::sites::{Scope, site_visible};
 use super::{Storage, StorageError};
 use crate::keys::KeyError;
@@ -77,12 +78,7 @@ impl Storage {
             if !site_visible(tx, &scope, &site)? {
                 return Ok(Vec::new());
             }
-            let found = tx.query(
-                "SELECT template_id, subject, model, ciphertext FROM templates WHERE site_id = ?1 AND model = ?2",
-                [site.as_str(), model.as_str()],
-                |row| stored_template(tx, &site, row),
-            )?;
-            Ok(found.into_iter().flatten().collect())
+            templates(tx, &site, &model)
         })
         .await
     }

@@ -170,8 +170,7 @@ fn sell(tx: &Transaction<'_>, keys: &KeyStore, entries: &[Entry]) -> Result<(), 
         if is(Kind::Erased, &keys.fingerprint(site, &subject)) {
             end_consents(tx, site, &subject, "property-sale", *at)?;
             remove_what_opens(tx, sale, site, &subject)?;
-            let of_guests = end_passes_of(tx, site, &subject, *at)?;
-            of_guests.iter().try_for_each(|plate| sold_plate(tx, sale, plate))?;
+            end_passes_of(tx, sale, site, &subject, *at)?;
             erase_subject(tx, site, &subject, ErasureReason::PropertySold, Some((sale, customer)), *at)?;
         }
     }
