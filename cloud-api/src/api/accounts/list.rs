@@ -58,8 +58,7 @@ impl From<Account> for PrincipalView {
 
 /// List accounts: a customer's auditor sees the customer's own.
 #[utoipa::path(get, path = "/v1/principals", operation_id = "list_principals", tag = "accounts",
-    params(("after" = Option<String>, Query, description = "`next` of the page before"),
-        ("limit" = Option<u32>, Query, description = "At most this many, 1 to 1000; 100 where nothing is given")),
+    params(PageQuery),
     security(("token" = [])), responses((status = 200, description = "The accounts", body = PrincipalList)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,

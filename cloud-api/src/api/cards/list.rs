@@ -56,8 +56,7 @@ impl From<CardEntry> for CardView {
 /// List a site's cards.
 #[utoipa::path(get, path = "/v1/sites/{site}/cards", operation_id = "list_cards", tag = "cards",
     params(("site" = String, Path, description = "Site id"),
-        ("after" = Option<String>, Query, description = "`next` of the page before"),
-        ("limit" = Option<u32>, Query, description = "At most this many, 1 to 1000; 100 where nothing is given")), security(("token" = [])),
+        PageQuery), security(("token" = [])),
     responses((status = 200, description = "The cards", body = CardList)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,

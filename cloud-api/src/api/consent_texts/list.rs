@@ -60,8 +60,7 @@ impl From<&ConsentText> for ConsentTextView {
 
 /// List consent texts.
 #[utoipa::path(get, path = "/v1/consent-texts", operation_id = "list_consent_texts", tag = "biometrics",
-    params(("after" = Option<String>, Query, description = "`next` of the page before"),
-        ("limit" = Option<u32>, Query, description = "At most this many, 1 to 1000; 100 where nothing is given")),
+    params(PageQuery),
     security(("token" = [])), responses((status = 200, description = "The texts", body = ConsentTextList)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,

@@ -70,8 +70,7 @@ impl GuestPassView {
 /// List a site's guest passes.
 #[utoipa::path(get, path = "/v1/sites/{site}/guest-passes", operation_id = "list_guest_passes", tag = "guest passes",
     params(("site" = String, Path, description = "Site id"),
-        ("after" = Option<String>, Query, description = "`next` of the page before"),
-        ("limit" = Option<u32>, Query, description = "At most this many, 1 to 1000; 100 where nothing is given")), security(("token" = [])),
+        PageQuery), security(("token" = [])),
     responses((status = 200, description = "The passes", body = GuestPassList)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,

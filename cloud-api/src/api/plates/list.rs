@@ -66,8 +66,7 @@ impl From<PlateEntry> for PlateView {
 /// List a site's plates.
 #[utoipa::path(get, path = "/v1/sites/{site}/plates", operation_id = "list_plates", tag = "plates",
     params(("site" = String, Path, description = "Site id"),
-        ("after" = Option<String>, Query, description = "`next` of the page before"),
-        ("limit" = Option<u32>, Query, description = "At most this many, 1 to 1000; 100 where nothing is given")), security(("token" = [])),
+        PageQuery), security(("token" = [])),
     responses((status = 200, description = "The plates", body = PlateList)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,

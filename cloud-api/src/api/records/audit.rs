@@ -62,8 +62,7 @@ impl From<AuditEntry> for AuditedCall {
 
 /// Read the audit: a customer's auditor reads of the customer's own sites and accounts.
 #[utoipa::path(get, path = "/v1/audit", operation_id = "read_audit", tag = "accounts",
-    params(("after" = Option<String>, Query, description = "`next` of the page before"),
-        ("limit" = Option<u32>, Query, description = "At most this many, 1 to 1000; 100 where nothing is given")),
+    params(PageQuery),
     security(("token" = [])), responses((status = 200, description = "The calls", body = AuditPage)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,

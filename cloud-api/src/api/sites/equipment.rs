@@ -62,8 +62,7 @@ impl From<Equipment> for AccessPointView {
 /// List a site's equipment.
 #[utoipa::path(get, path = "/v1/sites/{site}/equipment", operation_id = "list_equipment", tag = "sites",
     params(("site" = String, Path, description = "Site id"),
-        ("after" = Option<String>, Query, description = "`next` of the page before"),
-        ("limit" = Option<u32>, Query, description = "At most this many, 1 to 1000; 100 where nothing is given")), security(("token" = [])),
+        PageQuery), security(("token" = [])),
     responses((status = 200, description = "The equipment", body = EquipmentList)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,

@@ -38,8 +38,7 @@ pub(crate) struct SiteView {
 
 /// List the sites.
 #[utoipa::path(get, path = "/v1/sites", operation_id = "list_sites", tag = "sites",
-    params(("after" = Option<String>, Query, description = "`next` of the page before"),
-        ("limit" = Option<u32>, Query, description = "At most this many, 1 to 1000; 100 where nothing is given")), security(("token" = [])),
+    params(PageQuery), security(("token" = [])),
     responses((status = 200, description = "The sites", body = SiteList)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,

@@ -70,8 +70,7 @@ impl From<Consent> for ConsentView {
 /// List a site's consents.
 #[utoipa::path(get, path = "/v1/sites/{site}/consents", operation_id = "list_consents", tag = "biometrics",
     params(("site" = String, Path, description = "Site id"),
-        ("after" = Option<String>, Query, description = "`next` of the page before"),
-        ("limit" = Option<u32>, Query, description = "At most this many, 1 to 1000; 100 where nothing is given")),
+        PageQuery),
     security(("token" = [])), responses((status = 200, description = "The consents", body = ConsentList)))]
 pub(crate) async fn list(
     State(app): State<Shared>,

@@ -4,6 +4,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
 
 use crate::problem::Problem;
 
@@ -13,12 +14,13 @@ pub(in crate::api) const DEFAULT_LIMIT: u32 = 100;
 pub(in crate::api) const MAX_LIMIT: u32 = 1_000;
 
 /// What a list may be asked for.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(in crate::api) struct PageQuery {
-    /// `next` of the page before.
+    /// `next` of the page before
     after: Option<String>,
-    /// At most this many.
+    /// At most this many, 1 to 1000; 100 where nothing is given
     limit: Option<u32>,
 }
 

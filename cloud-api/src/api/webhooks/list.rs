@@ -27,8 +27,7 @@ pub(crate) struct WebhookList {
 
 /// List webhooks: a customer's own, or the operator's own.
 #[utoipa::path(get, path = "/v1/webhooks", operation_id = "list_webhooks", tag = "webhooks",
-    params(("after" = Option<String>, Query, description = "`next` of the page before"),
-        ("limit" = Option<u32>, Query, description = "At most this many, 1 to 1000; 100 where nothing is given")),
+    params(PageQuery),
     security(("token" = [])), responses((status = 200, description = "The webhooks", body = WebhookList)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
