@@ -127,10 +127,12 @@ pub enum Down {
         /// The cloud's own digest at `revision`.
         digest: Digest,
     },
-    /// Revision `revision` is current at `at`: the statement that keeps biometrics admitted.
+    /// Revision `revision` is current at `at`: the statement that keeps biometrics admitted, of whoever holds just that.
     Freshness {
         /// The newest revision of the site.
         revision: Revision,
+        /// The cloud's own digest there. A controller that holds something else is not fresh, and says so.
+        digest: Digest,
         /// By the cloud's clock.
         #[serde(with = "crate::rfc3339")]
         at: Timestamp,

@@ -14,6 +14,7 @@ pub use rules::Retention;
 use crate::audit::{self, AuditError};
 use crate::state::{App, Shared};
 use crate::storage::audit::{Ending, NewAction};
+use crate::storage::changes::LOG_KEPT_MS;
 use crate::storage::idempotent_answers::KEPT_MS;
 
 /// What the audit calls a run.
@@ -29,6 +30,8 @@ pub enum Kind {
     Events,
     /// Orders to open.
     Commands,
+    /// Steps of the sites' change logs: whoever has not followed for so long gets a snapshot.
+    Changes,
     /// What calls with an `Idempotency-Key` were answered.
     Answers,
     /// Consents that have ended.
@@ -51,9 +54,10 @@ pub enum Kind {
 
 impl Kind {
     /// All of them; the audit ends by itself ([`audit::cut_before`]).
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Events,
         Self::Commands,
+        Self::Changes,
         Self::Answers,
         Self::Consents,
         Self::Erasures,
@@ -70,6 +74,7 @@ impl Kind {
         match self {
             Self::Events => "events",
             Self::Commands => "commands",
+            Self::Changes => "changes",
             Self::Answers => "answers",
             Self::Consents => "consents",
             Self::Erasures => "erasures",
@@ -87,6 +92,7 @@ impl Kind {
         let days = match self {
             Self::Events => rules.events_days,
             Self::Commands => rules.commands_days,
+            Self::Changes => return LOG_KEPT_MS,
             Self::Answers => return KEPT_MS,
             Self::Consents | Self::Erasures => rules.evidence_days,
             Self::Plates | Self::Cards | Self::GuestPasses => rules.expired_days,

@@ -19,6 +19,9 @@ async fn put(api: &Api, kind: Kind, name: &str, at: Timestamp) {
         Kind::Commands => vec![format!(
             "INSERT INTO commands VALUES ('{name}', '{SITE}', 'p', 'admin', NULL, 'sent', NULL, {at}, NULL, NULL)"
         )],
+        Kind::Changes => vec![format!(
+            "INSERT INTO changes SELECT '{SITE}', count(*) + 1, 'plate-removed', '{name}', {at} FROM changes"
+        )],
         Kind::Answers => vec![format!(
             "INSERT INTO idempotent_answers (principal_id, idempotency_key, fingerprint, begun_at) SELECT 'admin', '{name}', wrapped_key, {at} FROM subject_keys"
         )],
@@ -75,6 +78,7 @@ fn table(kind: Kind) -> &'static str {
     match kind {
         Kind::Events => "events",
         Kind::Commands => "commands",
+        Kind::Changes => "changes",
         Kind::Answers => "idempotent_answers",
         Kind::Consents => "consents",
         Kind::Erasures => "erasures",

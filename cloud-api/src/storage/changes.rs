@@ -2,6 +2,9 @@
 //!
 //! A row says only *that* something happened; the data stands in its own table. So a row whose data is gone by now
 //! (a plate removed again, a template erased) reads as [`StoredChange::Superseded`], and nothing erased lingers here.
+//!
+//! The log is compacted by age ([`LOG_KEPT_MS`]): whoever stands before its beginning gets a snapshot, as one does who stands
+//! before a gap in it.
 
 use cardea_protocol::Timestamp;
 use cardea_protocol::card::CardHash;
@@ -131,7 +134,8 @@ pub(super) fn site_revision(tx: &Transaction<'_>, site: &SiteId) -> Result<Revis
     revision_of(revision)
 }
 
-/// At most `limit` steps after `cursor`, in order and without gaps.
+/// At most `limit` steps after `cursor`, in order and without gaps: none where the log does not reach back so far, or has
+/// been [raised](Storage::raise_revision) over it.
 pub(super) fn changes_after(
     tx: &Transaction<'_>,
     site: &SiteId,
@@ -143,8 +147,11 @@ pub(super) fn changes_after(
         params![site.as_str(), revision_to_sql(cursor), limit as i64],
         |row| Ok((row.get::<i64>(0)?, row.get::<String>(1)?, row.get::<String>(2)?)),
     )?;
-    rows.into_iter()
-        .map(|(revision, kind, ref_id)| Ok((revision_of(revision)?, load(tx, site, &kind, ref_id)?)))
+    (cursor.0 + 1..)
+        .zip(rows)
+        .map(|(next, row)| Ok((next, revision_of(row.0)?, row)))
+        .take_while(|row| !matches!(row, Ok((next, revision, _)) if *next != revision.0))
+        .map(|row| row.and_then(|(_, revision, (_, kind, ref_id))| Ok((revision, load(tx, site, &kind, ref_id)?))))
         .collect()
 }
 
@@ -274,7 +281,31 @@ pub(super) fn stored_template(
     }))
 }
 
+/// How long a step stays in the log: a controller that was away for longer would have more to follow than to be given anew.
+pub const LOG_KEPT_MS: i64 = 30 * 86_400_000;
+/// Changes that a restored database may have lost. More than this is not believed of a controller.
+const MAX_LOST: u64 = 1_000_000;
+
 impl Storage {
+    /// Raises a site's revision above `followed`, to which a controller has followed a log that is gone: a revision never goes
+    /// back. Whoever stands below gets a snapshot. `false` if that would be beyond belief; then nothing is changed.
+    pub async fn raise_revision(&self, site: &SiteId, followed: Revision) -> Result<bool, StorageError> {
+        let site = site.clone();
+        self.write(move |tx| {
+            let revision = site_revision(tx, &site)?;
+            if followed.0.saturating_sub(revision.0) > MAX_LOST {
+                return Ok(false);
+            }
+            let above = followed.0.max(revision.0) + 1;
+            tx.execute(
+                "UPDATE sites SET revision = ?2 WHERE site_id = ?1",
+                params![site.as_str(), revision_to_sql(Revision(above))],
+            )?;
+            Ok(true)
+        })
+        .await
+    }
+
     /// The newest revision of a site.
     pub async fn revision(&self, site: &SiteId) -> Result<Revision, StorageError> {
         let site = site.clone();

@@ -245,8 +245,9 @@ impl Storage {
     }
 
     /// Orders again what a controller still owes an answer to, after it had to be given a snapshot (which carries no
-    /// orders). What was ordered at `since` or later is left alone: its answer may be on its way. Subjects enrolled anew in
-    /// the meantime are too: their order would erase the new template. Returns whether anything was appended to the log.
+    /// orders). What was ordered at `since` or later is left alone: its answer may be on its way. The templates of a subject
+    /// who was enrolled anew in the meantime follow the order, which would erase them too. Returns whether anything was
+    /// appended to the log.
     pub async fn reissue_erasures(
         &self,
         controller: &ControllerId,
@@ -256,15 +257,22 @@ impl Storage {
         let controller = controller.clone();
         self.write(move |tx| {
             let owed = tx.query(
-                "SELECT e.erasure_id, e.site_id FROM erasures e JOIN erasure_controllers o USING (erasure_id)
-                 WHERE o.controller_id = ?1 AND o.verified IS DISTINCT FROM 1 AND e.ordered_at < ?2 AND NOT EXISTS (
-                     SELECT 1 FROM templates t WHERE t.site_id = e.site_id AND t.subject = e.subject)
-                 ORDER BY e.ordered_at",
+                "SELECT e.erasure_id, e.site_id, e.subject FROM erasures e JOIN erasure_controllers o USING (erasure_id)
+                 WHERE o.controller_id = ?1 AND o.verified IS DISTINCT FROM 1 AND e.ordered_at < ?2
+                 ORDER BY e.ordered_at, e.erasure_id",
                 params![controller.as_str(), since.0],
-                |row| Ok((row.get::<String>(0)?, id(row.get(1)?, SiteId::new)?)),
+                |row| Ok((row.get::<String>(0)?, id(row.get(1)?, SiteId::new)?, row.get::<String>(2)?)),
             )?;
-            for (erasure, site) in &owed {
+            for (erasure, site, subject) in &owed {
                 append_change(tx, site, ChangeKind::SubjectErased, erasure, at)?;
+                let enrolled: Vec<String> = tx.query(
+                    "SELECT template_id FROM templates WHERE site_id = ?1 AND subject = ?2 ORDER BY template_id",
+                    [site.as_str(), subject],
+                    |row| row.get(0),
+                )?;
+                for template in &enrolled {
+                    append_change(tx, site, ChangeKind::TemplateAdded, template, at)?;
+                }
             }
             Ok(!owed.is_empty())
         })

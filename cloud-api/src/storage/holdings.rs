@@ -18,6 +18,8 @@ use super::{Storage, StorageError};
 pub struct Batch {
     /// In order, without gaps, after the cursor asked for.
     pub changes: Vec<StoredChange>,
+    /// Whether the log has a gap after them: what comes next is not in it, and a snapshot is due.
+    pub has_gap: bool,
     /// The revision they lead to.
     pub to: Revision,
     /// The cloud's own digest there, if that is the newest revision.
@@ -118,7 +120,7 @@ fn batch(
     cursor: Revision,
     limit: usize,
 ) -> Result<Batch, StorageError> {
-    let mut batch = Batch { changes: Vec::new(), to: cursor, digest: None };
+    let mut batch = Batch { changes: Vec::new(), has_gap: false, to: cursor, digest: None };
     for (revision, change) in changes_after(tx, site, cursor, limit)? {
         batch.to = revision;
         batch.changes.push(match change {
@@ -128,6 +130,7 @@ fn batch(
             other => other,
         });
     }
+    batch.has_gap = batch.changes.len() < limit && batch.to < site_revision(tx, site)?;
     Ok(batch)
 }
 

@@ -24,6 +24,7 @@ impl Storage {
             Kind::Logins => with_children(tx, "refresh_families", "family_id", "expires_at", "refresh_tokens", before),
             Kind::Events => plain(tx, "events", "event_id", "received_at < ?1", before),
             Kind::Commands => plain(tx, "commands", "command_id", "requested_at < ?1", before),
+            Kind::Changes => plain(tx, "changes", "site_id, revision", "at < ?1", before),
             Kind::Answers => plain(tx, "idempotent_answers", "principal_id, idempotency_key", "begun_at < ?1", before),
             Kind::Consents => plain(tx, "consents", "consent_id", "ended_at < ?1", before),
             Kind::Codes => {

@@ -34,6 +34,7 @@ impl Session {
         live.progress_at = Instant::now();
         live.unapplied.retain(|to| *to > revision);
         let (repaired, begins) = (live.repairs > 0, live.begins());
+        let without_orders = live.without_orders;
         let embedder = live.hello.embedder.clone();
         // Read before the revision: a change that is committed in between must not be declared current unseen.
         let at = self.now();
@@ -41,33 +42,45 @@ impl Session {
         let in_sync = revision == standing.revision && digest == standing.digest;
         self.context.storage.record_applied(&self.controller, revision, &digest, in_sync, self.now()).await?;
         if in_sync {
+            if let Some(live) = &mut self.live {
+                (live.repairs, live.without_orders) = (0, false);
+            }
             if repaired {
-                self.repaired().await?;
+                self.context.storage.raise_alarm(&self.site, &self.controller, "digest-repaired", self.now()).await?;
+            }
+            if without_orders {
+                self.order_again(Timestamp(i64::MAX)).await?;
             } else if begins {
                 // The session that gave it a snapshot may have broken off before it said that it has it.
                 self.order_again(at.plus_ms(-RECEIPT_LATE_MS)).await?;
             }
-            return self.send(Down::Freshness { revision: standing.revision, at }).await;
+            return self.send(Down::Freshness { revision: standing.revision, digest: standing.digest, at }).await;
         }
-        if revision >= standing.revision {
-            let alarm = if revision > standing.revision { "controller-ahead" } else { "digest-mismatch" };
-            return self.repair(alarm).await;
+        if revision > standing.revision {
+            return self.follow_upwards(revision).await;
         }
-        self.send(Down::Freshness { revision: standing.revision, at }).await?;
+        if revision == standing.revision {
+            return self.repair("digest-mismatch").await;
+        }
+        self.send(Down::Freshness { revision: standing.revision, digest: standing.digest, at }).await?;
         self.catch_up().await
     }
 
-    /// Its digest is right again: say so, and order again what the snapshot could not carry.
-    async fn repaired(&mut self) -> Result<(), SessionError> {
-        if let Some(live) = &mut self.live {
-            live.repairs = 0;
+    /// It has followed further than the site has come: the database was restored from a backup, and changes that were sent
+    /// are gone. A revision never goes back, so the site's goes up, and whoever was there gets a snapshot.
+    async fn follow_upwards(&mut self, revision: Revision) -> Result<(), SessionError> {
+        if self.context.storage.raise_revision(&self.site, revision).await? {
+            // The hub is there as long as its sessions are.
+            let _ = self.context.hub.send(Input::Changed(self.site.clone()));
+            return self.repair("controller-ahead").await;
         }
-        let (storage, now) = (&self.context.storage, self.now());
-        storage.raise_alarm(&self.site, &self.controller, "digest-repaired", now).await?;
-        self.order_again(Timestamp(i64::MAX)).await
+        if let Some(live) = &mut self.live {
+            live.repairs = MAX_REPAIRS;
+        }
+        self.repair("controller-ahead").await
     }
 
-    /// Orders again every erasure from before `since` that it owes an answer to.
+    /// Orders again every erasure from before `since` that it owes an answer to, which a snapshot does not carry.
     async fn order_again(&mut self, since: Timestamp) -> Result<(), SessionError> {
         if self.context.storage.reissue_erasures(&self.controller, since, self.now()).await? {
             // The hub is there as long as its sessions are.
@@ -78,6 +91,10 @@ impl Session {
 
     async fn repair(&mut self, alarm: &str) -> Result<(), SessionError> {
         let Some(live) = &mut self.live else { return Ok(()) };
+        if live.repairs > MAX_REPAIRS {
+            // Said already; it is not fresh, and its faces stop opening.
+            return Ok(());
+        }
         live.repairs += 1;
         let gives_up = live.repairs > MAX_REPAIRS;
         let alarm = if gives_up { "digest-mismatch-persists" } else { alarm };
@@ -96,6 +113,10 @@ impl Session {
             let storage = &self.context.storage;
             let batch = storage.changes_for(&self.controller, &self.site, embedder.as_deref(), from, CHANGES).await?;
             if batch.changes.is_empty() {
+                if batch.has_gap && live.unapplied.is_empty() {
+                    tracing::info!(controller = %self.controller, cursor = %from, "the log does not reach back so far: a snapshot");
+                    self.send_snapshot().await?;
+                }
                 break;
             }
             let changes = batch.changes.into_iter().map(|change| self.to_send(change)).collect::<Result<_, _>>()?;
@@ -134,6 +155,7 @@ impl Session {
         }
         if let Some(live) = &mut self.live {
             live.unapplied.clear();
+            live.without_orders = true;
         }
         self.sent_up_to(snapshot.revision);
         Ok(())
@@ -150,13 +172,15 @@ impl Session {
     /// At each interval: how things stand, and once more what seems to have been lost.
     pub(super) async fn tick(&mut self) -> Result<(), SessionError> {
         let at = self.now();
-        let revision = self.context.storage.revision(&self.site).await?;
-        self.send(Down::Freshness { revision, at }).await?;
+        let Some(live) = &self.live else { return Ok(()) };
+        let embedder = live.hello.embedder.clone();
+        let standing = self.context.storage.standing(&self.site, embedder.as_deref()).await?;
+        self.send(Down::Freshness { revision: standing.revision, digest: standing.digest, at }).await?;
         let Some(live) = &mut self.live else { return Ok(()) };
         if !live.unapplied.is_empty() && live.progress_at.elapsed() >= RESEND {
             tracing::warn!(controller = %self.controller, "changes were not applied in time: sent again");
             live.unapplied.clear();
-            if live.repairs > 0 {
+            if live.without_orders {
                 return self.send_snapshot().await;
             }
             live.sent = live.applied;

@@ -91,8 +91,10 @@ pub(super) struct Live {
     pub(super) unapplied: VecDeque<Revision>,
     /// When it last got something to apply, or said that it had.
     pub(super) progress_at: Instant,
-    /// Snapshots sent since its digest was last right.
+    /// Snapshots sent because its digest was wrong, since it was last right.
     pub(super) repairs: u32,
+    /// A snapshot was sent, which carries no orders to erase, and its digest was not right since.
+    pub(super) without_orders: bool,
 }
 
 impl Live {
@@ -283,6 +285,7 @@ impl Session {
             unapplied: VecDeque::new(),
             progress_at: Instant::now(),
             repairs: 0,
+            without_orders: false,
             hello: hello.clone(),
         });
         self.context.storage.record_hello(&self.controller, &hello, self.now()).await?;

@@ -104,7 +104,7 @@ impl<'a> Conversation<'a> {
         let hello = Hello {
             boot_id: task.links.boot_id.clone(),
             cursor: standing.cursor,
-            digest: standing.digest,
+            digest: standing.digest.clone(),
             sealing_key: identity.sealing_key.clone(),
             embedder: task.embedder.clone(),
             software: env!("CARGO_PKG_VERSION").to_owned(),
@@ -114,7 +114,7 @@ impl<'a> Conversation<'a> {
         let mut conversation = Self {
             sender: Sender::new(signer.clone(), Use::Up, controller.clone(), session_id.clone()),
             receiver: Receiver::new(identity.verifier()?, Use::Down, controller, session_id),
-            session: Session::new(standing.cursor),
+            session: Session::new(standing.cursor, standing.digest.clone()),
             task,
             identity,
             link,

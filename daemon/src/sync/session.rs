@@ -1,8 +1,8 @@
 //! The rules of one conversation with the cloud, without I/O: messages go in, [`Step`]s for the shell come out, in order.
 //!
 //! What it sees to: changes continue the cursor, or what is repeated of them is skipped; a snapshot counts once all its
-//! pages are here; a freshness statement counts once its revision is applied, as of when it came; one batch of events is
-//! on its way at a time.
+//! pages are here; a freshness statement counts once its revision is applied, as of when it came, and only if its digest is
+//! that of what is held here; one batch of events is on its way at a time.
 
 use cardea_access::time::{Monotonic, Timestamp};
 use cardea_protocol::digest::Digest;
@@ -81,9 +81,10 @@ struct Pages {
     templates: Vec<TemplateEntry>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Statement {
     revision: Revision,
+    digest: Digest,
     at: Timestamp,
     received: Monotonic,
 }
@@ -92,6 +93,8 @@ struct Statement {
 #[derive(Debug)]
 pub(super) struct Session {
     cursor: Revision,
+    /// Over what is held at the cursor.
+    held: Digest,
     pages: Option<Pages>,
     /// What the digest must be after the batch being applied.
     expected: Option<Digest>,
@@ -102,9 +105,18 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// A conversation that began with a hello from `cursor`.
-    pub(super) fn new(cursor: Revision) -> Self {
-        Self { cursor, pages: None, expected: None, ahead: None, events_sent: None, receipts_sent: None, in_sync: None }
+    /// A conversation that began with a hello from `cursor`, where `held` is the digest of what is held.
+    pub(super) fn new(cursor: Revision, held: Digest) -> Self {
+        Self {
+            cursor,
+            held,
+            pages: None,
+            expected: None,
+            ahead: None,
+            events_sent: None,
+            receipts_sent: None,
+            in_sync: None,
+        }
     }
 
     /// Whether the last digest agreed with the cloud's; `None` before any was compared.
@@ -119,8 +131,8 @@ impl Session {
             Down::Snapshot { revision, page, pages, plates, cards, templates, digest } => {
                 self.page(Pages { revision, pages, next: page, plates, cards, templates }, digest).into_iter().collect()
             }
-            Down::Freshness { revision, at } => {
-                self.statement(Statement { revision, at, received }).into_iter().collect()
+            Down::Freshness { revision, digest, at } => {
+                self.statement(Statement { revision, digest, at, received }).into_iter().collect()
             }
             Down::Command(command) => vec![Step::Command(command)],
             Down::EventsStored { through } => {
@@ -187,18 +199,28 @@ impl Session {
             self.ahead = Some(statement);
             return None;
         }
-        // A statement about less than what is applied here proves nothing: a replay, or a cloud restored from a backup.
-        (statement.revision == self.cursor).then(|| statement.step())
+        // A statement about less than what is applied here proves nothing: a replay, or a cloud restored from a backup. Amid
+        // the pages of a snapshot it is known already that something else is held.
+        if statement.revision < self.cursor || self.pages.is_some() {
+            return None;
+        }
+        let agrees = statement.digest == self.held;
+        self.in_sync = Some(agrees);
+        Some(if agrees { statement.step() } else { Step::Restate })
     }
 
     /// A batch was applied.
     pub(super) fn applied(&mut self, applied: &Applied) -> Vec<Step> {
         self.cursor = applied.revision;
+        self.held = applied.digest.clone();
         if let Some(expected) = self.expected.take() {
             self.in_sync = Some(expected == applied.digest);
         }
         let mut steps = vec![Step::Send(Up::Applied { revision: applied.revision, digest: applied.digest.clone() })];
-        if let Some(statement) = self.ahead.take_if(|statement| statement.revision <= applied.revision) {
+        // If it is not about just what is held, the acknowledgement has said so, and is answered by another.
+        if let Some(statement) = self.ahead.take_if(|statement| statement.revision <= applied.revision)
+            && (statement.revision, &statement.digest) == (applied.revision, &applied.digest)
+        {
             steps.push(statement.step());
         }
         steps

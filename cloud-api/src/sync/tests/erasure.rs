@@ -162,12 +162,12 @@ async fn an_order_survives_a_snapshot() {
     // It comes back with a cursor beyond the log, so it is given a snapshot, which carries no orders.
     gate.held.cursor = Revision(50);
     let mut talk = gate.begin(&cloud).await;
-    while gate.held.cursor != Revision(2) {
+    while gate.held.cursor != Revision(51) {
         let message = talk.next().await;
         gate.apply(&mut talk, message).await;
     }
     assert!(gate.held.ordered.is_empty() && gate.held.templates.is_empty());
-    gate.follow(&mut talk, 3).await;
+    gate.follow(&mut talk, 52).await;
     assert_eq!(gate.held.ordered, std::slice::from_ref(&erasure));
     talk.say(receipt(&cloud, &gate, &erasure, &gate.signer())).await;
     acknowledged(&mut talk, &erasure).await;

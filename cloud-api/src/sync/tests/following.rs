@@ -4,11 +4,13 @@ use cardea_protocol::envelope::Sender;
 use cardea_protocol::event::{Event, EventKind};
 use cardea_protocol::id::{EventId, Revision};
 use cardea_protocol::jws::Use;
-use cardea_protocol::message::{Down, Up};
+use cardea_protocol::message::{Change, Down, Up};
 use tokio::time::Instant;
 
 use super::cloud::{Cloud, EMBEDDER};
 use super::controller::{Controller, PATIENCE};
+use crate::retention::Kind;
+use crate::storage::changes::LOG_KEPT_MS;
 use crate::storage::controllers;
 use crate::sync::SyncSettings;
 
@@ -61,10 +63,7 @@ async fn a_controller_catches_up_is_pushed_to_and_proves_it() {
     cloud.remove_plate(&plate).await;
     let mut talk = gate.begin(&cloud).await;
     let Down::Changes { changes, .. } = talk.next().await else { panic!("changes") };
-    assert!(matches!(
-        changes.as_slice(),
-        [cardea_protocol::message::Change::Superseded, cardea_protocol::message::Change::PlateRemoved { .. }]
-    ));
+    assert!(matches!(changes.as_slice(), [Change::Superseded, Change::PlateRemoved { .. }]));
 }
 
 #[tokio::test]
@@ -109,17 +108,78 @@ async fn a_differing_digest_is_repaired_and_reported() {
         assert!(Instant::now() < deadline, "{:?}", cloud.alarms().await);
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
+}
 
-    // A controller from the future (the cloud's database was restored) is set back to what the cloud knows.
-    talk.pipe.leave();
+#[tokio::test]
+async fn a_site_that_was_restored_rises_above_whoever_had_followed_further() {
+    let cloud = Cloud::start().await;
+    cloud.admit("A123BC77").await;
+    let mut gate = Controller::claimed(&cloud, "gate-1").await;
     gate.held.cursor = Revision(999);
     let mut talk = gate.begin(&cloud).await;
-    while gate.held.cursor == Revision(999) {
-        let message = talk.next().await;
-        gate.apply(&mut talk, message).await;
-    }
-    assert_eq!(gate.held.cursor, Revision(231));
+    gate.follow(&mut talk, 1_000).await;
+    assert_eq!((gate.held.cursor, gate.held.plates.len()), (Revision(1_000), 1));
     eventually(&cloud, &gate, |known| known.in_sync).await;
+    cloud.admit("A124BC77").await;
+    gate.follow(&mut talk, 1_001).await;
+    eventually(&cloud, &gate, |known| known.in_sync).await;
+
+    // Another had followed less far: what it lacks is not in the log.
+    let mut other = Controller::claimed(&cloud, "gate-2").await;
+    other.held.cursor = Revision(7);
+    let mut talk = other.begin(&cloud).await;
+    assert!(matches!(talk.next_any().await, Down::Freshness { revision: Revision(1_001), .. }));
+    other.follow(&mut talk, 1_001).await;
+    assert_eq!(other.held.plates.len(), 2);
+    eventually(&cloud, &other, |known| known.in_sync).await;
+    assert_eq!(cloud.alarms().await, ["controller-ahead", "digest-repaired"], "the other was only behind");
+
+    // A stolen controller's word does not take the site to the end of all numbers.
+    gate.held.cursor = Revision(u64::MAX);
+    let _talk = gate.begin(&cloud).await;
+    let deadline = Instant::now() + PATIENCE;
+    while !cloud.alarms().await.contains(&"digest-mismatch-persists".to_owned()) {
+        assert!(Instant::now() < deadline, "{:?}", cloud.alarms().await);
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(cloud.storage.revision(&cloud.site).await.unwrap(), Revision(1_001));
+}
+
+#[tokio::test]
+async fn where_the_log_does_not_reach_back_a_snapshot_comes_and_then_the_orders() {
+    let cloud = Cloud::start().await;
+    cloud.enrol(EMBEDDER, b"vector of a face").await;
+    let mut gate = Controller::claimed(&cloud, "gate-1").await;
+    let mut talk = gate.begin(&cloud).await;
+    gate.follow(&mut talk, 1).await;
+    eventually(&cloud, &gate, |known| known.in_sync).await;
+    talk.pipe.leave();
+    eventually(&cloud, &gate, |known| !known.connected).await;
+
+    // While it is away: erased, enrolled anew, and the log compacted.
+    let erasure = cloud.withdraw().await;
+    cloud.enrol(EMBEDDER, b"another vector").await;
+    let after = cloud.now().plus_ms(LOG_KEPT_MS);
+    while cloud.storage.delete_some(Kind::Changes, after, after).await.unwrap() > 0 {}
+
+    let mut talk = gate.begin(&cloud).await;
+    let message = talk.next().await;
+    assert!(matches!(message, Down::Snapshot { revision: Revision(3), .. }), "{message:?}");
+    gate.apply(&mut talk, message).await;
+    let message = talk.next().await;
+    let Down::Changes { changes, .. } = &message else { panic!("{message:?}") };
+    assert!(
+        matches!(
+            changes.as_slice(),
+            [Change::SubjectErased { erasure: ordered, .. }, Change::TemplateAdded(_)] if *ordered == erasure
+        ),
+        "{changes:?}"
+    );
+    gate.apply(&mut talk, message).await;
+    let templates: Vec<&Vec<u8>> = gate.held.templates.values().map(|(_, bytes)| bytes).collect();
+    assert_eq!(templates, [b"another vector"]);
+    eventually(&cloud, &gate, |known| known.in_sync && known.cursor == Revision(5)).await;
+    assert!(cloud.alarms().await.is_empty(), "nothing was wrong");
 }
 
 #[tokio::test]
@@ -142,6 +202,11 @@ async fn a_digest_that_stays_wrong_is_not_repaired_forever() {
     let alarms = cloud.alarms().await;
     assert!(alarms.contains(&"digest-mismatch-persists".to_owned()), "{alarms:?}");
     assert_eq!(alarms.len(), 4);
+    talk.say(Up::Applied { revision: Revision(1), digest: wrong }).await;
+    let event = Event { id: EventId::random(), seq: 2, at: cloud.now(), access_point: None, kind: started() };
+    talk.say(Up::Events { events: vec![event] }).await;
+    assert!(matches!(talk.next().await, Down::EventsStored { through: 2 }));
+    assert_eq!(cloud.alarms().await.len(), 4, "it is said once");
 }
 
 fn started() -> EventKind {
@@ -155,7 +220,7 @@ async fn freshness_is_stated_at_its_interval() {
     let mut talk = gate.begin(&cloud).await;
     let mut last = None;
     for _ in 0..3 {
-        let Down::Freshness { revision, at } = talk.next_any().await else { panic!("freshness") };
+        let Down::Freshness { revision, at, .. } = talk.next_any().await else { panic!("freshness") };
         assert_eq!(revision, Revision(0));
         assert!(last.is_none_or(|last| last <= at));
         last = Some(at);

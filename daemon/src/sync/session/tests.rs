@@ -51,7 +51,7 @@ fn one(steps: Vec<Step>) -> Step {
 
 #[test]
 fn changes_are_applied_and_acknowledged() {
-    let mut session = Session::new(Revision(3));
+    let mut session = Session::new(Revision(3), digest("held"));
     let Step::Changes(batch) = one(session.message(changes(3, 5), NOW)) else { panic!() };
     assert_eq!((batch.from, batch.to), (Revision(3), Revision(5)));
     let expected = Step::Send(Up::Applied { revision: Revision(5), digest: digest("held") });
@@ -61,7 +61,7 @@ fn changes_are_applied_and_acknowledged() {
 
 #[test]
 fn what_is_repeated_is_skipped_and_what_is_missing_ends_the_session() {
-    let mut session = Session::new(Revision(5));
+    let mut session = Session::new(Revision(5), digest("held"));
     assert_eq!(one(session.message(changes(2, 5), NOW)), Step::Restate);
     let Step::Changes(batch) = one(session.message(changes(3, 7), NOW)) else { panic!() };
     assert_eq!((batch.from, batch.to, batch.changes), (Revision(5), Revision(7), vec![change(6), change(7)]));
@@ -71,7 +71,7 @@ fn what_is_repeated_is_skipped_and_what_is_missing_ends_the_session() {
 
 #[test]
 fn a_digest_that_differs_is_noticed_and_still_told() {
-    let mut session = Session::new(Revision(0));
+    let mut session = Session::new(Revision(0), digest("held"));
     let batch =
         Down::Changes { from: Revision(0), to: Revision(1), changes: vec![change(1)], digest: Some(digest("cloud")) };
     session.message(batch, NOW);
@@ -85,7 +85,7 @@ fn a_digest_that_differs_is_noticed_and_still_told() {
 
 #[test]
 fn a_snapshot_counts_once_all_its_pages_are_here_in_order() {
-    let mut session = Session::new(Revision(3));
+    let mut session = Session::new(Revision(3), digest("held"));
     assert_eq!(session.message(page(0, 3, 9), NOW), []);
     assert_eq!(session.message(page(1, 3, 9), NOW), []);
     assert_eq!(session.message(page(0, 2, 10), NOW), [], "the cloud began anew");
@@ -96,7 +96,7 @@ fn a_snapshot_counts_once_all_its_pages_are_here_in_order() {
 #[test]
 fn pages_out_of_order_and_impossible_numbers_end_the_session() {
     let ends = |messages: Vec<Down>| {
-        let mut session = Session::new(Revision(3));
+        let mut session = Session::new(Revision(3), digest("held"));
         let last = messages.into_iter().map(|message| session.message(message, NOW)).last().unwrap();
         assert!(matches!(one(last), Step::End(End::Malformed(_))));
     };
@@ -112,18 +112,20 @@ fn pages_out_of_order_and_impossible_numbers_end_the_session() {
     ends(vec![Down::Changes { from: Revision(0), to: Revision(u64::MAX), changes: vec![], digest: None }]);
 }
 
+fn stated(revision: u64, at: i64, of: &str) -> Down {
+    Down::Freshness { revision: Revision(revision), digest: digest(of), at: Timestamp(at) }
+}
+
+fn kept(revision: u64, at: i64, received: u64) -> Step {
+    Step::Freshness { revision: Revision(revision), at: Timestamp(at), received: Monotonic(received) }
+}
+
 #[test]
 fn freshness_counts_only_once_its_revision_is_applied_and_as_of_when_it_came() {
-    let mut session = Session::new(Revision(3));
-    let state = |revision, at| Down::Freshness { revision: Revision(revision), at: Timestamp(at) };
-    let kept = |revision, at, received| Step::Freshness {
-        revision: Revision(revision),
-        at: Timestamp(at),
-        received: Monotonic(received),
-    };
-    assert_eq!(session.message(state(3, 50), Monotonic(5)), [kept(3, 50, 5)]);
-    assert_eq!(session.message(state(2, 60), Monotonic(6)), [], "a cloud that went back");
-    assert_eq!(session.message(state(5, 70), Monotonic(7)), [], "not applied yet");
+    let mut session = Session::new(Revision(3), digest("held"));
+    assert_eq!(session.message(stated(3, 50, "held"), Monotonic(5)), [kept(3, 50, 5)]);
+    assert_eq!(session.message(stated(2, 60, "held"), Monotonic(6)), [], "a cloud that went back");
+    assert_eq!(session.message(stated(5, 70, "held"), Monotonic(7)), [], "not applied yet");
     session.message(changes(3, 4), Monotonic(8));
     assert_eq!(session.applied(&applied(4)).len(), 1, "still not");
     session.message(changes(4, 5), Monotonic(9));
@@ -133,8 +135,24 @@ fn freshness_counts_only_once_its_revision_is_applied_and_as_of_when_it_came() {
 }
 
 #[test]
+fn whoever_holds_something_else_is_not_fresh_and_says_so() {
+    let mut session = Session::new(Revision(3), digest("held"));
+    assert_eq!(session.message(stated(3, 50, "other"), NOW), [Step::Restate]);
+    assert_eq!(session.in_sync(), Some(false));
+    assert_eq!(session.message(stated(4, 60, "other"), NOW), [], "not applied yet");
+    session.message(changes(3, 4), NOW);
+    assert_eq!(session.applied(&applied(4)).len(), 1, "and not what was stated");
+    assert_eq!(session.message(page(0, 2, 9), NOW), []);
+    assert_eq!(session.message(stated(4, 70, "other"), NOW), [], "it is being repaired");
+    session.message(page(1, 2, 9), NOW);
+    session.applied(&applied(9));
+    assert_eq!(session.message(stated(9, 80, "held"), Monotonic(7)), [kept(9, 80, 7)]);
+    assert_eq!(session.in_sync(), Some(true));
+}
+
+#[test]
 fn one_batch_of_events_is_on_its_way_until_stored_or_overdue() {
-    let mut session = Session::new(Revision(0));
+    let mut session = Session::new(Revision(0), digest("held"));
     let event = Event {
         id: EventId::random(),
         seq: 4,
@@ -154,7 +172,7 @@ fn one_batch_of_events_is_on_its_way_until_stored_or_overdue() {
 
 #[test]
 fn receipts_are_repeated_until_stored() {
-    let mut session = Session::new(Revision(0));
+    let mut session = Session::new(Revision(0), digest("held"));
     assert!(session.wants_receipts(NOW));
     assert_eq!(session.receipts(vec!["a.b.c".to_owned()], NOW).len(), 1);
     assert!(!session.wants_receipts(NOW));
@@ -163,7 +181,7 @@ fn receipts_are_repeated_until_stored() {
 
 #[test]
 fn the_cloud_may_ask_for_a_new_session() {
-    let mut session = Session::new(Revision(0));
+    let mut session = Session::new(Revision(0), digest("held"));
     let asked = session.message(Down::Reconnect { retry_ms: 700 }, NOW);
     assert_eq!(asked, [Step::End(End::Asked { retry_ms: 700 })]);
 }
@@ -175,7 +193,7 @@ proptest! {
         start in 0u64..5,
         sends in prop::collection::vec((0u64..6, 0u64..6), 1..40),
     ) {
-        let mut session = Session::new(Revision(start));
+        let mut session = Session::new(Revision(start), digest("held"));
         let mut cursor = start;
         for (back, ahead) in sends {
             let from = cursor.saturating_sub(back);
