@@ -297,7 +297,7 @@ impl Judge<'_> {
         let known = self.known_plate(seen)?;
         self.unblocked(Blockable::Plate(known.plate.clone()), Reason::PlateBlocked)?;
         self.subject_is_free(known.subject.as_ref())?;
-        self.fresh(self.rules.limits.plate_max_staleness_s, Reason::PlateStale)?;
+        self.fresh(Method::Plate, Reason::PlateStale)?;
         self.granted(&known.grant)?;
         Ok(Reason::PlateAdmitted)
     }
@@ -319,7 +319,7 @@ impl Judge<'_> {
     fn face(&self, seen: &FaceEvidence, pad: PadPolicy) -> Verdict {
         let known = self.known_face(seen, pad)?;
         self.subject_is_free(Some(&known.subject))?;
-        self.fresh(Some(self.rules.limits.face_max_staleness_s), Reason::FaceStale)?;
+        self.fresh(Method::Face, Reason::FaceStale)?;
         self.granted(&known.grant)?;
         Ok(Reason::FaceAdmitted)
     }
@@ -328,7 +328,7 @@ impl Judge<'_> {
         self.unblocked(Blockable::Card(card.clone()), Reason::CardBlocked)?;
         let known = self.rules.cards.get(card).ok_or(Reason::CardUnknown)?;
         self.subject_is_free(known.subject.as_ref())?;
-        self.fresh(self.rules.limits.card_max_staleness_s, Reason::CardStale)?;
+        self.fresh(Method::Card, Reason::CardStale)?;
         self.granted(&known.grant)?;
         Ok(Reason::CardAdmitted)
     }
@@ -341,9 +341,8 @@ impl Judge<'_> {
         object(self.rules.blocks.is_active(&what, self.wall), reason)
     }
 
-    fn fresh(&self, max_s: Option<u64>, reason: Reason) -> Result<(), Reason> {
-        let Some(max_s) = max_s else { return Ok(()) };
-        require(self.rules.freshness.is_some_and(|f| f.within(max_s, self.now)), reason)
+    fn fresh(&self, method: Method, reason: Reason) -> Result<(), Reason> {
+        object(self.rules.counts_for_ms(method, self.now) == Some(0), reason)
     }
 
     fn granted(&self, grant: &Grant) -> Result<(), Reason> {

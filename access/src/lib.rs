@@ -10,6 +10,7 @@
 //! | [`reason`] | the stable reason codes of decisions |
 //! | [`request`], [`credential`] | what is asked, and on what evidence |
 //! | [`rules`], [`schedule`] | what is known: grants, blocks, limits, freshness, modes; hours, time zones, holidays |
+//! | [`staleness`] | how long each kind of evidence still counts without a word from the cloud |
 //! | [`passback`], [`factors`] | who is inside which area; which first factor waits for a second one |
 //! | [`posture`] | lockdown and free access, by order, input or hours |
 //! | [`command`] | the check of remote commands: this boot, not expired, once |
@@ -42,6 +43,7 @@ pub mod reason;
 pub mod request;
 pub mod rules;
 pub mod schedule;
+pub mod staleness;
 pub mod time;
 pub mod zone;
 

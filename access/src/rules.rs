@@ -322,11 +322,6 @@ impl Freshness {
             None => u64::try_from(by_wall).ok(),
         }
     }
-
-    /// Whether the statement is at most `max_s` seconds old.
-    pub fn within(&self, max_s: u64, now: Now) -> bool {
-        self.age_ms(now).is_some_and(|age| age <= max_s.saturating_mul(1_000))
-    }
 }
 
 #[cfg(test)]
@@ -342,14 +337,12 @@ mod tests {
         let f = Freshness { statement_at: Timestamp(10_000), received: Some(Monotonic(500)) };
         assert_eq!(f.age_ms(now(12_000, 600)), Some(2_000), "delayed on its way");
         assert_eq!(f.age_ms(now(0, 5_500)), Some(5_000), "wall clock set back");
-        assert!(f.within(5, now(0, 5_500)) && !f.within(5, now(0, 5_501)));
     }
 
     #[test]
     fn after_a_start_a_clock_behind_the_statement_proves_nothing() {
         let f = Freshness { statement_at: Timestamp(10_000), received: None };
         assert_eq!(f.age_ms(now(9_999, 0)), None);
-        assert!(!f.within(u64::MAX, now(9_999, 0)));
         assert_eq!(f.age_ms(now(11_000, 0)), Some(1_000));
     }
 

@@ -282,7 +282,7 @@ pub(super) fn stored_template(
 }
 
 /// How long a step stays in the log: a controller that was away for longer would have more to follow than to be given anew.
-pub const LOG_KEPT_MS: i64 = 30 * 86_400_000;
+pub(crate) const LOG_KEPT_MS: i64 = 30 * 86_400_000;
 /// Changes that a restored database may have lost. More than this is not believed of a controller.
 const MAX_LOST: u64 = 1_000_000;
 

@@ -132,6 +132,7 @@ pub(crate) fn start(
         points,
         heartbeat,
         postures,
+        staleness: cardea_access::staleness::StalenessWatch::default(),
     };
     let inlets =
         Inlets { captures, calibration, loaded, signals, commands: links.commands, freshness: links.freshness, orders };

@@ -11,6 +11,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use cardea_access::machine::{Command, GrantId};
+use cardea_access::staleness::StalenessWatch;
 use cardea_access::time::{Monotonic, Now};
 use cardea_hardware::{Actuated, DeviceError};
 use cardea_protocol::clock::SharedClock;
@@ -62,6 +63,7 @@ pub(crate) struct AccessTask {
     pub(super) strangers: BTreeMap<usize, Strangers>,
     pub(super) heartbeat: Heartbeat,
     pub(super) postures: Postures,
+    pub(super) staleness: StalenessWatch,
 }
 
 /// An actuation that has been handed to its board.
@@ -103,6 +105,7 @@ impl AccessTask {
         inlets.freshness.mark_changed();
         self.tell_inside();
         self.follow_postures().await;
+        self.status.staleness_limits(&self.knowledge.rules.staleness_limits_s());
         self.publish();
         loop {
             self.heartbeat.beat();
@@ -131,6 +134,7 @@ impl AccessTask {
             }
             // After everything, also after a beat of the heart alone: hours begin and end by the clock.
             self.follow_postures().await;
+            self.tell_staleness();
             self.publish();
         }
     }
@@ -296,6 +300,14 @@ impl AccessTask {
         );
         self.status.decided(self.clock.now(), id, &event);
         self.outbox.push(Some(id.clone()), EventKind::AccessDecision(event));
+    }
+
+    fn tell_staleness(&mut self) {
+        let now = self.now();
+        for alarm in self.staleness.look(&self.knowledge.rules, now) {
+            tracing::warn!(%alarm, "the word of the cloud");
+            self.outbox.push(None, EventKind::Alarm { alarm });
+        }
     }
 
     /// Tells sync and the status socket about the access points, if anything about them changed.

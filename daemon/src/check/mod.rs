@@ -14,6 +14,7 @@ mod clock;
 mod cloud;
 mod config;
 mod devices;
+mod freshness;
 mod identity;
 mod local;
 mod machine;
@@ -107,6 +108,7 @@ pub async fn run(path: &Path, clock: &SharedClock) -> Vec<Finding> {
     findings.extend(identity::check(&context));
     findings.extend(cloud::check(&context).await);
     findings.extend(broker::check(&context).await);
+    findings.extend(freshness::check(&context));
     findings.extend(runtime::check(&context).await);
     findings.extend(pack::check(&context).await);
     findings.extend(devices::check(&context));

@@ -178,8 +178,9 @@ impl Sources {
         let standing = self.store.standing().await?;
         let outbox_events = self.store.events_waiting().await?;
         let now = Now { wall: self.clock.now(), mono: self.clock.monotonic() };
-        let freshness = *self.store.freshness().borrow();
+        let freshness_age_ms = self.store.freshness().borrow().and_then(|f| f.for_rules().age_ms(now));
         let posted = self.board.posted();
+        let left_ms = |limit_s: u64| freshness_age_ms.map_or(0, |age| (limit_s * 1_000 + 1).saturating_sub(age));
         Ok(Status {
             software: env!("CARGO_PKG_VERSION").to_owned(),
             boot_id: self.boot_id.clone(),
@@ -193,7 +194,13 @@ impl Sources {
             holdings: HoldingsStatus {
                 cursor: standing.cursor.0,
                 digest: standing.digest.to_string(),
-                freshness_age_ms: freshness.and_then(|f| f.for_rules().age_ms(now)),
+                freshness_age_ms,
+                counts_for_ms: posted
+                    .staleness_limits_s
+                    .iter()
+                    .map(|(of, limit)| (of.clone(), left_ms(*limit)))
+                    .collect(),
+                staleness_limits_s: posted.staleness_limits_s.clone(),
                 plates: posted.plates,
                 templates: posted.templates,
                 outbox_events,

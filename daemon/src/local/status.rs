@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use cardea_access::credential::Method;
 use cardea_access::time::Timestamp;
 use cardea_protocol::event::{AccessDecision, Timings};
 use cardea_protocol::id::{AccessPointId, BootId};
@@ -96,6 +97,11 @@ pub struct HoldingsStatus {
     pub digest: String,
     /// Age of the cloud's last freshness statement, in milliseconds; `None` if there is none, or its age cannot be known.
     pub freshness_age_ms: Option<u64>,
+    /// How long each kind of credential in use here still counts if the cloud says nothing more, in milliseconds: 0 where it
+    /// is refused. What has no limit is not here.
+    pub counts_for_ms: BTreeMap<String, u64>,
+    /// The whole of that limit, in seconds.
+    pub staleness_limits_s: BTreeMap<String, u64>,
     /// Plates that are matched.
     pub plates: usize,
     /// Biometric references that are matched.
@@ -156,6 +162,7 @@ pub(super) struct Posted {
     pub(super) recent: VecDeque<RecentDecision>,
     pub(super) plates: usize,
     pub(super) templates: usize,
+    pub(super) staleness_limits_s: BTreeMap<String, u64>,
 }
 
 impl StatusBoard {
@@ -183,6 +190,12 @@ impl StatusBoard {
     pub(crate) fn held(&self, plates: usize, templates: usize) {
         let mut posted = self.posted();
         (posted.plates, posted.templates) = (plates, templates);
+    }
+
+    /// How long each kind of evidence in use here counts without a word from the cloud, seconds.
+    pub(crate) fn staleness_limits(&self, limits_s: &BTreeMap<Method, u64>) {
+        let named = limits_s.iter().map(|(method, limit_s)| (method.name().to_owned(), *limit_s)).collect();
+        self.posted().staleness_limits_s = named;
     }
 
     /// A camera's task has something to count.
