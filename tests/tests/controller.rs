@@ -19,6 +19,7 @@ use cardea_daemon::identity::claim::{Claim, ClaimCode, claim};
 use cardea_daemon::identity::{Identity, StateDir};
 use cardea_daemon::seam::{AccessLinks, HoldingsVersion, links};
 use cardea_daemon::store::{DeviceKey, Store, StoreOptions, machine_boot};
+use cardea_daemon::sync::network::Internet;
 use cardea_daemon::sync::{self, SyncStatus, SyncTask};
 use cardea_protocol::clock::{Clock as _, ManualClock, SharedClock, SystemClock};
 use cardea_protocol::event::EventKind;
@@ -163,7 +164,8 @@ impl Controller {
         }];
         let (access, sync_links) = links(&store, &shared, &BootId::random(), equipment);
         let rng = StdRng::seed_from_u64(7);
-        let (task, status) = SyncTask::new(state.clone(), store.clone(), shared, rng, sync_links, None);
+        let (task, status) =
+            SyncTask::new(state.clone(), store.clone(), Arc::new(Internet), shared, rng, sync_links, None);
         let cancel = CancellationToken::new();
         tokio::spawn(sync::run(task, cancel.clone()));
         Self { store, access, status, state, clock, _running: cancel.drop_guard(), _folder: folder }

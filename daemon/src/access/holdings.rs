@@ -17,12 +17,14 @@ pub(crate) async fn follow(
     versions.mark_changed();
     loop {
         tokio::select! {
+            biased;
             () = cancel.cancelled() => return Ok(()),
             changed = versions.changed() => if changed.is_err() { return Ok(()) },
         }
         versions.borrow_and_update();
         let held = store.held().await?;
         tokio::select! {
+            biased;
             () = cancel.cancelled() => return Ok(()),
             sent = loaded.send(held) => if sent.is_err() { return Ok(()) },
         }

@@ -20,6 +20,7 @@ mod pace;
 mod presence;
 mod pushed;
 mod recognisers;
+mod shown;
 mod sighting;
 mod track;
 mod tracks;
@@ -40,6 +41,7 @@ use crate::supervisor::Tasks;
 pub(crate) use look::decode;
 pub use recognisers::RecognitionError;
 pub(crate) use recognisers::{Recognisers, face_fitness};
+pub use shown::{Faces, Told};
 pub(crate) use sighting::{Capture, Pushed, Seen, Sighting, TrackKey};
 
 /// Sightings that may wait for the access task; more are dropped, because the next ones say more.

@@ -92,13 +92,13 @@ pub enum EstError {
 
 /// Talks to one server.
 #[derive(Debug)]
-pub(super) struct EstClient {
+pub(crate) struct EstClient {
     http: reqwest::Client,
     base: Url,
 }
 
 impl EstClient {
-    pub(super) fn new(base: &Url, tls: ClientConfig) -> Result<Self, EstError> {
+    pub(crate) fn new(base: &Url, tls: ClientConfig) -> Result<Self, EstError> {
         if base.scheme() != "https" || base.host_str().is_none() {
             return Err(EstError::Url(base.clone()));
         }
@@ -126,7 +126,7 @@ impl EstClient {
     }
 
     /// §4.2.2: a further certificate for the one in use.
-    pub(super) async fn simple_reenroll(&self, request_der: &[u8]) -> Result<Vec<Vec<u8>>, EstError> {
+    pub(crate) async fn simple_reenroll(&self, request_der: &[u8]) -> Result<Vec<Vec<u8>>, EstError> {
         let request = self.enrol(SIMPLEREENROLL_PATH, request_der)?;
         self.certificates(request, EstError::Certificate).await
     }

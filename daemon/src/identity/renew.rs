@@ -6,10 +6,11 @@
 
 use cardea_access::time::Timestamp;
 
-use super::est::{EstClient, EstError};
+use super::est::EstError;
 use super::files::{self, FileError};
 use super::keys::{Credential, CredentialError, NewKey};
 use super::{Identity, IdentityError, StateDir};
+use crate::sync::network::Network;
 
 /// Why a renewal failed. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -35,11 +36,10 @@ pub fn is_due(credential: &Credential, now: Timestamp) -> bool {
 }
 
 /// Gets a new pair and puts it beside the old one.
-pub async fn renew(state: &StateDir, identity: &Identity) -> Result<(), RenewError> {
-    let client = EstClient::new(&identity.cloud.api_url, identity.tls()?)?;
+pub async fn renew(state: &StateDir, identity: &Identity, network: &dyn Network) -> Result<(), RenewError> {
     let key = NewKey::generate()?;
     let request = key.request(identity.controller())?;
-    let certificates = client.simple_reenroll(&request).await?;
+    let certificates = network.reenroll(identity, &request).await?;
     let credential = Credential::join(&key, &certificates, identity.controller())?;
     credential.write(&state.candidate())?;
     Ok(())

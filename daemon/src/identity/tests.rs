@@ -20,6 +20,7 @@ use rustls_pki_types::{CertificateSigningRequestDer, PrivateKeyDer};
 use super::claim::{Claim, ClaimCode, ClaimError, claim};
 use super::est::EstError;
 use super::*;
+use crate::sync::network::Internet;
 
 const CODE: &str = "ABCD-EFGH-JKMN-PQRS";
 const NOW: Timestamp = Timestamp(1_795_000_000_000);
@@ -279,13 +280,13 @@ async fn a_renewed_pair_waits_beside_the_old_one_until_it_has_proved_itself() {
     let old = claim(&state, &cloud.claim(), NOW).await.unwrap();
     assert!(!renew::is_due(&old.credential, NOW));
     assert!(renew::is_due(&old.credential, Timestamp(NOW.0 + 10 * DAY_MS)));
-    renew::renew(&state, &old).await.unwrap();
+    renew::renew(&state, &old, &Internet).await.unwrap();
     let still = Identity::load(&state, false).unwrap().unwrap();
     assert_eq!(still.credential.chain(), old.credential.chain());
     let new = Identity::load(&state, true).unwrap().unwrap();
     assert!(new.is_candidate && new.credential.chain() != old.credential.chain());
     // It is a working pair: another renewal with it succeeds.
-    renew::renew(&state, &new).await.unwrap();
+    renew::renew(&state, &new, &Internet).await.unwrap();
     let newer = Identity::load(&state, true).unwrap().unwrap();
     renew::promote(&state).unwrap();
     let kept = Identity::load(&state, true).unwrap().unwrap();

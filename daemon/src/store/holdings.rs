@@ -127,11 +127,13 @@ impl Store {
             let (from, to, count) = (batch.from, batch.to, batch.changes.len());
             return Err(ApplyError::Miscounted { from, to, count });
         }
-        let (batch, opened) = aside(move || {
-            let opened = open_all(&opener, batch.changes.iter().filter_map(added));
-            (batch, opened)
-        })
-        .await?;
+        // Opening thousands of boxes takes a while.
+        let (batch, opened) = self
+            .aside(move || {
+                let opened = open_all(&opener, batch.changes.iter().filter_map(added));
+                (batch, opened)
+            })
+            .await?;
         self.on_thread(move |db| {
             let effects = db.write(|tx, options| apply_batch(tx, options, &batch, &opened))?;
             conclude(db, batch.to, effects)
@@ -141,11 +143,12 @@ impl Store {
 
     /// Replaces everything held by a snapshot, in one transaction.
     pub async fn apply_snapshot(&self, opener: Opener, snapshot: SnapshotBatch) -> Result<Applied, ApplyError> {
-        let (snapshot, opened) = aside(move || {
-            let opened = open_all(&opener, &snapshot.templates);
-            (snapshot, opened)
-        })
-        .await?;
+        let (snapshot, opened) = self
+            .aside(move || {
+                let opened = open_all(&opener, &snapshot.templates);
+                (snapshot, opened)
+            })
+            .await?;
         self.on_thread(move |db| {
             let effects = db.write(|tx, options| replace_all(tx, options, &snapshot, &opened))?;
             conclude(db, snapshot.revision, effects)
@@ -170,11 +173,6 @@ fn added(change: &Change) -> Option<&TemplateEntry> {
         Change::TemplateAdded(entry) => Some(entry),
         _ => None,
     }
-}
-
-/// Opening thousands of boxes takes a while, in which the storage thread still serves the gate.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Closed)
 }
 
 fn open_all<'a>(opener: &Opener, entries: impl IntoIterator<Item = &'a TemplateEntry>) -> Opened {

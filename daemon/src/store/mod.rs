@@ -1,5 +1,5 @@
 //! The controller's storage: SQLite on a thread of its own, behind a channel; one file per area, whole operations as
-//! methods.
+//! methods. A simulation that owns the time has the same queue carried out by a task instead ([`Store::on_runtime`]).
 //!
 //! Writes are ordered and durable (`synchronous = FULL`), and no async task ever blocks on the disk. What the rest of the
 //! program must know at once leaves through watch channels: the [`HoldingsVersion`], the last freshness statement, the
@@ -22,6 +22,7 @@ mod vault;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use cardea_access::time::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -102,11 +103,16 @@ struct News {
 
 type Job = Box<dyn FnOnce(&mut Db) + Send>;
 
+/// How long the disk takes for what is next, where it is simulated.
+pub type Pace = Box<dyn FnMut() -> Duration + Send>;
+
 /// A handle to the storage thread; cheap to clone. The thread ends with the last handle.
 #[derive(Clone)]
 pub struct Store {
     jobs: mpsc::UnboundedSender<Job>,
     news: Arc<News>,
+    /// Whether there are threads for what takes long.
+    threads: bool,
 }
 
 impl std::fmt::Debug for Store {
@@ -127,7 +133,43 @@ impl Store {
         Self::start(Connection::open_in_memory()?, None, options)
     }
 
-    fn start(mut connection: Connection, path: Option<&Path>, options: StoreOptions) -> Result<Self, StoreError> {
+    /// Over a connection of the caller's, on the runtime that this is called on: no thread, so that a clock that stands still
+    /// while anything runs governs the disk too. For simulations.
+    pub fn on_runtime(connection: Connection, options: StoreOptions, mut pace: Pace) -> Result<Self, StoreError> {
+        let (mut db, news) = Self::prepare(connection, None, options)?;
+        let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
+        tokio::spawn(async move {
+            while let Some(job) = queue.recv().await {
+                let takes = pace();
+                if !takes.is_zero() {
+                    tokio::time::sleep(takes).await;
+                }
+                job(&mut db);
+            }
+        });
+        Ok(Self { jobs, news, threads: false })
+    }
+
+    fn start(connection: Connection, path: Option<&Path>, options: StoreOptions) -> Result<Self, StoreError> {
+        let (mut db, news) = Self::prepare(connection, path, options)?;
+        let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
+        std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || {
+                while let Some(job) = queue.blocking_recv() {
+                    job(&mut db);
+                }
+            })
+            .map_err(|_| StoreError::Closed)?;
+        Ok(Self { jobs, news, threads: true })
+    }
+
+    /// What must be done before anything else may: the schema, and what a crash left unchecked.
+    fn prepare(
+        mut connection: Connection,
+        path: Option<&Path>,
+        options: StoreOptions,
+    ) -> Result<(Db, Arc<News>), StoreError> {
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
@@ -144,18 +186,8 @@ impl Store {
             outbox: watch::Sender::new(0),
         });
         let mut db = Db { connection, files, options, news: Arc::clone(&news) };
-        // What a crash left unchecked.
         erasure::check_traces(&mut db, &[])?;
-        let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
-        std::thread::Builder::new()
-            .name("store".to_owned())
-            .spawn(move || {
-                while let Some(job) = queue.blocking_recv() {
-                    job(&mut db);
-                }
-            })
-            .map_err(|_| StoreError::Closed)?;
-        Ok(Self { jobs, news })
+        Ok((db, news))
     }
 
     /// Raised with each applied change.
@@ -194,6 +226,11 @@ impl Store {
             let _ = reply.send(work(db));
         }))?;
         answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Work that takes a while, in which the storage still serves the gate.
+    async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+        if self.threads { tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Closed) } else { Ok(work()) }
     }
 
     fn enqueue(&self, job: Job) -> Result<(), StoreError> {

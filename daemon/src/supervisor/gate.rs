@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::tasks::{Ended, Tasks};
 use crate::access::{self, UnknownDevice};
-use crate::capture::{self, Recognisers};
+use crate::capture::{self, Faces, Recognisers, Told};
 use crate::config::Config;
 use crate::guardian::Heartbeat;
 use crate::local::StatusBoard;
@@ -33,6 +33,15 @@ pub enum GateError {
     Store(#[from] StoreError),
 }
 
+/// What recognises.
+#[derive(Clone, Debug)]
+pub enum Eyes {
+    /// The models of the configuration, at the cameras.
+    Models,
+    /// None: whoever started the gate shows it faces, as a simulation does.
+    Told(Told),
+}
+
 /// Hardware, capture and access, running.
 pub struct Gate {
     hardware: Arc<Hardware>,
@@ -44,6 +53,8 @@ pub struct Gate {
     pub embedder: Option<String>,
     /// Orders at the controller. Only `try_send`: a busy access task is a refusal, never a queue.
     pub orders: mpsc::Sender<OrderRequest>,
+    /// Shows it faces, where it was told to see by [`Eyes::Told`].
+    pub faces: Faces,
     cancel: CancellationToken,
 }
 
@@ -56,14 +67,15 @@ impl Gate {
         boot_id: &BootId,
     ) -> Result<(Self, SyncLinks), GateError> {
         let hardware = Arc::new(Hardware::open(&config.hardware())?);
-        Self::start_on(hardware, config, clock, store, boot_id, &Heartbeat::default()).await
+        Self::start_on(hardware, Eyes::Models, config, clock, store, boot_id, &Heartbeat::default()).await
     }
 
     /// Starts everything that decides and acts on `hardware`, whose boards put their outputs into the safe states first.
     /// Buttons work while the models load. Where recognition cannot be had, buttons and orders go on working, and an alarm
     /// says so.
-    pub(super) async fn start_on(
+    pub async fn start_on(
         hardware: Arc<Hardware>,
+        eyes: Eyes,
         config: &Config,
         clock: &SharedClock,
         store: &Store,
@@ -107,11 +119,15 @@ impl Gate {
         tasks.spawn_infallible("hardware", async move {
             over.run_until_cancelled(driven.broken()).await;
         });
-        let recognisers = load_recognisers(config, &outbox).await;
+        let recognisers = match eyes {
+            Eyes::Models => load_recognisers(config, &outbox).await,
+            Eyes::Told(told) => told.recognisers(),
+        };
         blind.see(recognisers.calibration.clone(), &mut tasks, &cancel).await;
         capture::start(config, &hardware, &recognisers, clock, &status, &sightings, &mut tasks, &cancel);
         let embedder = recognisers.embedder().map(str::to_owned);
-        Ok((Self { hardware, tasks, status, embedder, orders, cancel }, sync_links))
+        let faces = Faces::new(sightings, Arc::clone(clock));
+        Ok((Self { hardware, tasks, status, embedder, orders, faces, cancel }, sync_links))
     }
 
     /// What ends all tasks.

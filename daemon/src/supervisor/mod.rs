@@ -30,9 +30,10 @@ use crate::identity::files::FileError;
 use crate::local::{self, Listening, LocalError, Sources};
 use crate::seam::Outbox;
 use crate::store::{DeviceKey, DeviceKeyError, Store, StoreError, StoreOptions, machine_boot};
+use crate::sync::network::Internet;
 use crate::sync::{self, SyncTask};
 
-pub use gate::{Gate, GateError};
+pub use gate::{Eyes, Gate, GateError};
 pub use tasks::{Ended, Tasks};
 
 /// How long tasks may take to end in order.
@@ -134,9 +135,10 @@ async fn serve(
     let state = StateDir::new(&config.state_dir);
     let store = open_store(config, &state)?;
     let boot_id = BootId::random();
-    let (mut gate, links) = Gate::start_on(hardware, config, clock, &store, &boot_id, heartbeat).await?;
+    let (mut gate, links) = Gate::start_on(hardware, Eyes::Models, config, clock, &store, &boot_id, heartbeat).await?;
     let ended = gate.cancellation();
-    let (sync, sync_status) = SyncTask::new(state, store.clone(), Arc::clone(clock), rng, links, gate.embedder.clone());
+    let (network, embedder) = (Arc::new(Internet), gate.embedder.clone());
+    let (sync, sync_status) = SyncTask::new(state, store.clone(), network, Arc::clone(clock), rng, links, embedder);
     gate.tasks.spawn_infallible("sync", sync::run(sync, ended.clone()));
     let sources =
         Sources { board: gate.status.clone(), store: store.clone(), clock: Arc::clone(clock), boot_id, sync_status };

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::link::{Link, LinkError};
+use super::network::{Link, LinkError};
 use super::session::{End, Session, Step};
 use super::{SyncStatus, SyncTask};
 use crate::identity::files::FileError;
@@ -76,7 +76,7 @@ pub(super) enum ConversationError {
 pub(super) struct Conversation<'a> {
     task: &'a mut SyncTask,
     identity: Identity,
-    link: Link,
+    link: Box<dyn Link>,
     sender: Sender,
     receiver: Receiver,
     signer: Signer,
@@ -95,7 +95,7 @@ impl<'a> Conversation<'a> {
     pub(super) async fn begin(
         task: &'a mut SyncTask,
         identity: Identity,
-        link: Link,
+        link: Box<dyn Link>,
     ) -> Result<(Self, mpsc::Receiver<(CommandId, CommandOutcome)>), ConversationError> {
         let signer = identity.signer()?;
         let session_id = SessionId::from_random_bytes(task.rng.random());
@@ -146,12 +146,9 @@ impl<'a> Conversation<'a> {
         self.sign_receipts().await?;
         loop {
             tokio::select! {
+                // In order, and the cloud last: what the others bring is bounded by themselves, what it sends is not.
+                biased;
                 () = cancel.cancelled() => return Ok(()),
-                publish = self.link.next() => {
-                    let publish = publish?;
-                    self.message(&publish.payload).await?;
-                    self.link.acknowledge(&publish).await?;
-                }
                 Some((command_id, outcome)) = outcomes.recv() => {
                     self.send(Up::CommandResult { command_id, outcome }).await?;
                 }
@@ -171,6 +168,11 @@ impl<'a> Conversation<'a> {
                     ),
                     Err(error) => tracing::error!(%error, "the renewal broke off"),
                 },
+                payload = self.link.next() => {
+                    let payload = payload?;
+                    self.message(&payload).await?;
+                    self.link.acknowledge().await?;
+                }
             }
         }
     }
@@ -341,8 +343,9 @@ impl<'a> Conversation<'a> {
         self.task.raise_clock_floor().await;
         let due = renew::is_due(&self.identity.credential, self.task.clock.now());
         if due && self.heard && self.renewal.is_empty() && self.task.may_renew() {
-            let (state, identity) = (self.task.state.clone(), self.identity.clone());
-            self.renewal.spawn(async move { renew::renew(&state, &identity).await });
+            let (state, identity, network) =
+                (self.task.state.clone(), self.identity.clone(), self.task.network.clone());
+            self.renewal.spawn(async move { renew::renew(&state, &identity, &*network).await });
         }
     }
 

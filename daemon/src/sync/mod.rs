@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `session` | the rules of one conversation, without I/O |
 //! | `conversation` | carries them out: store, access task, signatures |
-//! | `link` | one MQTT connection, thrown away at its first error |
+//! | [`network`] | what that needs of the outside world |
+//! | `mqtt` | one MQTT connection, thrown away at its first error |
 //! | `backoff` | how long to wait before the next |
 //!
 //! The broker is a live pipe and nothing more: no message is retained or queued, every session begins with a hello that
@@ -13,9 +14,11 @@
 
 mod backoff;
 mod conversation;
-mod link;
+mod mqtt;
+pub mod network;
 mod session;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cardea_access::time::{Monotonic, Timestamp};
@@ -31,7 +34,7 @@ use crate::seam::{FreshnessState, Outbox, SyncLinks};
 use crate::store::Store;
 use backoff::Backoff;
 use conversation::{Conversation, ConversationError};
-use link::{Link, LinkError};
+use network::{LinkError, Network};
 use session::End;
 
 /// How often an unclaimed controller looks whether it has been claimed.
@@ -69,6 +72,8 @@ pub struct SyncTask {
     pub state: StateDir,
     /// The database.
     pub store: Store,
+    /// The way to the cloud.
+    pub network: Arc<dyn Network>,
     /// Time.
     pub clock: SharedClock,
     /// For jitter and session ids; to be seeded from the operating system.
@@ -91,6 +96,7 @@ impl SyncTask {
     pub fn new(
         state: StateDir,
         store: Store,
+        network: Arc<dyn Network>,
         clock: SharedClock,
         rng: StdRng,
         links: SyncLinks,
@@ -103,6 +109,7 @@ impl SyncTask {
             Self {
                 state,
                 store,
+                network,
                 clock,
                 rng,
                 links,
@@ -214,16 +221,13 @@ async fn attempt(
     identity: Identity,
     cancel: &CancellationToken,
 ) -> (bool, Option<ConversationError>) {
-    let connecting = async {
-        let tls = identity.tls()?;
-        let broker = &identity.cloud.configuration.broker_url;
-        Ok::<_, ConversationError>(Link::connect(broker, identity.controller(), tls).await?)
-    };
+    let network = Arc::clone(&task.network);
     let link = tokio::select! {
+        biased;
         () = cancel.cancelled() => return (false, None),
-        link = connecting => match link {
+        link = network.connect(&identity) => match link {
             Ok(link) => link,
-            Err(error) => return (false, Some(error)),
+            Err(error) => return (false, Some(error.into())),
         },
     };
     let (mut conversation, outcomes) = match Conversation::begin(task, identity, link).await {
@@ -257,6 +261,7 @@ fn explain(error: &ConversationError) -> String {
 
 async fn wait(pause: Duration, cancel: &CancellationToken) {
     tokio::select! {
+        biased;
         () = cancel.cancelled() => {}
         () = tokio::time::sleep(pause) => {}
     }

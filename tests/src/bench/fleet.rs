@@ -12,6 +12,7 @@ use cardea_daemon::identity::StateDir;
 use cardea_daemon::identity::claim::{Claim, ClaimCode, claim};
 use cardea_daemon::seam::{AccessLinks, HoldingsVersion, links};
 use cardea_daemon::store::{DeviceKey, Store, StoreOptions, machine_boot};
+use cardea_daemon::sync::network::Internet;
 use cardea_daemon::sync::{self, SyncStatus, SyncTask};
 use cardea_protocol::clock::{Clock as _, SharedClock, SystemClock};
 use cardea_protocol::id::{BootId, ControllerId};
@@ -113,7 +114,8 @@ impl Member {
         let clock: SharedClock = Arc::new(SystemClock);
         let (access, links) = links(&store, &clock, &BootId::random(), Vec::new());
         let rng = StdRng::seed_from_u64(seed);
-        let (task, status) = SyncTask::new(state, store.clone(), clock, rng, links, Some(embedder.to_owned()));
+        let (task, status) =
+            SyncTask::new(state, store.clone(), Arc::new(Internet), clock, rng, links, Some(embedder.to_owned()));
         tokio::spawn(sync::run(task, cancel.clone()));
         let holdings = store.holdings_version();
         tokio::spawn(follow(access, cancel));

@@ -7,18 +7,20 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use cardea_protocol::id::ControllerId;
 use cardea_protocol::topic;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{ConnectProperties, Packet, Publish, SubscribeReasonCode};
-use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
+use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
 use rumqttc::{TlsConfiguration, Transport};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
-use crate::identity::est::find_tls_error;
+use super::network::{Link, LinkError};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const CONNECT_S: u64 = 10;
@@ -31,47 +33,17 @@ const MAX_PACKET: u32 = 8 * 1024 * 1024;
 /// A broker that takes nothing for so long is as good as gone.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Why a connection could not be had, or ended.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum LinkError {
-    /// The address.
-    #[error("{0} is not an address of an MQTT broker (mqtts://host:port)")]
-    Address(String),
-    /// The connection.
-    #[error("the connection to the broker failed")]
-    Connection(#[source] Box<ConnectionError>),
-    /// TLS, for a reason worth telling.
-    #[error("the broker's TLS: {0}")]
-    Tls(rustls::Error),
-    /// The subscription.
-    #[error("the broker refuses this controller its topic")]
-    Subscription,
-    /// It stopped answering.
-    #[error("the broker does not take messages any more")]
-    Stuck,
-    /// It ended without a word.
-    #[error("the connection to the broker has ended")]
-    Ended,
-}
-
-impl From<ConnectionError> for LinkError {
-    fn from(error: ConnectionError) -> Self {
-        match find_tls_error(&error) {
-            Some(error) => Self::Tls(error),
-            None => Self::Connection(Box::new(error)),
-        }
-    }
-}
-
 /// A connection that stands and listens to the controller's topic. Ends when dropped.
-pub(super) struct Link {
+pub(super) struct MqttLink {
     client: AsyncClient,
     incoming: mpsc::Receiver<Result<Publish, LinkError>>,
+    /// What the broker has not been told to be dealt with.
+    at_hand: Option<Publish>,
     topic: String,
     _ends_with_this: DropGuard,
 }
 
-impl Link {
+impl MqttLink {
     /// Connects and subscribes.
     pub(super) async fn connect(
         broker_url: &str,
@@ -97,26 +69,32 @@ impl Link {
         let (sender, incoming) = mpsc::channel(MAILBOX);
         let cancel = CancellationToken::new();
         tokio::spawn(poll(events, sender, cancel.clone()));
-        Ok(Self { client, incoming, topic: topic::up(controller), _ends_with_this: cancel.drop_guard() })
+        let topic = topic::up(controller);
+        Ok(Self { client, incoming, at_hand: None, topic, _ends_with_this: cancel.drop_guard() })
+    }
+}
+
+#[async_trait]
+impl Link for MqttLink {
+    async fn next(&mut self) -> Result<Bytes, LinkError> {
+        let publish = self.incoming.recv().await.unwrap_or(Err(LinkError::Ended))?;
+        let payload = publish.payload.clone();
+        self.at_hand = Some(publish);
+        Ok(payload)
     }
 
-    /// The next message. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Result<Publish, LinkError> {
-        self.incoming.recv().await.unwrap_or(Err(LinkError::Ended))
+    async fn acknowledge(&mut self) -> Result<(), LinkError> {
+        match self.at_hand.take() {
+            Some(publish) => within(self.client.ack(&publish)).await,
+            None => Ok(()),
+        }
     }
 
-    /// Tells the broker that a message is dealt with.
-    pub(super) async fn acknowledge(&self, publish: &Publish) -> Result<(), LinkError> {
-        within(self.client.ack(publish)).await
-    }
-
-    /// Publishes on the controller's topic.
-    pub(super) async fn publish(&self, payload: Vec<u8>) -> Result<(), LinkError> {
+    async fn publish(&mut self, payload: Vec<u8>) -> Result<(), LinkError> {
         within(self.client.publish(self.topic.as_str(), QoS::AtLeastOnce, false, payload)).await
     }
 
-    /// Says goodbye, so that the broker need not wait for the keep-alive.
-    pub(super) async fn leave(mut self) {
+    async fn leave(mut self: Box<Self>) {
         let leaving = async {
             if self.client.disconnect().await.is_ok() {
                 // The task ends with the connection.
