@@ -2,7 +2,8 @@
 //!
 //! Each public method is one transaction of the domain ("withdraw a consent", not "update a row"), written once for both
 //! databases in the SQL that [`engine`] says both understand. One connection, on a thread of its own, behind a queue
-//! ([`queue`]): writes are ordered, and no async task ever blocks on the disk.
+//! ([`queue`]): writes are ordered, and no async task ever blocks on the disk. A simulation that owns the time has the same
+//! queue carried out by a task instead ([`Storage::on_runtime`]).
 //!
 //! With SQLite, `secure_delete` zeroes freed pages and [`Storage::scrub`] truncates the write-ahead log: any lesser checkpoint
 //! leaves readable copies of deleted rows in it. `docs/design/0018-two-databases.md` says what can be done with PostgreSQL.
@@ -11,7 +12,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc as handover};
+use std::time::Duration;
 
+use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use digests::Digests;
@@ -173,6 +176,17 @@ impl StorageError {
     }
 }
 
+/// How long the disk takes for what is next, where it is simulated.
+pub type Pace = Box<dyn FnMut() -> Duration + Send>;
+
+/// The two databases of a simulated cloud.
+pub struct Disks {
+    /// The data.
+    pub data: Connection,
+    /// The key store's.
+    pub keys: Connection,
+}
+
 /// A handle to the storage thread; cheap to clone.
 #[derive(Clone)]
 pub struct Storage {
@@ -201,6 +215,18 @@ impl Storage {
     /// A PostgreSQL database, which must exist and may be empty, and the key store that belongs to it.
     pub fn connect(settings: PostgresSettings, keys: KeyStoreSettings) -> Result<Self, StorageError> {
         Self::start(move || Postgres::connect(settings), keys)
+    }
+
+    /// SQLite over connections of the caller's, on the runtime that this is called on: no thread, so that a clock that stands
+    /// still while anything runs governs the disk too. For simulations.
+    pub fn on_runtime(disks: Disks, keys: KeyStoreSettings, pace: Pace) -> Result<Self, StorageError> {
+        let engine = Sqlite::new(disks.data)?;
+        migrate(&engine, &STEPS)?;
+        let keys = KeyStore::over(Sqlite::new(disks.keys)?, "simulated", keys)?;
+        let (engine, keys) = settle(engine, keys)?;
+        let (jobs, queue) = mpsc::unbounded_channel();
+        tokio::spawn(queue::serve_paced(engine, keys, queue, pace));
+        Ok(Self { jobs, digests: Arc::default() })
     }
 
     /// The engine is made on its thread, since PostgreSQL's client may not be used on one of tokio's.
@@ -288,11 +314,15 @@ impl Storage {
     }
 }
 
-/// Brings the schema up to date, takes an audit from before it was a chain into it, lets the data follow the key store, and makes unreadable what a crash between an erasure
-/// and its scrub has left behind.
+/// Brings the schema up to date, and then [`settle`]s.
 fn prepare<T: Engine>(engine: T, keys: KeyStoreSettings) -> Result<(T, KeyStore), StorageError> {
     migrate(&engine, &STEPS)?;
-    let keys = KeyStore::open(keys)?;
+    settle(engine, KeyStore::open(keys)?)
+}
+
+/// Takes an audit from before it was a chain into it, lets the data follow the key store, and makes unreadable what a crash
+/// between an erasure and its scrub has left behind.
+fn settle<T: Engine>(engine: T, keys: KeyStore) -> Result<(T, KeyStore), StorageError> {
     audit_chain::take_in(&engine, &keys)?;
     engine.begin(Access::Write)?;
     let reconciled = reconcile::at_start(&Transaction::new(&engine, &keys)).and_then(|()| engine.commit());

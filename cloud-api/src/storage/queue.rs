@@ -1,4 +1,4 @@
-//! The storage thread: what waits in the queue, and how it is carried out.
+//! The storage thread: what waits in the queue, and how it is carried out. In a simulation a task of the runtime does the same.
 //!
 //! **Group commit.** Making a change last costs a wait for the disk, whatever its size. So all writes that wait share one
 //! transaction, each within a savepoint of its own: one that fails is undone alone, and nobody is answered before the whole
@@ -11,8 +11,9 @@
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::Pace;
 use super::StorageError;
-use super::engine::{Access, Engine, Transaction};
+use super::engine::{Access, Engine, Sqlite, Transaction};
 use super::subject_keys::KeyStore;
 
 /// Writes that share a transaction. More of them hardly save anything, and the first waits for the last.
@@ -74,29 +75,55 @@ where
     }
 }
 
-/// Carries out what comes, until nobody can send any more.
+/// Carries out what comes, until nobody can send any more: on a thread of its own.
 pub(super) fn serve(engine: &dyn Engine, keys: &KeyStore, queue: &mut mpsc::UnboundedReceiver<Message>) {
     while let Some(first) = queue.blocking_recv() {
-        let (mut writes, mut reads, mut scrubs) = (Vec::new(), Vec::new(), Vec::new());
-        let mut next = Some(first);
-        while let Some(message) = next {
-            match message {
-                Message::Run(Access::Write, job) => writes.push(job),
-                Message::Run(Access::Read, job) => reads.push(job),
-                Message::Scrub(reply) => scrubs.push(reply),
-            }
-            next = if writes.len() < GROUP { queue.try_recv().ok() } else { None };
+        carry_out_waiting(engine, keys, first, queue);
+    }
+}
+
+/// The same as a task, at a disk whose pace is given.
+pub(super) async fn serve_paced(
+    engine: Sqlite,
+    keys: KeyStore,
+    mut queue: mpsc::UnboundedReceiver<Message>,
+    mut pace: Pace,
+) {
+    while let Some(first) = queue.recv().await {
+        let takes = pace();
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
         }
-        carry_out(engine, keys, Access::Write, writes);
-        for read in reads {
-            carry_out(engine, keys, Access::Read, vec![read]);
+        carry_out_waiting(&engine, &keys, first, &mut queue);
+    }
+}
+
+/// Carries out `first` and all that waits with it.
+fn carry_out_waiting(
+    engine: &dyn Engine,
+    keys: &KeyStore,
+    first: Message,
+    queue: &mut mpsc::UnboundedReceiver<Message>,
+) {
+    let (mut writes, mut reads, mut scrubs) = (Vec::new(), Vec::new(), Vec::new());
+    let mut next = Some(first);
+    while let Some(message) = next {
+        match message {
+            Message::Run(Access::Write, job) => writes.push(job),
+            Message::Run(Access::Read, job) => reads.push(job),
+            Message::Scrub(reply) => scrubs.push(reply),
         }
-        if !scrubs.is_empty() {
-            // One does for all that were waiting: what they deleted is committed.
-            let done = again(engine, || engine.scrub().and_then(|()| keys.scrub()));
-            for reply in scrubs {
-                let _ = reply.send(done.clone());
-            }
+        next = if writes.len() < GROUP { queue.try_recv().ok() } else { None };
+    }
+    carry_out(engine, keys, Access::Write, writes);
+    for read in reads {
+        carry_out(engine, keys, Access::Read, vec![read]);
+    }
+    if !scrubs.is_empty() {
+        // One does for all that were waiting: what they deleted is committed.
+        let done = again(engine, || engine.scrub().and_then(|()| keys.scrub()));
+        for reply in scrubs {
+            let _ = reply.send(done.clone());
         }
     }
 }

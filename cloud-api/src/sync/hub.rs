@@ -1,6 +1,6 @@
 //! The table of controllers: who is spoken with, by which task.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -11,8 +11,9 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::OpenError;
+use super::carrier::Carrier;
 use super::session::{Context, Control, Session};
-use crate::broker::{Broker, Presence};
+use crate::broker::Presence;
 use crate::storage::controllers::ControllerStatus;
 
 /// Messages of one controller that wait to be handled. A controller that outruns this begins again.
@@ -55,15 +56,15 @@ struct Contact {
 /// The hub's own state.
 pub(super) struct Hub {
     pub(super) context: Context,
-    pub(super) broker: Option<Arc<Broker>>,
+    pub(super) carrier: Arc<dyn Carrier>,
     pub(super) ready: watch::Sender<bool>,
-    contacts: HashMap<ControllerId, Contact>,
+    contacts: BTreeMap<ControllerId, Contact>,
     link_was_lost: bool,
 }
 
 impl Hub {
-    pub(super) fn new(context: Context, broker: Option<Arc<Broker>>, ready: watch::Sender<bool>) -> Self {
-        Self { context, broker, ready, contacts: HashMap::new(), link_was_lost: false }
+    pub(super) fn new(context: Context, carrier: Arc<dyn Carrier>, ready: watch::Sender<bool>) -> Self {
+        Self { context, carrier, ready, contacts: BTreeMap::new(), link_was_lost: false }
     }
 
     /// Runs until cancelled.
@@ -99,11 +100,9 @@ impl Hub {
                 if let Some(contact) = self.contacts.remove(&controller) {
                     let _ = contact.control.send(Control::End);
                 }
-                let broker = self.broker.clone();
+                let carrier = self.carrier.clone();
                 tokio::spawn(async move {
-                    if let Some(broker) = broker {
-                        broker.end(&controller).await;
-                    }
+                    carrier.end(&controller).await;
                     let _ = done.send(());
                 });
             }
@@ -118,9 +117,8 @@ impl Hub {
                 if std::mem::take(&mut self.link_was_lost) {
                     // What went by meanwhile is unknown.
                     self.tell_all(|| Control::Restart);
-                    if let Some(broker) = self.broker.clone() {
-                        tokio::spawn(async move { broker.end_controllers().await });
-                    }
+                    let carrier = self.carrier.clone();
+                    tokio::spawn(async move { carrier.end_controllers().await });
                 }
                 self.ready.send_replace(true);
             }

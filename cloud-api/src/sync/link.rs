@@ -7,14 +7,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use cardea_protocol::id::ControllerId;
 use cardea_protocol::topic;
 use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, QoS, TlsConfiguration, Transport};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::hub::Input;
-use crate::broker::MAX_PACKET_BYTES;
+use super::carrier::{Carrier, Inlet, Line, Outgoing};
+use crate::broker::{Broker, MAX_PACKET_BYTES};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const IN_FLIGHT: u16 = 16;
@@ -35,25 +36,41 @@ pub struct BrokerAddress {
     pub client_id: String,
 }
 
-/// A message on its way to a controller.
-pub(super) struct Outgoing {
-    pub(super) to: ControllerId,
-    pub(super) payload: Vec<u8>,
+/// A broker, and the connection to it.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) address: BrokerAddress,
+    /// The embedded one, which tells who comes and goes, and ends connections.
+    pub(super) embedded: Option<Arc<Broker>>,
 }
 
-/// Keeps the connection until cancelled; tells the hub of every message and of every (re)connection.
-pub(super) async fn run(
-    broker: BrokerAddress,
-    mut outgoing: mpsc::Receiver<Outgoing>,
-    hub: mpsc::UnboundedSender<Input>,
-    cancel: CancellationToken,
-) {
+#[async_trait]
+impl Carrier for Client {
+    async fn run(&self, line: Line, cancel: CancellationToken) {
+        keep(&self.address, line, cancel).await;
+    }
+
+    async fn end(&self, controller: &ControllerId) {
+        if let Some(broker) = &self.embedded {
+            broker.end(controller).await;
+        }
+    }
+
+    async fn end_controllers(&self) {
+        if let Some(broker) = &self.embedded {
+            broker.end_controllers().await;
+        }
+    }
+}
+
+/// Keeps the connection until cancelled; tells of every message and of every (re)connection.
+async fn keep(broker: &BrokerAddress, Line { mut outgoing, inlet }: Line, cancel: CancellationToken) {
     let mut failures = 0;
     while !cancel.is_cancelled() {
-        let (client, events) = AsyncClient::new(options(&broker), REQUESTS);
+        let (client, events) = AsyncClient::new(options(broker), REQUESTS);
         let worked = tokio::select! {
             () = cancel.cancelled() => return,
-            worked = converse(&client, events, &mut outgoing, &hub) => worked,
+            worked = converse(&client, events, &mut outgoing, &inlet) => worked,
         };
         failures = if worked { 0 } else { failures + 1 };
         let wait = RETRY.get(failures).or(RETRY.last()).copied().unwrap_or_default();
@@ -80,7 +97,7 @@ async fn converse(
     client: &AsyncClient,
     mut events: EventLoop,
     outgoing: &mut mpsc::Receiver<Outgoing>,
-    hub: &mpsc::UnboundedSender<Input>,
+    inlet: &Inlet,
 ) -> bool {
     events.network_options.set_tcp_nodelay(true);
     let mut stands = false;
@@ -110,18 +127,18 @@ async fn converse(
                     return stands;
                 }
                 stands = true;
-                let _ = hub.send(Input::LinkUp);
+                inlet.stands();
             }
             Ok(Event::Incoming(Packet::Publish(publish))) => {
                 if let Some(controller) = topic::speaker(&publish.topic) {
-                    let _ = hub.send(Input::Up(controller, publish.payload));
+                    inlet.message(controller, publish.payload);
                 }
             }
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the connection to the broker is lost");
                 if stands {
-                    let _ = hub.send(Input::LinkDown);
+                    inlet.lost();
                 }
                 return stands;
             }

@@ -6,7 +6,8 @@
 //! interval, stores events and receipts before it acknowledges them, and carries commands to the one connection that
 //! is there, or to none. Nothing is queued for a controller that is away.
 //!
-//! [`link`] is the cloud's own MQTT client, so that the same code serves the embedded broker and an external one.
+//! What carries the messages is a [`Carrier`]. [`link`] is the real one: the cloud's own MQTT client, so that the same code serves
+//! the embedded broker and an external one.
 //!
 //! Templates of another embedder than the controller's own are neither sent nor counted in its digest.
 
@@ -26,6 +27,7 @@ use crate::keys::Vault;
 use crate::pki::{Authority, CLOUD_CLIENT, PkiError};
 use crate::storage::{Storage, StorageError};
 
+mod carrier;
 mod catch_up;
 mod hub;
 mod link;
@@ -34,6 +36,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
+pub use carrier::{Carrier, Inlet, Line, Outgoing};
 pub use link::BrokerAddress;
 
 /// Messages on their way to the broker.
@@ -64,6 +67,8 @@ pub enum BrokerChoice {
     /// its own topics; who comes and goes, it does not tell: a controller that vanishes shows as connected until an
     /// order goes unanswered.
     External(BrokerAddress),
+    /// Something that is no broker at all: the network of a simulation.
+    Carried(Arc<dyn Carrier>),
 }
 
 /// What the sync tasks are made of.
@@ -151,8 +156,9 @@ impl Sync {
         let running = Arc::new(cancel.clone().drop_guard());
         parts.storage.forget_connections(parts.clock.now()).await?;
         let (presence, presences) = mpsc::unbounded_channel();
-        let (broker, address) = match parts.broker {
-            BrokerChoice::External(address) => (None, address),
+        let (broker, carrier): (_, Arc<dyn Carrier>) = match parts.broker {
+            BrokerChoice::Carried(carrier) => (None, carrier),
+            BrokerChoice::External(address) => (None, Arc::new(link::Client { address, embedded: None })),
             BrokerChoice::Embedded { listen, public_names, data_dir } => {
                 let now = parts.clock.now();
                 let host = match listen.ip() {
@@ -178,11 +184,13 @@ impl Sync {
                     client_ca: parts.authority.certificate_file().to_owned(),
                     cloud_serial: client.serial.clone(),
                 };
+                let presence = presence.clone();
                 let broker = Broker::start(settings, parts.storage.clone(), parts.clock.clone(), presence).await?;
                 let port = broker.address().port();
                 let tls = Arc::new(client.tls_client(parts.authority.certificate_der())?);
                 let address = BrokerAddress { host, port, tls, client_id: CLOUD_CLIENT.to_owned() };
-                (Some(Arc::new(broker)), address)
+                let broker = Arc::new(broker);
+                (Some(broker.clone()), Arc::new(link::Client { address, embedded: Some(broker) }))
             }
         };
         let (hub, inputs) = mpsc::unbounded_channel();
@@ -197,8 +205,10 @@ impl Sync {
             link: outgoing,
             hub: hub.clone(),
         };
-        tokio::spawn(link::run(address, to_link, hub.clone(), cancel.clone()));
-        tokio::spawn(hub::Hub::new(context, broker.clone(), ready_now).run(inputs, presences, cancel));
+        let (line, ended) = (Line { outgoing: to_link, inlet: Inlet { hub: hub.clone(), presence } }, cancel.clone());
+        let carrying = carrier.clone();
+        tokio::spawn(async move { carrying.run(line, ended).await });
+        tokio::spawn(hub::Hub::new(context, carrier, ready_now).run(inputs, presences, cancel));
         ready.wait_for(|stands| *stands).await.map_err(|_| StartError::Link)?;
         Ok(Self { hub, broker, ready, _running: running })
     }

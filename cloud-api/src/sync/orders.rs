@@ -1,6 +1,6 @@
 //! Orders to open that wait for their outcome.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cardea_protocol::Timestamp;
@@ -30,7 +30,7 @@ impl Waiting {
 /// The orders of one controller.
 #[derive(Default)]
 pub(super) struct Orders {
-    waiting: HashMap<CommandId, Waiting>,
+    waiting: BTreeMap<CommandId, Waiting>,
 }
 
 impl Orders {
@@ -79,7 +79,7 @@ impl Orders {
 
     /// The session has ended: nothing more will be heard.
     pub(super) fn abandon(&mut self) {
-        for (_, waiting) in self.waiting.drain() {
+        for waiting in std::mem::take(&mut self.waiting).into_values() {
             waiting.conclude();
         }
     }

@@ -16,8 +16,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::SyncSettings;
+use super::carrier::Outgoing;
 use super::hub::{Connection, Input, Order};
-use super::link::Outgoing;
 use super::orders::Orders;
 use crate::keys::{KeyError, Vault};
 use crate::storage::certificates::IssuedCertificate;

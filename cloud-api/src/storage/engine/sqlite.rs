@@ -28,7 +28,8 @@ impl Sqlite {
         Self::new(Connection::open_in_memory()?)
     }
 
-    fn new(connection: Connection) -> Result<Self, StorageError> {
+    /// Over a connection that somebody made.
+    pub(in crate::storage) fn new(connection: Connection) -> Result<Self, StorageError> {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "secure_delete", "ON")?;

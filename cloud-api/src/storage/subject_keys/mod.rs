@@ -55,6 +55,13 @@ impl KeyStore {
             }
             None => Sqlite::in_memory()?,
         };
+        // Stores in memory hold nothing to confuse.
+        let id = settings.file.as_ref().map_or_else(|| "in-memory".to_owned(), |_| ErasureId::random().to_string());
+        Self::over(engine, &id, settings)
+    }
+
+    /// Over an engine that somebody made, which is called `id` if it has no name yet.
+    pub(super) fn over(engine: Sqlite, id: &str, settings: KeyStoreSettings) -> Result<Self, StorageError> {
         migrate(&engine, &STEPS)?;
         let store = Self {
             engine,
@@ -63,10 +70,8 @@ impl KeyStore {
             version: Cell::new(0),
             carried_out: Cell::new(0),
         };
-        // Stores in memory hold nothing to confuse.
-        let id = settings.file.map_or_else(|| "in-memory".to_owned(), |_| ErasureId::random().to_string());
         store.transaction(|tx| {
-            tx.execute("INSERT INTO store (store_id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM store)", [id.as_str()])
+            tx.execute("INSERT INTO store (store_id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM store)", [id])
         })?;
         Ok(store)
     }
