@@ -11,6 +11,7 @@
 //! | [`sync`] | the sessions with controllers: changes, digests, freshness, orders, receipts |
 //! | [`audit`] | the audit as a signed chain of entries, and what shows that it was altered |
 //! | [`export`] | incident bundles that prove themselves complete and unaltered |
+//! | [`fingerprint`] | what a sale's tombstone remembers of what was sold |
 //! | [`retention`] | how long what is kept, and the job that deletes it |
 //! | [`webhooks`] | telling customers what happens, and not being led astray by where |
 //! | [`keys`] | secrets at rest |
@@ -29,6 +30,7 @@ mod chain;
 pub mod config;
 pub mod enrolment;
 pub mod export;
+pub mod fingerprint;
 mod health;
 pub mod keys;
 pub mod listener;

@@ -8,7 +8,7 @@ use cardea_protocol::id::{CustomerId, PlateId, SaleId, SiteId};
 use cardea_protocol::message::Validity;
 
 use super::*;
-use crate::api::web::fingerprint;
+use crate::fingerprint;
 use crate::storage::plates::NewPlate;
 use crate::storage::sales::NewSale;
 use crate::storage::sites::Scope;

@@ -35,14 +35,18 @@ pub enum TemplateError {
 pub const MAX_TEMPLATES_PER_SUBJECT: u32 = 5;
 
 /// A template that was made, not yet encrypted: how it is encrypted depends on whether the subject has a key.
-pub(crate) struct NewTemplate<E> {
+pub struct NewTemplate<E> {
+    /// Its id.
     pub template_id: TemplateId,
+    /// Where.
     pub site: SiteId,
+    /// Whose.
     pub subject: SubjectToken,
     /// The consent its photo was taken in under.
     pub consent: ConsentId,
     /// The embedder it came from.
     pub model: String,
+    /// Of the plaintext, for digests.
     pub content_hash: [u8; 32],
     /// From the subject's wrapped key, if there is one, to that key wrapped and the ciphertext.
     pub encrypt: E,
@@ -85,7 +89,7 @@ impl Storage {
 
     /// Stores a template, if the consent it came in under is still active: it may have been withdrawn while the photo was
     /// looked at, and one that was given since covers no photo sent before it.
-    pub(crate) async fn add_template<E>(
+    pub async fn add_template<E>(
         &self,
         scope: &Scope,
         template: NewTemplate<E>,

@@ -224,6 +224,11 @@ impl StatusBoard {
         self.posted().devices.clone()
     }
 
+    /// The last decisions, newest first.
+    pub fn recent(&self) -> Vec<RecentDecision> {
+        self.posted().recent.iter().cloned().collect()
+    }
+
     /// What the cameras' tasks have done.
     pub fn captures(&self) -> BTreeMap<AccessPointId, CaptureStatus> {
         self.posted().captures.clone()

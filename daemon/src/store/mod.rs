@@ -170,7 +170,9 @@ impl Store {
         path: Option<&Path>,
         options: StoreOptions,
     ) -> Result<(Db, Arc<News>), StoreError> {
-        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        if path.is_some() {
+            connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        }
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "secure_delete", "ON")?;

@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 
 use crate::api::created;
 use crate::api::web::extract::{Json, Params};
-use crate::api::web::fingerprint;
 use crate::auth::Caller;
+use crate::fingerprint;
 use crate::problem::Problem;
 use crate::state::Shared;
 use crate::storage::guest_passes::NewGuestPass;

@@ -11,9 +11,9 @@ use utoipa::ToSchema;
 
 use crate::api::web::etag::tagged;
 use crate::api::web::extract::{Json, Params};
-use crate::api::web::fingerprint;
 use crate::api::{at, created, validity};
 use crate::auth::Caller;
+use crate::fingerprint;
 use crate::problem::Problem;
 use crate::state::Shared;
 use crate::storage::plates::{NewPlate, PlateStoreError};

@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::web::extract::{Json, Params};
-use crate::api::web::fingerprint;
 use crate::api::{at, created};
 use crate::auth::Caller;
+use crate::fingerprint;
 use crate::problem::Problem;
 use crate::state::{App, Shared};
 use crate::storage::sales::{NewSale, Sale};

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::web::extract::{Json, Params};
-use crate::api::web::fingerprint;
 use crate::api::{created, short_text};
 use crate::auth::Caller;
+use crate::fingerprint;
 use crate::problem::Problem;
 use crate::state::Shared;
 use crate::storage::consents::{ConsentError, NewConsent};

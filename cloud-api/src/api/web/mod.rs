@@ -2,7 +2,6 @@
 
 pub(super) mod etag;
 pub(crate) mod extract;
-pub(crate) mod fingerprint;
 pub(super) mod given_sites;
 pub(super) mod idempotency;
 pub(super) mod paging;

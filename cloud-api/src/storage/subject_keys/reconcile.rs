@@ -11,7 +11,7 @@ use cardea_protocol::id::{CardId, CustomerId, PlateId, SaleId, SiteId, SubjectTo
 
 use super::KeyStore;
 use super::journal::{Entry, Kind};
-use crate::api::web::fingerprint;
+use crate::fingerprint;
 use crate::storage::StorageError;
 use crate::storage::changes::{ChangeKind, append_change, id, revision_to_sql, subject_of};
 use crate::storage::engine::{Transaction, params};

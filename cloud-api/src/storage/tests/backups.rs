@@ -10,7 +10,7 @@ use cardea_protocol::id::{ConsentId, CustomerId, PlateId, SaleId, SiteId, Subjec
 use cardea_protocol::message::Validity;
 use proptest::prelude::*;
 
-use crate::api::web::fingerprint;
+use crate::fingerprint;
 use crate::keys::{SubjectKey, Vault};
 use crate::storage::consents::{ConsentError, NewConsent};
 use crate::storage::engine::{Engine as _, Sqlite, Transaction};

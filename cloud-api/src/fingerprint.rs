@@ -6,19 +6,22 @@ use cardea_protocol::id::SubjectToken;
 
 use crate::keys::Vault;
 
-pub(crate) fn plate(vault: &Vault, plate: &Plate) -> [u8; 32] {
+/// Of a plate.
+pub fn plate(vault: &Vault, plate: &Plate) -> [u8; 32] {
     stored_plate(vault, plate.as_str())
 }
 
 /// Of a plate's text as it is stored.
-pub(crate) fn stored_plate(vault: &Vault, plate: &str) -> [u8; 32] {
+pub fn stored_plate(vault: &Vault, plate: &str) -> [u8; 32] {
     vault.hmac(format!("plate\0{plate}").as_bytes())
 }
 
-pub(crate) fn card(vault: &Vault, card: &CardHash) -> [u8; 32] {
+/// Of a card.
+pub fn card(vault: &Vault, card: &CardHash) -> [u8; 32] {
     vault.hmac(format!("card\0{}", card.as_str()).as_bytes())
 }
 
-pub(crate) fn subject(vault: &Vault, subject: &SubjectToken) -> [u8; 32] {
+/// Of a subject.
+pub fn subject(vault: &Vault, subject: &SubjectToken) -> [u8; 32] {
     vault.hmac(format!("subject\0{}", subject.as_str()).as_bytes())
 }
