@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{
     Bus, Driver, OutputLine, Plan, Started,
@@ -31,6 +31,9 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// Requests that may wait for the exchange in progress besides one on and one off for each output: all doors of a board may be
 /// locked, or released in a fire, at once. Each has its own deadline, so this only bounds memory.
 const WAITING_COMMANDS: usize = 8;
+
+/// How long the end of the program is put off for a board that does not take its safe state.
+const SECURE_WITHIN: Duration = Duration::from_secs(3);
 
 struct OutputState {
     level: watch::Sender<Option<bool>>,
@@ -85,12 +88,14 @@ pub(super) fn start(plan: Arc<Plan>, driver: Arc<dyn Driver>, shutdown: Cancella
 impl Task {
     async fn run(mut self) {
         let mut backoff = FIRST_BACKOFF;
-        loop {
+        // A board that was driven and is out of reach may have an output on.
+        let mut was_driven = false;
+        let ending = loop {
             let opening = open(self.driver.clone(), self.plan.clone());
             let lost = match self.while_refusing(opening).await {
-                Err(ShuttingDown) => return,
+                Err(ShuttingDown) => break None,
                 Ok(Ok((bus, levels))) => {
-                    backoff = FIRST_BACKOFF;
+                    (backoff, was_driven) = (FIRST_BACKOFF, true);
                     let debounced = bus.debounced();
                     self.up(&levels, debounced);
                     match self.serve(bus).await {
@@ -101,10 +106,29 @@ impl Task {
                 Ok(Err(failed)) => failed,
             };
             self.down(&lost);
+            if self.shutdown.is_cancelled() {
+                break Some(lost);
+            }
             if self.while_refusing(sleep(backoff)).await.is_err() {
-                return;
+                break None;
             }
             backoff = (backoff * 2).min(self.plan.timing.reconnect_max());
+        };
+        if was_driven {
+            self.secure(ending).await;
+        }
+    }
+
+    /// The controller shuts down and the outputs are not known to be safe, `because` the connection broke meanwhile or was gone
+    /// before: on another one, then.
+    async fn secure(&self, because: Option<DeviceError>) {
+        let device = &self.plan.device;
+        if let Some(error) = because {
+            warn!(%device, %error, "its outputs are not known to be safe; trying on another connection");
+        }
+        match super::secure(&*self.driver, &self.plan, SECURE_WITHIN).await {
+            Ok(()) => info!(%device, "closed; outputs are in their safe state"),
+            Err(error) => error!(%device, %error, "closed; an output may be on: see to it by hand"),
         }
     }
 

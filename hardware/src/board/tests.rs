@@ -173,6 +173,19 @@ async fn a_connection_begins_with_the_safe_state_and_shutdown_ends_with_it() {
 }
 
 #[tokio::test]
+async fn a_shutdown_that_meets_a_lost_board_makes_its_outputs_safe_on_another_connection() {
+    let fixture = Fixture::up(plan()).await;
+    fixture.started.outputs[1].set(true).await.unwrap();
+    fixture.board.broken.store(true, Ordering::SeqCst);
+    fixture.shutdown.cancel();
+    let mut health = fixture.started.health.clone();
+    health.wait_for(|health| matches!(health, Health::Down { .. })).await.unwrap();
+    fixture.board.broken.store(false, Ordering::SeqCst);
+    fixture.started.task.await.unwrap();
+    assert_eq!(*fixture.board.seen.borrow(), then(&[&[Wrote(1, false)], &SAFE[..]].concat()));
+}
+
+#[tokio::test]
 async fn a_pulse_ends_by_itself_even_if_its_caller_is_gone() {
     let fixture = Fixture::up(plan()).await;
     let output = &fixture.started.outputs[0];
