@@ -5,13 +5,13 @@
 use std::sync::LazyLock;
 
 use cardea_protocol::envelope::{Envelope, Receiver, open_any};
+use cardea_protocol::{cbor, cose};
 use cardea_protocol::id::{ControllerId, SessionId};
 use cardea_protocol::jws::{Signer, Use, Verifier};
 use cardea_protocol::message::{Down, Receipt, Up};
 use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use zeroize::Zeroizing;
 
 struct Key {
@@ -38,18 +38,19 @@ fn unsigned<M: DeserializeOwned>(usage: Use, bytes: &[u8]) {
 }
 
 /// An envelope, signed with the right key, twice: the second is a replay.
-fn signed<M: DeserializeOwned + Serialize>(usage: Use, json: &[u8]) {
-    let Ok(value) = serde_json::from_slice::<Value>(json) else { return };
-    let Ok(jws) = KEY.signer.sign(usage, &value) else { return };
-    let session = value["session"].as_str().and_then(|session| SessionId::new(session).ok());
-    let session = session.unwrap_or_else(SessionId::random);
+fn signed<M: DeserializeOwned + Serialize>(usage: Use, payload: &[u8]) {
+    let Ok(bytes) = cose::sign(&KEY.signer, usage, payload.to_vec()) else { return };
+    let session = match open_any::<M>(&verifier(), usage, &gate(), &bytes) {
+        Ok(envelope) => envelope.session,
+        Err(_) => SessionId::random(),
+    };
     let mut receiver = Receiver::new(verifier(), usage, gate(), session);
-    let Ok(envelope) = receiver.open::<M>(jws.as_bytes()) else { return };
+    let Ok(envelope) = receiver.open::<M>(&bytes) else { return };
     assert!(envelope.controller == gate() && envelope.seq > 0);
-    assert!(receiver.open::<M>(jws.as_bytes()).is_err(), "a replay was taken");
-    let written = serde_json::to_vec(&envelope).expect("JSON");
-    let again: Envelope<M> = serde_json::from_slice(&written).expect("what was written is read");
-    assert_eq!(serde_json::to_vec(&again).expect("JSON"), written);
+    assert!(receiver.open::<M>(&bytes).is_err(), "a replay was taken");
+    let written = cbor::encode(&envelope).expect("CBOR");
+    let again: Envelope<M> = cbor::decode(&written).expect("what was written is read");
+    assert_eq!(cbor::encode(&again).expect("CBOR"), written);
 }
 
 fuzz_target!(|data: &[u8]| {

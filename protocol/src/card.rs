@@ -10,10 +10,15 @@ use cardea_access::card::CardNumber;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// SHA-256 over `cardea-card`, a zero byte and the number's canonical text; 64 lower-case hexadecimal digits on the wire. `Debug` prints `…`.
+/// SHA-256 over `cardea-card`, a zero byte and the number's canonical text: 32 bytes in messages, kept as 64 lower-case
+/// hexadecimal digits. `Debug` prints `…`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(from = "Bytes", into = "Bytes")]
 pub struct CardHash(String);
+
+/// As it travels.
+#[derive(Serialize, Deserialize)]
+struct Bytes(#[serde(with = "crate::cbor::bytes")] [u8; 32]);
 
 /// Not 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,16 +53,18 @@ impl std::fmt::Debug for CardHash {
     }
 }
 
-impl TryFrom<String> for CardHash {
-    type Error = CardHashError;
-    fn try_from(text: String) -> Result<Self, CardHashError> {
-        Self::new(text)
+impl From<Bytes> for CardHash {
+    fn from(Bytes(hash): Bytes) -> Self {
+        Self(hex::encode(hash))
     }
 }
 
-impl From<CardHash> for String {
-    fn from(hash: CardHash) -> Self {
-        hash.0
+impl From<CardHash> for Bytes {
+    fn from(CardHash(text): CardHash) -> Self {
+        let mut hash = [0; 32];
+        // A hash's digits are checked when it is made.
+        let _ = hex::decode_to_slice(text, &mut hash);
+        Self(hash)
     }
 }
 

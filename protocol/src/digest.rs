@@ -11,14 +11,21 @@ use crate::id::{CardId, SubjectToken, TemplateId};
 use crate::message::{PlateEntry, Validity};
 use crate::schedule::WeeklySchedule;
 
-/// A digest, hexadecimal on the wire.
+/// A digest; hexadecimal for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Digest(String);
+pub struct Digest(#[serde(with = "crate::cbor::bytes")] [u8; 32]);
+
+impl Digest {
+    /// From its bytes.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
 
 impl std::fmt::Display for Digest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&hex::encode(self.0))
     }
 }
 
@@ -76,7 +83,7 @@ impl Holdings {
         for entry in &self.entries {
             hash.update(entry);
         }
-        Digest(hex::encode(hash.finalize()))
+        Digest(hash.finalize().into())
     }
 }
 

@@ -1,13 +1,17 @@
-//! The signed envelope around every message: addressed, bound to one session, numbered.
+//! The signed envelope around every message: addressed, bound to one session, numbered. CBOR ([`crate::cbor`]), signed by COSE
+//! ([`crate::cose`]).
 //!
 //! A session begins with the controller's `hello`, which carries a fresh [`SessionId`]; from then on each side numbers
 //! its messages from 1 and takes only a number above the last. So a broker can drop messages, but neither replay an
 //! old one, nor reorder, nor deliver one to another controller.
 
+use ciborium::Value;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::cbor::{self, CborError};
+use crate::cose::{self, CoseError};
 use crate::id::{ControllerId, SessionId};
-use crate::jws::{JwsError, Signer, Use, Verifier};
+use crate::jws::{Signer, Use, Verifier};
 use cardea_access::time::Timestamp;
 
 /// What is signed.
@@ -20,7 +24,7 @@ pub struct Envelope<M> {
     /// Position in it, from 1, per direction.
     pub seq: u64,
     /// When it was signed.
-    #[serde(with = "crate::rfc3339")]
+    #[serde(with = "crate::millis")]
     pub at: Timestamp,
     /// The message.
     pub message: M,
@@ -31,7 +35,10 @@ pub struct Envelope<M> {
 pub enum EnvelopeError {
     /// The signature is wrong.
     #[error(transparent)]
-    Jws(#[from] JwsError),
+    Cose(#[from] CoseError),
+    /// Signed as it should be, but not understood.
+    #[error(transparent)]
+    Content(#[from] CborError),
     /// Meant for, or sent by, another controller.
     #[error("the message is addressed to another controller")]
     Address,
@@ -71,11 +78,12 @@ impl Sender {
     }
 
     /// The next message of the session, signed.
-    pub fn seal<M: Serialize>(&mut self, at: Timestamp, message: M) -> Result<Vec<u8>, JwsError> {
+    pub fn seal<M: Serialize>(&mut self, at: Timestamp, message: M) -> Result<Vec<u8>, CoseError> {
         self.seq += 1;
         let envelope =
             Envelope { controller: self.controller.clone(), session: self.session.clone(), seq: self.seq, at, message };
-        self.signer.sign(self.usage, &envelope).map(String::into_bytes)
+        let payload = cbor::encode(&envelope).map_err(|_| CoseError::Sign)?;
+        cose::sign(&self.signer, self.usage, payload)
     }
 
     /// The session this sender numbers.
@@ -100,9 +108,9 @@ impl Receiver {
         Self { verifier, usage, controller, session, last: 0 }
     }
 
-    /// Verifies `jws` and takes it if it is the session's next.
-    pub fn open<M: DeserializeOwned>(&mut self, jws: &[u8]) -> Result<Envelope<M>, EnvelopeError> {
-        let envelope = open_any(&self.verifier, self.usage, &self.controller, jws)?;
+    /// Verifies `bytes` and takes it if it is the session's next. One that is not understood has its number all the same.
+    pub fn open<M: DeserializeOwned>(&mut self, bytes: &[u8]) -> Result<Envelope<M>, EnvelopeError> {
+        let envelope = addressed(&self.verifier, self.usage, &self.controller, bytes)?;
         if envelope.session != self.session {
             return Err(EnvelopeError::Session);
         }
@@ -110,7 +118,7 @@ impl Receiver {
             return Err(EnvelopeError::Replayed { last: self.last, got: envelope.seq });
         }
         self.last = envelope.seq;
-        Ok(envelope)
+        envelope.understood()
     }
 }
 
@@ -119,9 +127,26 @@ pub fn open_any<M: DeserializeOwned>(
     verifier: &Verifier,
     usage: Use,
     controller: &ControllerId,
-    jws: &[u8],
+    bytes: &[u8],
 ) -> Result<Envelope<M>, EnvelopeError> {
-    let text = std::str::from_utf8(jws).map_err(|_| JwsError::Signature)?;
-    let envelope: Envelope<M> = verifier.verify(usage, text)?;
+    addressed(verifier, usage, controller, bytes)?.understood()
+}
+
+/// An envelope of the right signer for or from the right controller, its message not yet looked at.
+fn addressed(
+    verifier: &Verifier,
+    usage: Use,
+    controller: &ControllerId,
+    bytes: &[u8],
+) -> Result<Envelope<Value>, EnvelopeError> {
+    let payload = cose::verify(verifier, usage, bytes)?;
+    let envelope: Envelope<Value> = cbor::fields(&cbor::parse(&payload)?)?;
     if envelope.controller == *controller { Ok(envelope) } else { Err(EnvelopeError::Address) }
+}
+
+impl Envelope<Value> {
+    fn understood<M: DeserializeOwned>(self) -> Result<Envelope<M>, EnvelopeError> {
+        let Self { controller, session, seq, at, message } = self;
+        Ok(Envelope { controller, session, seq, at, message: cbor::fields(&message)? })
+    }
 }

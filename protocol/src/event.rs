@@ -13,7 +13,7 @@ pub struct Event {
     /// Position in the controller's outbox; grows, with gaps where the outbox had to drop.
     pub seq: u64,
     /// When it happened, by the controller's clock.
-    #[serde(with = "crate::rfc3339")]
+    #[serde(with = "crate::millis")]
     pub at: Timestamp,
     /// The barrier or door concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,7 +22,7 @@ pub struct Event {
     pub kind: EventKind,
 }
 
-/// What happened.
+/// What happened. Both sides keep it as JSON, and so it has its `type` among its fields, in messages too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum EventKind {
@@ -104,7 +104,7 @@ pub struct AccessDecision {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub liveness: Option<String>,
     /// For a plate of a single entry that was let in: when it ends.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::rfc3339::option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "ends_at")]
     pub ends_at: Option<Timestamp>,
     /// Where the time went.
     #[serde(default)]
@@ -129,4 +129,57 @@ pub struct Timings {
     /// From the decision to the board's confirmation that the relay has switched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay_ms: Option<f32>,
+}
+
+/// In JSON an RFC 3339 text, in a message a number. What reads an enum with its tag inside has forgotten by then which of the two it
+/// reads, so both are understood.
+mod ends_at {
+    use super::Timestamp;
+    use crate::{millis, rfc3339};
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Millis(i64),
+        Text(String),
+    }
+
+    #[expect(clippy::ref_option, reason = "what serde calls")]
+    pub(super) fn serialize<S: Serializer>(t: &Option<Timestamp>, s: S) -> Result<S::Ok, S::Error> {
+        if s.is_human_readable() { rfc3339::option::serialize(t, s) } else { millis::option::serialize(t, s) }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D::Error> {
+        Ok(match Option::<Written>::deserialize(d)? {
+            None => None,
+            Some(Written::Millis(ms)) => Some(Timestamp(ms)),
+            Some(Written::Text(text)) => {
+                Some(rfc3339::parse(&text).map_err(|_| D::Error::custom("expected an RFC 3339 timestamp"))?)
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cbor;
+
+    #[test]
+    fn the_end_of_a_pass_is_a_text_for_people_and_a_number_in_messages() {
+        let decision: AccessDecision = serde_json::from_str(
+            r#"{"credential": "plate", "granted": true, "reason": "ok", "ends_at": "1970-01-01T00:00:01.5Z"}"#,
+        )
+        .unwrap();
+        let kind = EventKind::AccessDecision(decision);
+        let json = serde_json::to_value(&kind).unwrap();
+        assert_eq!(json["ends_at"], "1970-01-01T00:00:01.5Z");
+        assert_eq!(serde_json::from_value::<EventKind>(json).unwrap(), kind);
+        let value = cbor::parse(&cbor::encode(&kind).unwrap()).unwrap();
+        let ends_at = value.as_map().unwrap().iter().find(|(key, _)| key.as_text() == Some("ends_at")).unwrap();
+        assert_eq!(ends_at.1.as_integer(), Some(1_500.into()));
+        assert_eq!(cbor::fields::<EventKind>(&value).unwrap(), kind);
+    }
 }

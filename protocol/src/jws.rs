@@ -1,7 +1,13 @@
-//! Signing and verifying: JSON Web Signatures (RFC 7515, compact form), EdDSA for the cloud, ES256 for a controller.
+//! Keys, and what they sign for people to keep: JSON Web Signatures (RFC 7515, compact form), EdDSA by the cloud, ES256 by a
+//! controller. Messages are signed with the same keys in the form of [`crate::cose`].
 //!
 //! Each use has a `typ` of its own (RFC 8725 §3.11), so that a receipt is never taken for a command or a token.
 
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, UnparsedPublicKey,
+};
+use coset::iana;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
@@ -22,10 +28,11 @@ pub enum Use {
 }
 
 impl Use {
-    const fn typ(self) -> &'static str {
+    /// The header's `typ`.
+    pub(crate) const fn typ(self) -> &'static str {
         match self {
-            Self::Down => "cardea-down+jws",
-            Self::Up => "cardea-up+jws",
+            Self::Down => "cardea-down+cose",
+            Self::Up => "cardea-up+cose",
             Self::Receipt => "cardea-receipt+jws",
             Self::Export => "cardea-export+jws",
             Self::Act => "cardea-act+jws",
@@ -84,6 +91,32 @@ impl Signer {
         header.kid = Some(self.kid.clone());
         jsonwebtoken::encode(&header, claims, &self.key).map_err(|_| JwsError::Sign)
     }
+
+    pub(crate) fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    pub(crate) fn cose_algorithm(&self) -> iana::Algorithm {
+        cose_algorithm(self.algorithm)
+    }
+
+    /// The bare signature of `bytes` (64 bytes either way, RFC 8032 §5.1.6 and RFC 9053 §2.1).
+    pub(crate) fn sign_bytes(&self, bytes: &[u8]) -> Result<Vec<u8>, JwsError> {
+        let key = self.key.as_bytes();
+        if self.algorithm == Algorithm::EdDSA {
+            let pair = Ed25519KeyPair::from_pkcs8(key).map_err(|_| JwsError::Key("Ed25519"))?;
+            return Ok(pair.sign(bytes).as_ref().to_vec());
+        }
+        let pair =
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, key).map_err(|_| JwsError::Key("P-256"))?;
+        let signature = pair.sign(&SystemRandom::new(), bytes).map_err(|_| JwsError::Sign)?;
+        Ok(signature.as_ref().to_vec())
+    }
+}
+
+/// The algorithm of a message's signature. The keys say the curve: Ed25519 and P-256.
+fn cose_algorithm(algorithm: Algorithm) -> iana::Algorithm {
+    if algorithm == Algorithm::EdDSA { iana::Algorithm::EdDSA } else { iana::Algorithm::ES256 }
 }
 
 /// A public key.
@@ -115,6 +148,21 @@ impl Verifier {
     /// A P-256 public key as it stands in a certificate: the uncompressed point (SEC 1 §2.3.3), 65 bytes.
     pub fn p256_point(point: &[u8]) -> Self {
         Self { key: DecodingKey::from_ec_der(point), algorithm: Algorithm::ES256 }
+    }
+
+    pub(crate) fn cose_algorithm(&self) -> iana::Algorithm {
+        cose_algorithm(self.algorithm)
+    }
+
+    /// Checks a bare signature.
+    pub(crate) fn verify_bytes(&self, bytes: &[u8], signature: &[u8]) -> Result<(), JwsError> {
+        let key = self.key.try_get_as_bytes().map_err(|_| JwsError::Signature)?;
+        if self.algorithm == Algorithm::EdDSA {
+            UnparsedPublicKey::new(&ED25519, key).verify(bytes, signature)
+        } else {
+            UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key).verify(bytes, signature)
+        }
+        .map_err(|_| JwsError::Signature)
     }
 
     /// Checks signature and use, and returns the claims. Time is the caller's to check, with the caller's clock.

@@ -1,4 +1,7 @@
 //! The messages themselves. [`Down`] goes from the cloud to a controller, [`Up`] the other way.
+//!
+//! In CBOR each is a map with one entry, whose key is its type; one without fields is its type alone. Bytes are byte strings,
+//! times are milliseconds, and what a message does not have is left out.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +18,7 @@ use cardea_access::time::Timestamp;
 
 /// From a controller to the cloud.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Up {
     /// Opens a session; the envelope carries its fresh id.
     Hello(Hello),
@@ -62,6 +65,7 @@ pub struct Hello {
     /// The key templates are to be sealed to.
     pub sealing_key: SealingKey,
     /// The embedder's id in its model pack: templates of another model are useless to it. `None` without face models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedder: Option<String>,
     /// `cardead`'s version.
     pub software: String,
@@ -96,7 +100,7 @@ pub enum AccessPointKind {
 
 /// From the cloud to a controller.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Down {
     /// The next part of the change log, applied in one transaction, if the cursor is `from`.
     Changes {
@@ -107,6 +111,7 @@ pub enum Down {
         /// In order.
         changes: Vec<Change>,
         /// The cloud's own digest at `to`, where this is the last part; compared after applying.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         digest: Option<Digest>,
     },
     /// Everything at once, in pages: replaces what the controller holds, in one transaction, once all pages are here.
@@ -118,11 +123,13 @@ pub enum Down {
         /// How many pages.
         pages: u32,
         /// Plates of this page.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         plates: Vec<PlateEntry>,
         /// Cards of this page.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         cards: Vec<CardEntry>,
         /// Templates of this page.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         templates: Vec<TemplateEntry>,
         /// The cloud's own digest at `revision`.
         digest: Digest,
@@ -134,7 +141,7 @@ pub enum Down {
         /// The cloud's own digest there. A controller that holds something else is not fresh, and says so.
         digest: Digest,
         /// By the cloud's clock.
-        #[serde(with = "crate::rfc3339")]
+        #[serde(with = "crate::millis")]
         at: Timestamp,
     },
     /// An order to open.
@@ -158,7 +165,7 @@ pub enum Down {
 
 /// One step of a site's change log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Change {
     /// Admit a plate.
     PlateAdmitted(PlateEntry),
@@ -188,11 +195,13 @@ pub enum Change {
         /// The sale.
         sale: SaleId,
         /// Plates that are admitted no more.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         plate_ids: Vec<PlateId>,
         /// Cards that are admitted no more.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         card_ids: Vec<CardId>,
         /// Subjects to erase, each with its order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         subjects: Vec<(ErasureId, SubjectToken)>,
     },
     /// A revision whose effect was undone by a later one; keeps the numbering without keeping the data.
@@ -216,7 +225,7 @@ pub struct PlateEntry {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub single_entry: bool,
     /// When it is admitted.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Validity::is_always")]
     pub validity: Validity,
 }
 
@@ -241,7 +250,7 @@ pub struct CardEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<SubjectToken>,
     /// When it is admitted.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Validity::is_always")]
     pub validity: Validity,
 }
 
@@ -260,16 +269,21 @@ pub struct TemplateEntry {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Validity {
     /// First instant.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::rfc3339::option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::millis::option")]
     pub from: Option<Timestamp>,
     /// First instant no more.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::rfc3339::option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::millis::option")]
     pub until: Option<Timestamp>,
 }
 
 impl Validity {
     /// No limits.
     pub const ALWAYS: Self = Self { from: None, until: None };
+
+    /// Whether it has none.
+    pub fn is_always(&self) -> bool {
+        *self == Self::ALWAYS
+    }
 }
 
 /// An order to open, for one start of one controller, and for a short time.
@@ -282,7 +296,7 @@ pub struct Command {
     /// What to open.
     pub access_point: AccessPointId,
     /// Refused afterwards; at most [`MAX_COMMAND_LIFE_MS`] after signing.
-    #[serde(with = "crate::rfc3339")]
+    #[serde(with = "crate::millis")]
     pub expires_at: Timestamp,
 }
 
@@ -291,7 +305,7 @@ pub const MAX_COMMAND_LIFE_MS: i64 = 30_000;
 
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum CommandOutcome {
     /// Decided and sent to the relay.
     Accepted,

@@ -20,17 +20,17 @@ type Encapped = <X25519HkdfSha256 as Kem>::EncappedKey;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     /// Not 32 bytes of an X25519 key.
-    #[error("the sealing key is not an X25519 key of 32 bytes in base64url")]
+    #[error("the sealing key is not an X25519 key of 32 bytes")]
     Key,
     /// The box is not for this controller and template, or was changed.
     #[error("the sealed template does not open with this controller's key")]
     Box,
 }
 
-/// A controller's public sealing key, 32 bytes, base64url without padding on the wire.
+/// A controller's public sealing key, 32 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct SealingKey(#[serde(with = "crate::seal::b64")] pub Vec<u8>);
+pub struct SealingKey(#[serde(with = "crate::cbor::bytes")] pub Vec<u8>);
 
 /// A controller's private sealing key. `Debug` prints `…`; memory is wiped on drop.
 pub struct OpeningKey(Zeroizing<Vec<u8>>);
@@ -74,10 +74,10 @@ impl OpeningKey {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sealed {
     /// Encapsulated key, 32 bytes.
-    #[serde(with = "crate::seal::b64")]
+    #[serde(with = "crate::cbor::bytes")]
     pub enc: Vec<u8>,
     /// Ciphertext and tag.
-    #[serde(with = "crate::seal::b64")]
+    #[serde(with = "crate::cbor::bytes")]
     pub ct: Vec<u8>,
 }
 
@@ -109,21 +109,6 @@ pub fn seal(
 fn aad(controller: &ControllerId, template: &TemplateId) -> Vec<u8> {
     // Neither id can contain a newline, so the pair is unambiguous.
     format!("{controller}\n{template}").into_bytes()
-}
-
-/// Base64url without padding, for serde.
-pub(crate) mod b64 {
-    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
-
-    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(&URL_SAFE_NO_PAD.encode(bytes))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(d)?;
-        URL_SAFE_NO_PAD.decode(text).map_err(|_| D::Error::custom("expected base64url without padding"))
-    }
 }
 
 #[cfg(test)]

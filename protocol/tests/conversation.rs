@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use cardea_protocol::Timestamp;
+use cardea_protocol::cose::CoseError;
 use cardea_protocol::envelope::{EnvelopeError, Receiver, Sender};
 use cardea_protocol::est;
 use cardea_protocol::id::{BootId, CommandId, ControllerId, ErasureId, Revision, SessionId};
@@ -66,7 +67,7 @@ fn another_session_another_controller_and_another_signer_are_refused() {
 
     let (_, stranger) = cloud();
     let mut pinned = Receiver::new(stranger, Use::Down, id, session);
-    assert!(matches!(pinned.open::<Down>(&wire), Err(EnvelopeError::Jws(JwsError::Signature))));
+    assert!(matches!(pinned.open::<Down>(&wire), Err(EnvelopeError::Cose(CoseError::Signature))));
 }
 
 #[test]

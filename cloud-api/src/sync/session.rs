@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use cardea_protocol::Timestamp;
 use cardea_protocol::clock::SharedClock;
+use cardea_protocol::cose::CoseError;
 use cardea_protocol::envelope::{Envelope, EnvelopeError, Receiver, Sender, open_any};
 use cardea_protocol::id::{ControllerId, Revision, SessionId, SiteId};
-use cardea_protocol::jws::{JwsError, Signer, Use, Verifier};
+use cardea_protocol::jws::{Signer, Use, Verifier};
 use cardea_protocol::message::{Down, Hello, Receipt, Up};
 use cardea_protocol::seal::{SealError, SealingKey};
 use tokio::sync::{Notify, mpsc};
@@ -66,7 +67,7 @@ pub(super) enum SessionError {
     #[error("the storage failed")]
     Storage(#[from] StorageError),
     #[error("a message could not be signed")]
-    Sign(#[from] JwsError),
+    Sign(#[from] CoseError),
     #[error("a stored template could not be decrypted")]
     Key(#[from] KeyError),
     #[error("a template could not be sealed to the controller")]
@@ -235,7 +236,7 @@ impl Session {
                     return Ok(());
                 }
                 // A hello of a new session, or one signed with a renewed key.
-                Err(EnvelopeError::Session | EnvelopeError::Jws(_)) => {}
+                Err(EnvelopeError::Session | EnvelopeError::Cose(_) | EnvelopeError::Content(_)) => {}
             }
         }
         self.first_message(jws).await

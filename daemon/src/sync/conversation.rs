@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use cardea_protocol::cose::CoseError;
 use cardea_protocol::envelope::{EnvelopeError, Receiver, Sender};
 use cardea_protocol::event::{AccessDecision, EventKind, Timings};
 use cardea_protocol::id::{CommandId, SessionId};
@@ -57,7 +58,10 @@ pub(super) enum ConversationError {
     Envelope(#[source] EnvelopeError),
     /// A message could not be signed.
     #[error(transparent)]
-    Sign(#[from] JwsError),
+    Sign(#[from] CoseError),
+    /// A receipt could not be signed.
+    #[error(transparent)]
+    Receipt(#[from] JwsError),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),

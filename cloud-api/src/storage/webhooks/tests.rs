@@ -59,8 +59,7 @@ fn kinds(told: &[(String, Value)]) -> Vec<&str> {
 }
 
 async fn applied(storage: &Storage, revision: u64, at: Timestamp) {
-    let digest: Digest = serde_json::from_value("00".repeat(32).into()).unwrap();
-    storage.record_applied(&gate(), Revision(revision), &digest, true, at).await.unwrap();
+    storage.record_applied(&gate(), Revision(revision), &Digest::from_bytes([0; 32]), true, at).await.unwrap();
 }
 
 #[tokio::test]
