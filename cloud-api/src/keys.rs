@@ -2,11 +2,14 @@
 //!
 //! `vault.key` is 32 random bytes. Everything derived from it has a purpose of its own (HMAC-SHA-256 of a label, as
 //! HKDF-Expand, RFC 5869 §2.3, does for one block), so that a wrapped key is never taken for a tombstone. It encrypts
-//! the subjects' keys, those encrypt the templates; a backup of the database alone is noise.
+//! the subjects' keys, those encrypt the templates; and it encrypts plates and hashes of cards where they rest ([`columns`]).
+//! A backup of the database alone opens none of them.
 //!
 //! Keys that sign tokens come and go ([`crate::auth::token_keys`]); they lie in the database, encrypted under the vault key.
 //!
 //! Key files are created at the first start with mode 0600 and refused when others may read them.
+
+mod columns;
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -21,6 +24,8 @@ use chacha20poly1305::aead::{Aead as _, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Key, KeyInit as _, Nonce};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
+
+pub(crate) use columns::{Column, ColumnKeys, Place};
 
 const NONCE_BYTES: usize = 12;
 
@@ -125,6 +130,11 @@ impl Vault {
     /// A keyed fingerprint of `value`, for tombstones: equal values are found, none can be read back.
     pub fn hmac(&self, value: &[u8]) -> [u8; 32] {
         *self.derive("sale block", value)
+    }
+
+    /// Tells this key file from every other, and nothing about it.
+    pub(crate) fn mark(&self) -> [u8; 32] {
+        *self.derive("mark", b"")
     }
 
     /// 32 bytes that only this key file yields for `purpose` and `value`.

@@ -76,6 +76,13 @@ impl Scratch {
     }
 }
 
+impl Scratch {
+    /// What a backup by the server's own program holds, in readable form; nothing with SQLite, whose file is its backup.
+    pub(crate) fn dump(&self) -> Vec<u8> {
+        self.database.as_ref().map(postgres::Database::dump).unwrap_or_default()
+    }
+}
+
 /// Every byte of the files in a folder.
 pub(crate) fn files(folder: &Path) -> Vec<u8> {
     let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
@@ -365,6 +372,11 @@ impl Api {
     /// Every byte of the database's files.
     pub(crate) async fn database_bytes(&self) -> Vec<u8> {
         self.scratch.bytes(self.folder.path())
+    }
+
+    /// What a backup of the database holds, as [`Scratch::dump`] makes it.
+    pub(crate) fn dump(&self) -> Vec<u8> {
+        self.scratch.dump()
     }
 }
 

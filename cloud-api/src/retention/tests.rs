@@ -7,7 +7,7 @@ use super::*;
 use crate::config::{Config, ConfigError};
 use crate::storage::StorageError;
 use crate::storage::engine::Transaction;
-use crate::testing::{Api, CONTROLLER, SITE, START};
+use crate::testing::{Api, CONTROLLER, OTHER_SITE, SITE, START};
 
 /// Puts a row of that kind there that is over at `at`.
 async fn put(api: &Api, kind: Kind, name: &str, at: Timestamp) {
@@ -37,12 +37,19 @@ async fn put(api: &Api, kind: Kind, name: &str, at: Timestamp) {
             ),
         ],
         Kind::Plates => vec![
-            format!("INSERT INTO plates VALUES ('{name}', '{SITE}', '{name}', NULL, {at}, 0, NULL, NULL, 0)"),
             format!(
-                "INSERT INTO plates VALUES ('always-{name}', '{SITE}', 'always-{name}', NULL, NULL, 0, NULL, NULL, 0)"
+                "INSERT INTO plates SELECT '{name}', '{SITE}', wrapped_key, wrapped_key, NULL, NULL, 0, NULL, {at}, 0
+                 FROM subject_keys"
+            ),
+            // For good, and at another site: a site has a plate once.
+            format!(
+                "INSERT INTO plates SELECT 'always-{name}', '{OTHER_SITE}', wrapped_key, wrapped_key, NULL, NULL, 0, NULL, NULL, 0
+                 FROM subject_keys"
             ),
         ],
-        Kind::Cards => vec![format!("INSERT INTO cards VALUES ('{name}', '{SITE}', '{name}', NULL, NULL, {at}, 0)")],
+        Kind::Cards => vec![format!(
+            "INSERT INTO cards SELECT '{name}', '{SITE}', wrapped_key, wrapped_key, NULL, NULL, {at}, 0 FROM subject_keys"
+        )],
         Kind::GuestPasses => {
             vec![format!(
                 "INSERT INTO guest_passes VALUES ('{name}', '{SITE}', NULL, NULL, 1, 0, {at}, 0, NULL, NULL, NULL)"

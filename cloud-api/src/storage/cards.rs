@@ -11,6 +11,7 @@ use super::holdings::cards;
 use super::plates::{blocking_sale, lift_block};
 use super::sites::{Scope, site_visible};
 use super::{Storage, StorageError};
+use crate::keys::Column;
 
 /// A card to admit.
 #[derive(Clone, Debug)]
@@ -65,10 +66,11 @@ impl Storage {
                 return Err(CardStoreError::NotFound);
             }
             let site = card.site.as_str();
+            let lookup = tx.lookup(Column::Card, site, card.hash.as_str())?;
             let existing = tx.query_opt(
-                &format!("{CARD_COLUMNS} WHERE site_id = ?1 AND hash = ?2"),
-                [site, card.hash.as_str()],
-                card_entry,
+                &format!("{CARD_COLUMNS} WHERE site_id = ?1 AND hash_lookup = ?2"),
+                params![site, lookup],
+                |row| card_entry(tx, &card.site, row),
             )?;
             if let Some(existing) = existing {
                 let same = existing.validity == card.validity && existing.subject == card.subject;
@@ -85,12 +87,14 @@ impl Storage {
                 return Err(CardStoreError::Blocked(sale));
             }
             tx.execute(
-                "INSERT INTO cards (card_id, site_id, hash, subject, valid_from, valid_until, created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO cards
+                     (card_id, site_id, sealed_hash, hash_lookup, subject, valid_from, valid_until, created_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 params![
                     card.card_id.as_str(),
                     site,
-                    card.hash.as_str(),
+                    tx.seal(Column::Card, &card.site, card.card_id.as_str(), card.hash.as_str())?,
+                    lookup,
                     card.subject.as_ref().map(SubjectToken::as_str),
                     card.validity.from.map(|t| t.0),
                     card.validity.until.map(|t| t.0),

@@ -14,6 +14,7 @@ use cardea_protocol::schedule::WeeklySchedule;
 
 use super::engine::{Row, Transaction, params};
 use super::{Storage, StorageError};
+use crate::keys::Column;
 
 /// What a row of the change log says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +162,7 @@ fn load(tx: &Transaction<'_>, site: &SiteId, kind: &str, ref_id: String) -> Resu
             .query_opt(
                 &format!("{PLATE_COLUMNS} WHERE plate_id = ?1 AND site_id = ?2"),
                 [&ref_id, site.as_str()],
-                plate_entry,
+                |row| plate_entry(tx, site, row),
             )?
             .map(StoredChange::PlateAdmitted),
         "plate-removed" => Some(StoredChange::PlateRemoved(id(ref_id, PlateId::new)?)),
@@ -169,7 +170,7 @@ fn load(tx: &Transaction<'_>, site: &SiteId, kind: &str, ref_id: String) -> Resu
             .query_opt(
                 &format!("{CARD_COLUMNS} WHERE card_id = ?1 AND site_id = ?2"),
                 [&ref_id, site.as_str()],
-                card_entry,
+                |row| card_entry(tx, site, row),
             )?
             .map(StoredChange::CardAdmitted),
         "card-removed" => Some(StoredChange::CardRemoved(id(ref_id, CardId::new)?)),
@@ -226,15 +227,16 @@ fn erasure(row: &Row<'_>) -> Result<(ErasureId, SubjectToken), StorageError> {
 
 /// What [`plate_entry`] reads.
 pub(super) const PLATE_COLUMNS: &str =
-    "SELECT plate_id, plate, subject, schedule, single_entry, valid_from, valid_until FROM plates";
+    "SELECT plate_id, sealed_plate, subject, schedule, single_entry, valid_from, valid_until FROM plates";
 
-/// Reads [`PLATE_COLUMNS`].
-pub(super) fn plate_entry(row: &Row<'_>) -> Result<PlateEntry, StorageError> {
+/// Reads [`PLATE_COLUMNS`] of a site.
+pub(super) fn plate_entry(tx: &Transaction<'_>, site: &SiteId, row: &Row<'_>) -> Result<PlateEntry, StorageError> {
+    let plate_id: PlateId = id(row.get(0)?, PlateId::new)?;
     let (subject, schedule): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
     let schedule = schedule.map(|text| WeeklySchedule::decode(&text).ok_or(StorageError::Corrupt("schedule")));
     Ok(PlateEntry {
-        plate_id: id(row.get(0)?, PlateId::new)?,
-        plate: row.get(1)?,
+        plate: tx.open(Column::Plate, site, plate_id.as_str(), &row.get::<Vec<u8>>(1)?)?,
+        plate_id,
         subject: subject.as_deref().map(subject_of).transpose()?,
         schedule: schedule.transpose()?,
         single_entry: row.get::<i64>(4)? != 0,
@@ -243,14 +245,16 @@ pub(super) fn plate_entry(row: &Row<'_>) -> Result<PlateEntry, StorageError> {
 }
 
 /// What [`card_entry`] reads.
-pub(super) const CARD_COLUMNS: &str = "SELECT card_id, hash, subject, valid_from, valid_until FROM cards";
+pub(super) const CARD_COLUMNS: &str = "SELECT card_id, sealed_hash, subject, valid_from, valid_until FROM cards";
 
-/// Reads [`CARD_COLUMNS`].
-pub(super) fn card_entry(row: &Row<'_>) -> Result<CardEntry, StorageError> {
+/// Reads [`CARD_COLUMNS`] of a site.
+pub(super) fn card_entry(tx: &Transaction<'_>, site: &SiteId, row: &Row<'_>) -> Result<CardEntry, StorageError> {
+    let card_id: CardId = id(row.get(0)?, CardId::new)?;
     let subject: Option<String> = row.get(2)?;
+    let hash = tx.open(Column::Card, site, card_id.as_str(), &row.get::<Vec<u8>>(1)?)?;
     Ok(CardEntry {
-        card_id: id(row.get(0)?, CardId::new)?,
-        hash: CardHash::new(row.get::<String>(1)?).map_err(|_| StorageError::Corrupt("hash of a card"))?,
+        card_id,
+        hash: CardHash::new(hash).map_err(|_| StorageError::Corrupt("hash of a card"))?,
         subject: subject.as_deref().map(subject_of).transpose()?,
         validity: validity(row, 3)?,
     })

@@ -6,6 +6,7 @@ use cardea_protocol::id::{AccessPointId, CommandId, GuestPassId, SiteId};
 use super::changes::id;
 use super::engine::params;
 use super::{Storage, StorageError};
+use crate::keys::Column;
 
 /// An order to open.
 #[derive(Clone, Debug)]
@@ -54,11 +55,13 @@ impl Storage {
     /// Records an order before it is sent.
     pub async fn begin_command(&self, command: NewCommand, at: Timestamp) -> Result<Begun, StorageError> {
         self.write(move |tx| {
+            let key = tx.lookup(Column::IdempotencyKey, &command.principal_id, &command.idempotency_key)?;
+            let key = hex::encode(key);
             let before = tx
                 .query_opt(
                     "SELECT command_id, access_point_id, state, reason, requested_at, pass_id FROM commands
                      WHERE principal_id = ?1 AND idempotency_key = ?2",
-                    [&command.principal_id, &command.idempotency_key],
+                    [&command.principal_id, &key],
                     |row| {
                         let ids = (row.get::<String>(0)?, row.get::<String>(1)?);
                         let pass = row.get::<Option<String>>(5)?;
@@ -83,7 +86,7 @@ impl Storage {
                     command.site.as_str(),
                     command.access_point.as_str(),
                     command.principal_id,
-                    command.idempotency_key,
+                    key,
                     at.0,
                     command.pass.as_ref().map(GuestPassId::as_str)
                 ],

@@ -13,6 +13,7 @@ use super::erasures::settle_erasures;
 use super::presence::{came, went};
 use super::webhooks::outbox::settle_sales;
 use super::{Storage, StorageError};
+use crate::keys::Column;
 
 /// Where a controller stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,14 +106,17 @@ pub enum StandingError {
 }
 
 const COLUMNS: &str = "c.controller_id, c.site_id, c.status, c.claim_expires, c.software, c.embedder, c.cursor,
-    s.revision, c.in_sync, c.applied_at, c.connected, c.last_seen, c.created_at, c.claim_hash IS NOT NULL, c.digest";
+    s.revision, c.in_sync, c.applied_at, c.connected, c.last_seen, c.created_at, c.claim_hash IS NOT NULL, c.sealed_digest";
 
-fn controller(row: &Row<'_>) -> Result<Controller, StorageError> {
+fn controller(tx: &Transaction<'_>, row: &Row<'_>) -> Result<Controller, StorageError> {
+    let (controller_id, site) = (id(row.get(0)?, ControllerId::new)?, id(row.get(1)?, SiteId::new)?);
+    let digest: Option<Vec<u8>> = row.get(14)?;
+    let digest = digest.map(|sealed| tx.open(Column::Digest, &site, controller_id.as_str(), &sealed)).transpose()?;
     let (cursor, site_revision): (i64, i64) = (row.get(6)?, row.get(7)?);
     let claimable: bool = row.get(13)?;
     Ok(Controller {
-        controller_id: id(row.get(0)?, ControllerId::new)?,
-        site: id(row.get(1)?, SiteId::new)?,
+        controller_id,
+        site,
         status: ControllerStatus::parse(&row.get::<String>(2)?)?,
         claim_expires: row.get::<Option<i64>>(3)?.filter(|_| claimable).map(Timestamp),
         software: row.get(4)?,
@@ -124,7 +128,7 @@ fn controller(row: &Row<'_>) -> Result<Controller, StorageError> {
         connected: row.get(10)?,
         last_seen: row.get::<Option<i64>>(11)?.map(Timestamp),
         created_at: Timestamp(row.get(12)?),
-        digest: row.get(14)?,
+        digest,
     })
 }
 
@@ -257,7 +261,7 @@ impl Storage {
         self.read(move |tx| {
             let sql =
                 format!("SELECT {COLUMNS} FROM controllers c JOIN sites s USING (site_id) WHERE c.controller_id = ?1");
-            tx.query_opt(&sql, [controller_id.as_str()], controller)
+            tx.query_opt(&sql, [controller_id.as_str()], |row| controller(tx, row))
         })
         .await
     }
@@ -269,7 +273,7 @@ impl Storage {
             let sql = format!(
                 "SELECT {COLUMNS} FROM controllers c JOIN sites s USING (site_id) WHERE c.site_id = ?1 ORDER BY c.controller_id"
             );
-            tx.query(&sql, [site.as_str()], controller)
+            tx.query(&sql, [site.as_str()], |row| controller(tx, row))
         })
         .await
     }
@@ -312,10 +316,14 @@ impl Storage {
     ) -> Result<(), StorageError> {
         let (controller, digest) = (controller.clone(), digest.to_string());
         self.write(move |tx| {
+            let sql = "SELECT site_id FROM controllers WHERE controller_id = ?1";
+            let site = tx.query_opt(sql, [controller.as_str()], |row| id(row.get(0)?, SiteId::new))?;
+            let Some(site) = site else { return Ok(()) };
+            let sealed = tx.seal(Column::Digest, &site, controller.as_str(), &digest)?;
             tx.execute(
-                "UPDATE controllers SET cursor = ?2, digest = ?3, in_sync = ?4, applied_at = ?5, last_seen = ?5
+                "UPDATE controllers SET cursor = ?2, sealed_digest = ?3, in_sync = ?4, applied_at = ?5, last_seen = ?5
                  WHERE controller_id = ?1",
-                params![controller.as_str(), revision_to_sql(revision), digest, in_sync, at.0],
+                params![controller.as_str(), revision_to_sql(revision), sealed, in_sync, at.0],
             )?;
             settle_sales(tx, at)
         })

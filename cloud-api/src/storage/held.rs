@@ -113,7 +113,7 @@ fn held_of(tx: &Transaction<'_>, site: &SiteId, subject: &SubjectToken) -> Resul
         plates: tx.query(
             &format!("{PLATE_COLUMNS} WHERE site_id = ?1 AND subject = ?2 ORDER BY plate_id"),
             whose,
-            plate_entry,
+            |row| plate_entry(tx, site, row),
         )?,
         passes: passes_of(tx, site, subject)?,
         cards: tx.query(

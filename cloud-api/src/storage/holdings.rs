@@ -52,12 +52,14 @@ pub struct Standing {
 
 /// The plates admitted at a site.
 pub(super) fn plates(tx: &Transaction<'_>, site: &SiteId) -> Result<Vec<PlateEntry>, StorageError> {
-    tx.query(&format!("{PLATE_COLUMNS} WHERE site_id = ?1 ORDER BY plate_id"), [site.as_str()], plate_entry)
+    let sql = format!("{PLATE_COLUMNS} WHERE site_id = ?1 ORDER BY plate_id");
+    tx.query(&sql, [site.as_str()], |row| plate_entry(tx, site, row))
 }
 
 /// The cards admitted at a site.
 pub(super) fn cards(tx: &Transaction<'_>, site: &SiteId) -> Result<Vec<CardEntry>, StorageError> {
-    tx.query(&format!("{CARD_COLUMNS} WHERE site_id = ?1 ORDER BY card_id"), [site.as_str()], card_entry)
+    let sql = format!("{CARD_COLUMNS} WHERE site_id = ?1 ORDER BY card_id");
+    tx.query(&sql, [site.as_str()], |row| card_entry(tx, site, row))
 }
 
 /// The templates of a model at a site whose subjects have a key.

@@ -2,8 +2,9 @@
 
 use cardea_protocol::Timestamp;
 
-use super::engine::params;
+use super::engine::{Transaction, params};
 use super::{Storage, StorageError};
+use crate::keys::Column;
 
 /// How long an answer is kept, milliseconds.
 pub const KEPT_MS: i64 = 24 * 3_600 * 1_000;
@@ -43,6 +44,13 @@ pub enum Known {
     Answered(KeptAnswer),
 }
 
+impl AnswerKey {
+    /// The key as it is stored: what a caller sends may hold anything.
+    fn stored(&self, tx: &Transaction<'_>) -> Result<String, StorageError> {
+        Ok(hex::encode(tx.lookup(Column::IdempotencyKey, &self.principal_id, &self.key)?))
+    }
+}
+
 impl Storage {
     /// Takes a key, unless it is taken. One whose call began before `abandoned` and never ended is taken over.
     pub async fn begin_answer(
@@ -54,10 +62,11 @@ impl Storage {
     ) -> Result<Known, StorageError> {
         self.write(move |tx| {
             tx.execute("DELETE FROM idempotent_answers WHERE begun_at < ?1", params![at.0 - KEPT_MS])?;
+            let stored = key.stored(tx)?;
             let known = tx.query_opt(
                 "SELECT fingerprint, begun_at, status, location, etag, body FROM idempotent_answers
                  WHERE principal_id = ?1 AND idempotency_key = ?2",
-                params![key.principal_id, key.key],
+                [&key.principal_id, &stored],
                 |row| {
                     let answer = (row.get::<Option<i64>>(2)?, row.get(3)?, row.get(4)?, row.get(5)?);
                     Ok((row.get::<Vec<u8>>(0)?, row.get::<i64>(1)?, answer))
@@ -75,7 +84,7 @@ impl Storage {
             tx.execute(
                 "INSERT INTO idempotent_answers (principal_id, idempotency_key, fingerprint, begun_at) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT (principal_id, idempotency_key) DO UPDATE SET begun_at = ?4",
-                params![key.principal_id, key.key, fingerprint, at.0],
+                params![key.principal_id, stored, fingerprint, at.0],
             )?;
             Ok(Known::New)
         })
@@ -85,13 +94,14 @@ impl Storage {
     /// Keeps the answer of a call that was carried out; `None` frees the key, since nothing was done.
     pub async fn end_answer(&self, key: AnswerKey, answer: Option<KeptAnswer>) -> Result<(), StorageError> {
         self.write(move |tx| {
+            let stored = key.stored(tx)?;
             match &answer {
                 Some(answer) => tx.execute(
                     "UPDATE idempotent_answers SET status = ?3, location = ?4, etag = ?5, body = ?6
                      WHERE principal_id = ?1 AND idempotency_key = ?2",
                     params![
                         key.principal_id,
-                        key.key,
+                        stored,
                         i64::from(answer.status),
                         answer.location,
                         answer.etag,
@@ -100,7 +110,7 @@ impl Storage {
                 )?,
                 None => tx.execute(
                     "DELETE FROM idempotent_answers WHERE principal_id = ?1 AND idempotency_key = ?2",
-                    params![key.principal_id, key.key],
+                    [&key.principal_id, &stored],
                 )?,
             };
             Ok(())

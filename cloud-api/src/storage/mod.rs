@@ -22,6 +22,8 @@ use engine::{Access, Engine, Postgres, Sqlite, Transaction};
 use queue::{Message, Operation};
 use subject_keys::{KeyStore, reconcile};
 
+use crate::keys::{ColumnKeys, Vault};
+
 pub mod accounts;
 pub mod audit;
 pub mod audit_chain;
@@ -31,6 +33,7 @@ pub mod certificate_revocations;
 pub mod certificates;
 pub(crate) mod changes;
 pub mod codes;
+mod columns;
 pub mod commands;
 mod concerns;
 pub mod consent_texts;
@@ -67,7 +70,7 @@ pub use engine::{AddressError, PostgresSettings};
 pub use subject_keys::KeyStoreSettings;
 
 /// Each step of the schema from one version to the next; a fresh database takes them all.
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 13] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -79,6 +82,8 @@ const STEPS: [&str; 11] = [
     include_str!("schema/9.sql"),
     include_str!("schema/10.sql"),
     include_str!("schema/11.sql"),
+    include_str!("schema/12.sql"),
+    include_str!("schema/13.sql"),
 ];
 const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 
@@ -142,6 +147,15 @@ pub enum StorageError {
          or the database that belongs to the store"
     )]
     OtherKeyStore,
+    /// The key file belongs to another database.
+    #[error(
+        "the key file (keys/vault.key) is not the one this database's plates and cards are under: nothing was changed; \
+         restore the one that belongs to it"
+    )]
+    OtherVault,
+    /// The crypto library has no random numbers.
+    #[error("the crypto library could not encrypt a value: nothing was changed; ask again")]
+    Randomness,
     /// The file system refused the key store.
     #[error("the key store {path} cannot be made or looked at: check that the data directory is the service's own")]
     KeyStoreFile {
@@ -171,7 +185,13 @@ impl StorageError {
     pub fn is_passing(&self) -> bool {
         matches!(
             self,
-            Self::Connect { .. } | Self::Lost | Self::Unsettled | Self::Conflict | Self::Busy | Self::Lingering
+            Self::Connect { .. }
+                | Self::Lost
+                | Self::Unsettled
+                | Self::Conflict
+                | Self::Busy
+                | Self::Lingering
+                | Self::Randomness
         )
     }
 }
@@ -221,7 +241,7 @@ impl Storage {
     /// still while anything runs governs the disk too. For simulations.
     pub fn on_runtime(disks: Disks, keys: KeyStoreSettings, pace: Pace) -> Result<Self, StorageError> {
         let engine = Sqlite::new(disks.data)?;
-        migrate(&engine, &STEPS)?;
+        bring_up(&engine, &keys.vault)?;
         let keys = KeyStore::over(Sqlite::new(disks.keys)?, "simulated", keys)?;
         let (engine, keys) = settle(engine, keys)?;
         let (jobs, queue) = mpsc::unbounded_channel();
@@ -314,10 +334,18 @@ impl Storage {
     }
 }
 
-/// Brings the schema up to date, and then [`settle`]s.
+/// Brings the data up to date, and then [`settle`]s.
 fn prepare<T: Engine>(engine: T, keys: KeyStoreSettings) -> Result<(T, KeyStore), StorageError> {
-    migrate(&engine, &STEPS)?;
+    bring_up(&engine, &keys.vault)?;
     settle(engine, KeyStore::open(keys)?)
+}
+
+/// Takes the schema to its newest version; rows from before there were columns under the vault are sealed with it, and what
+/// they were is forgotten.
+fn bring_up(engine: &dyn Engine, vault: &Vault) -> Result<(), StorageError> {
+    let columns = ColumnKeys::of(vault);
+    migrate(engine, &STEPS, |version| columns::take_in(engine, &columns, version))?;
+    columns::forget_clear_rows(engine)
 }
 
 /// Takes an audit from before it was a chain into it, lets the data follow the key store, and makes unreadable what a crash
@@ -340,8 +368,12 @@ fn settle<T: Engine>(engine: T, keys: KeyStore) -> Result<(T, KeyStore), Storage
     Ok((engine, keys))
 }
 
-/// Takes a database to the newest of `steps`: all of it or nothing.
-fn migrate(engine: &dyn Engine, steps: &[&str]) -> Result<(), StorageError> {
+/// Takes a database to the newest of `steps`: all of it or nothing. `after` does what SQL cannot, after the step to a version.
+fn migrate(
+    engine: &dyn Engine,
+    steps: &[&str],
+    after: impl Fn(i64) -> Result<(), StorageError>,
+) -> Result<(), StorageError> {
     engine.begin(Access::Write)?;
     let migrated = (|| {
         let found = engine.schema_version()?;
@@ -349,6 +381,7 @@ fn migrate(engine: &dyn Engine, steps: &[&str]) -> Result<(), StorageError> {
         let Some(done) = done else { return Err(StorageError::TooNew { found }) };
         for (version, step) in (1..).zip(steps).skip(done) {
             engine.take_step(step, version)?;
+            after(version)?;
         }
         engine.commit()
     })();

@@ -11,6 +11,7 @@ use super::engine::{Transaction, params};
 use super::holdings::plates;
 use super::sites::{Scope, site_visible};
 use super::{Storage, StorageError};
+use crate::keys::Column;
 
 /// A plate to admit.
 #[derive(Clone, Debug)]
@@ -105,9 +106,9 @@ pub(super) fn lift_block(
 pub(super) fn admit(tx: &Transaction<'_>, plate: &NewPlate, at: Timestamp) -> Result<(PlateId, bool), PlateStoreError> {
     let site = plate.site.as_str();
     let existing = tx.query_opt(
-        &format!("{PLATE_COLUMNS} WHERE site_id = ?1 AND plate = ?2"),
-        [site, plate.plate.as_str()],
-        plate_entry,
+        &format!("{PLATE_COLUMNS} WHERE site_id = ?1 AND plate_lookup = ?2"),
+        params![site, tx.lookup(Column::Plate, site, plate.plate.as_str())?],
+        |row| plate_entry(tx, &plate.site, row),
     )?;
     if let Some(existing) = existing {
         let wanted = PlateEntry { plate_id: existing.plate_id.clone(), ..plate.entry() };
@@ -123,24 +124,37 @@ pub(super) fn admit(tx: &Transaction<'_>, plate: &NewPlate, at: Timestamp) -> Re
     if let Some(sale) = lift_block(tx, &plate.site, &plate.fingerprint, plate.lifts_sale.as_ref())? {
         return Err(PlateStoreError::Blocked(sale));
     }
+    store(tx, &plate.site, &plate.entry(), at)?;
+    append_change(tx, &plate.site, ChangeKind::PlateAdmitted, plate.plate_id.as_str(), at)?;
+    Ok((plate.plate_id.clone(), true))
+}
+
+/// Writes the row of a plate, which the caller's change tells the controllers of.
+pub(crate) fn store(
+    tx: &Transaction<'_>,
+    site: &SiteId,
+    entry: &PlateEntry,
+    at: Timestamp,
+) -> Result<(), StorageError> {
+    let plate_id = entry.plate_id.as_str();
     tx.execute(
-        "INSERT INTO plates
-             (plate_id, site_id, plate, subject, schedule, single_entry, valid_from, valid_until, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO plates (plate_id, site_id, sealed_plate, plate_lookup, subject, schedule, single_entry,
+             valid_from, valid_until, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
-            plate.plate_id.as_str(),
-            site,
-            plate.plate.as_str(),
-            plate.subject.as_ref().map(SubjectToken::as_str),
-            plate.schedule.as_ref().map(WeeklySchedule::encode),
-            i64::from(plate.single_entry),
-            plate.validity.from.map(|t| t.0),
-            plate.validity.until.map(|t| t.0),
+            plate_id,
+            site.as_str(),
+            tx.seal(Column::Plate, site, plate_id, &entry.plate)?,
+            tx.lookup(Column::Plate, site.as_str(), &entry.plate)?,
+            entry.subject.as_ref().map(SubjectToken::as_str),
+            entry.schedule.as_ref().map(WeeklySchedule::encode),
+            i64::from(entry.single_entry),
+            entry.validity.from.map(|t| t.0),
+            entry.validity.until.map(|t| t.0),
             at.0
         ],
     )?;
-    append_change(tx, &plate.site, ChangeKind::PlateAdmitted, plate.plate_id.as_str(), at)?;
-    Ok((plate.plate_id.clone(), true))
+    Ok(())
 }
 
 /// Admits a plate of a visible site no more, and tells the controllers; `None` if it is not admitted.

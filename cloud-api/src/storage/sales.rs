@@ -8,7 +8,9 @@ use cardea_protocol::Timestamp;
 use cardea_protocol::card::CardHash;
 use cardea_protocol::id::{CardId, CustomerId, ErasureId, PlateId, Revision, SaleId, SiteId, SubjectToken};
 
-use super::changes::{ChangeKind, append_change, id, revision_of, revision_to_sql};
+use super::changes::{
+    CARD_COLUMNS, ChangeKind, PLATE_COLUMNS, append_change, card_entry, id, plate_entry, revision_of, revision_to_sql,
+};
 use super::engine::{Transaction, params};
 use super::erasures::{ErasureReason, erase_subject};
 use super::guest_passes::end_passes_of;
@@ -17,6 +19,7 @@ use super::subject_keys::Block;
 use super::subject_keys::reconcile::applied;
 use super::webhooks::outbox::sale_begins;
 use super::{Storage, StorageError};
+use crate::keys::Column;
 
 /// A sale to carry out.
 #[derive(Clone, Debug)]
@@ -130,10 +133,11 @@ fn remove_plates(
     let mut plates: BTreeMap<Plate, [u8; 32]> = sale.plates.iter().cloned().collect();
     for (subject, _) in &sale.subjects {
         tx.query(
-            "SELECT plate FROM plates WHERE site_id = ?1 AND subject = ?2",
+            &format!("{PLATE_COLUMNS} WHERE site_id = ?1 AND subject = ?2"),
             [sale.site.as_str(), subject.as_str()],
             |row| {
-                let plate = Plate::parse(&row.get::<String>(0)?, &every).map_err(|_| StorageError::Corrupt("plate"))?;
+                let text = plate_entry(tx, &sale.site, row)?.plate;
+                let plate = Plate::parse(&text, &every).map_err(|_| StorageError::Corrupt("plate"))?;
                 plates.entry(plate).or_insert_with_key(&fingerprint);
                 Ok(())
             },
@@ -149,8 +153,8 @@ fn remove_plates(
 /// Takes a plate away, if it is admitted.
 fn remove_plate(tx: &Transaction<'_>, sale: &NewSale, plate: &Plate) -> Result<(), StorageError> {
     let plate_id: Option<String> = tx.query_opt(
-        "DELETE FROM plates WHERE site_id = ?1 AND plate = ?2 RETURNING plate_id",
-        [sale.site.as_str(), plate.as_str()],
+        "DELETE FROM plates WHERE site_id = ?1 AND plate_lookup = ?2 RETURNING plate_id",
+        params![sale.site.as_str(), tx.lookup(Column::Plate, sale.site.as_str(), plate.as_str())?],
         |row| row.get(0),
     )?;
     if let Some(plate_id) = plate_id {
@@ -170,19 +174,18 @@ fn remove_cards(
     let mut cards: BTreeMap<CardHash, [u8; 32]> = sale.cards.iter().cloned().collect();
     for (subject, _) in &sale.subjects {
         tx.query(
-            "SELECT hash FROM cards WHERE site_id = ?1 AND subject = ?2",
+            &format!("{CARD_COLUMNS} WHERE site_id = ?1 AND subject = ?2"),
             [sale.site.as_str(), subject.as_str()],
             |row| {
-                let hash = CardHash::new(row.get::<String>(0)?).map_err(|_| StorageError::Corrupt("hash of a card"))?;
-                cards.entry(hash).or_insert_with_key(&fingerprint);
+                cards.entry(card_entry(tx, &sale.site, row)?.hash).or_insert_with_key(&fingerprint);
                 Ok(())
             },
         )?;
     }
     for (hash, fingerprint) in &cards {
         let card_id: Option<String> = tx.query_opt(
-            "DELETE FROM cards WHERE site_id = ?1 AND hash = ?2 RETURNING card_id",
-            [sale.site.as_str(), hash.as_str()],
+            "DELETE FROM cards WHERE site_id = ?1 AND hash_lookup = ?2 RETURNING card_id",
+            params![sale.site.as_str(), tx.lookup(Column::Card, sale.site.as_str(), hash.as_str())?],
             |row| row.get(0),
         )?;
         if let Some(card_id) = card_id {

@@ -134,6 +134,13 @@ impl Database {
         self.ask("postgres", &sql.replace("{}", &self.name))
     }
 
+    /// This database as `pg_dump` writes it, in SQL.
+    pub(crate) fn dump(&self) -> Vec<u8> {
+        let dump = Command::new(programs().unwrap().join("pg_dump")).arg("--dbname").arg(self.url()).output().unwrap();
+        assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+        dump.stdout
+    }
+
     /// Every byte of the files this database is kept in; the server's write-ahead log is not among them.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.query("CHECKPOINT");

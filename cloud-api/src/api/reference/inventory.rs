@@ -150,7 +150,7 @@ pub(in crate::api) const ROWS: &[Row] = &[
     row("ControllerView.connected", "controllers", "shows whether it is reachable", SITE_LIFE),
     row("ControllerView.in_sync", "controllers", "shows whether revocations are enforced", SITE_LIFE),
     row("ControllerView.cursor", "controllers", "shows whether revocations are enforced", SITE_LIFE),
-    row("ControllerView.digest", "controllers", "shows whether revocations are enforced", SITE_LIFE),
+    row("ControllerView.digest", "controllers, encrypted", "shows whether revocations are enforced", SITE_LIFE),
     row("ControllerView.site_revision", "sites", "shows whether revocations are enforced", SITE_LIFE),
     row("ControllerView.applied_at", "controllers", "shows whether revocations are enforced", SITE_LIFE),
     row("ControllerView.last_seen", "controllers", "shows whether it is reachable", SITE_LIFE),
@@ -163,8 +163,8 @@ pub(in crate::api) const ROWS: &[Row] = &[
     row("AccessPointView.reachable", "access_points", "shows whether it answers", SITE_LIFE),
     row("AccessPointView.state", "access_points", "shows its state", SITE_LIFE),
     // plates
-    row("AdmitPlate.plate", "plates, and on the site's controllers", "opens the barrier", EXPIRED),
-    row("PlateView.plate", "plates, and on the site's controllers", "opens the barrier", EXPIRED),
+    row("AdmitPlate.plate", "plates, encrypted, and on the site's controllers", "opens the barrier", EXPIRED),
+    row("PlateView.plate", "plates, encrypted, and on the site's controllers", "opens the barrier", EXPIRED),
     row("*.valid_from", "plates and cards, and on the site's controllers", "limits the admission", EXPIRED),
     row("*.valid_until", "plates and cards, and on the site's controllers", "limits the admission", EXPIRED),
     row("*.lifts_sale", NOWHERE, "admits again on purpose after a sale", NONE),
@@ -177,7 +177,12 @@ pub(in crate::api) const ROWS: &[Row] = &[
     row("Schedule.time_zone", "plates, and on the site's controllers", "limits the admission", EXPIRED),
     row("Schedule.hours", "plates, and on the site's controllers", "limits the admission", EXPIRED),
     // guest passes
-    row("GiveGuestPass.plate", "plates, and on the site's controllers", "opens the barrier for a guest", EXPIRED),
+    row(
+        "GiveGuestPass.plate",
+        "plates, encrypted, and on the site's controllers",
+        "opens the barrier for a guest",
+        EXPIRED,
+    ),
     row("GiveGuestPass.single_entry", "guest_passes", "limits the pass", EXPIRED),
     row("GuestPassGiven.pass_id", "guest_passes", "names the pass", EXPIRED),
     row("GuestPassList.guest_passes", NOWHERE, "lists guest passes", NONE),
@@ -190,7 +195,7 @@ pub(in crate::api) const ROWS: &[Row] = &[
     // cards
     row(
         "AdmitCard.number",
-        "cards, and on the site's controllers, as a hash alone",
+        "cards, as a hash alone and encrypted, and on the site's controllers, as a hash",
         "opens what has a reader",
         EXPIRED,
     ),
@@ -452,7 +457,7 @@ pub(in crate::api) const ROWS: &[Row] = &[
     row("parameter access_point", "commands", "names a barrier or door", COMMANDS),
     row(
         "parameter Idempotency-Key",
-        "idempotent_answers; commands for an order to open",
+        "idempotent_answers, as keyed fingerprint; commands for an order to open, the same",
         "keeps a repeated call from being done twice",
         "a day; that of an order as long as the order",
     ),

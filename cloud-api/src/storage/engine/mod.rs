@@ -61,6 +61,8 @@ pub(super) trait Engine {
     fn reconnect(&self) -> Result<(), StorageError>;
     /// Makes deleted bytes unreadable, as far as this database can.
     fn scrub(&self) -> Result<(), StorageError>;
+    /// Writes the whole database anew, so that no file of it holds what was there before. Not within a transaction.
+    fn rewrite(&self) -> Result<(), StorageError>;
     /// The version of the schema; 0 for an empty database. Within a transaction.
     fn schema_version(&self) -> Result<i64, StorageError>;
     /// Takes a step of the schema, as it stands in `schema/`, to version `version`. Within a transaction.

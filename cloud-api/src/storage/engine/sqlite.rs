@@ -127,6 +127,10 @@ impl Engine for Sqlite {
         if busy == 0 { Ok(()) } else { Err(StorageError::Lingering) }
     }
 
+    fn rewrite(&self) -> Result<(), StorageError> {
+        self.batch("VACUUM")
+    }
+
     fn schema_version(&self) -> Result<i64, StorageError> {
         Ok(self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
     }

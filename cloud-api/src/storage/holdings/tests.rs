@@ -1,9 +1,10 @@
 use cardea_protocol::Timestamp;
-use cardea_protocol::id::SubjectToken;
+use cardea_protocol::id::{PlateId, SubjectToken};
 use proptest::prelude::*;
 
 use super::*;
 use crate::storage::changes::{ChangeKind, append_change};
+use crate::storage::plates::store;
 use crate::testing::{SUBJECT, scratch_storage};
 
 const AT: Timestamp = Timestamp(1_795_420_800_000);
@@ -39,11 +40,10 @@ fn take(tx: &Transaction<'_>, step: Step) -> Result<(), StorageError> {
     let logged = |kind, number: u8| append_change(tx, &site, kind, &format!("entry-{number}"), AT).map(drop);
     match step {
         Step::Admit(number) | Step::AdmitInVain(number) => {
-            tx.execute(
-                "INSERT INTO plates (plate_id, site_id, plate, created_at) VALUES (?1, 'house-1', ?1, 0)
-                 ON CONFLICT DO NOTHING",
-                [format!("entry-{number}").as_str()],
-            )?;
+            let entry = PlateEntry::new(PlateId::new(format!("entry-{number}")).unwrap(), format!("A12{number}BC77"));
+            if plates(tx, &site)?.iter().all(|held| held.plate_id != entry.plate_id) {
+                store(tx, &site, &entry, AT)?;
+            }
             logged(ChangeKind::PlateAdmitted, number)?;
             if matches!(step, Step::AdmitInVain(_)) { Err(StorageError::Corrupt("plan")) } else { Ok(()) }
         }

@@ -20,7 +20,7 @@ pub(super) use journal::Block;
 
 use super::engine::{Access, Engine, Sqlite, Transaction, params};
 use super::{StorageError, migrate};
-use crate::keys::Vault;
+use crate::keys::{ColumnKeys, Vault};
 
 /// Each step of the key store's schema.
 const STEPS: [&str; 1] = [include_str!("../schema/keys/1.sql")];
@@ -30,7 +30,7 @@ const STEPS: [&str; 1] = [include_str!("../schema/keys/1.sql")];
 pub struct KeyStoreSettings {
     /// The file, made at the first start with mode 0600; `None`: in memory, for tests.
     pub file: Option<PathBuf>,
-    /// Makes the fingerprints of the journal.
+    /// Makes the fingerprints of the journal, and the keys of the data's columns.
     pub vault: Arc<Vault>,
     /// The time of opening: of what a reconciliation orders.
     pub at: Timestamp,
@@ -40,6 +40,7 @@ pub struct KeyStoreSettings {
 pub(crate) struct KeyStore {
     engine: Sqlite,
     vault: Arc<Vault>,
+    columns: ColumnKeys,
     opened_at: Timestamp,
     version: Cell<u64>,
     /// Entries of the journal that the data did not know when it was opened or since.
@@ -62,9 +63,10 @@ impl KeyStore {
 
     /// Over an engine that somebody made, which is called `id` if it has no name yet.
     pub(super) fn over(engine: Sqlite, id: &str, settings: KeyStoreSettings) -> Result<Self, StorageError> {
-        migrate(&engine, &STEPS)?;
+        migrate(&engine, &STEPS, |_| Ok(()))?;
         let store = Self {
             engine,
+            columns: ColumnKeys::of(&settings.vault),
             vault: settings.vault,
             opened_at: settings.at,
             version: Cell::new(0),
@@ -74,6 +76,16 @@ impl KeyStore {
             tx.execute("INSERT INTO store (store_id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM store)", [id])
         })?;
         Ok(store)
+    }
+
+    /// The keys of the data's columns.
+    pub(super) fn columns(&self) -> &ColumnKeys {
+        &self.columns
+    }
+
+    /// The mark of the vault they are derived from.
+    pub(super) fn vault_mark(&self) -> [u8; 32] {
+        self.vault.mark()
     }
 
     /// How many entries of the journal the data did not know.

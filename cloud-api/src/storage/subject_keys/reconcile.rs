@@ -6,17 +6,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cardea_protocol::Timestamp;
-use cardea_protocol::card::CardHash;
 use cardea_protocol::id::{CardId, CustomerId, PlateId, SaleId, SiteId, SubjectToken};
+use cardea_protocol::message::{CardEntry, PlateEntry};
 
 use super::KeyStore;
 use super::journal::{Entry, Kind};
 use crate::fingerprint;
 use crate::storage::StorageError;
 use crate::storage::changes::{ChangeKind, append_change, id, revision_to_sql, subject_of};
+use crate::storage::columns;
 use crate::storage::engine::{Transaction, params};
 use crate::storage::erasures::{ErasureReason, erase_subject};
 use crate::storage::guest_passes::end_passes_of;
+use crate::storage::holdings::{cards, plates};
 use crate::storage::sales::{block, sold_card, sold_plate};
 use crate::storage::webhooks::outbox::sale_begins;
 
@@ -24,6 +26,7 @@ use crate::storage::webhooks::outbox::sale_begins;
 pub(in crate::storage) fn at_start(tx: &Transaction<'_>) -> Result<(), StorageError> {
     let keys = tx.keys()?;
     belongs(tx, keys)?;
+    columns::belongs(tx)?;
     move_keys(tx, keys)?;
     replay(tx)?;
     drop_keyless(tx, keys)?;
@@ -147,20 +150,13 @@ fn sell(tx: &Transaction<'_>, keys: &KeyStore, entries: &[Entry]) -> Result<(), 
         let value = <[u8; 32]>::try_from(entry.value_hmac.as_slice());
         block(tx, site, &value.map_err(|_| StorageError::Corrupt("journal entry"))?, sale)?;
     }
-    let plates = tx.query("SELECT plate_id, plate FROM plates WHERE site_id = ?1", [site.as_str()], |row| {
-        Ok((id(row.get(0)?, PlateId::new)?, row.get::<String>(1)?))
-    })?;
-    for (plate_id, plate) in plates {
+    for PlateEntry { plate_id, plate, .. } in plates(tx, site)? {
         if is(Kind::Blocked, &fingerprint::stored_plate(&keys.vault, &plate)) {
             tx.execute("DELETE FROM plates WHERE plate_id = ?1", [plate_id.as_str()])?;
             sold_plate(tx, sale, &plate_id)?;
         }
     }
-    let cards = tx.query("SELECT card_id, hash FROM cards WHERE site_id = ?1", [site.as_str()], |row| {
-        let hash = CardHash::new(row.get::<String>(1)?).map_err(|_| StorageError::Corrupt("hash of a card"))?;
-        Ok((id(row.get(0)?, CardId::new)?, hash))
-    })?;
-    for (card_id, hash) in cards {
+    for CardEntry { card_id, hash, .. } in cards(tx, site)? {
         if is(Kind::Blocked, &fingerprint::card(&keys.vault, &hash)) {
             tx.execute("DELETE FROM cards WHERE card_id = ?1", [card_id.as_str()])?;
             sold_card(tx, sale, &card_id)?;

@@ -328,7 +328,7 @@ async fn keys_of_an_older_database_are_moved_out_of_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("cloud.db");
     let old = Sqlite::open(&file).unwrap();
-    migrate(&old, &STEPS[..4]).unwrap();
+    migrate(&old, &STEPS[..4], |_| Ok(())).unwrap();
     let whose = subject(0);
     old.batch(&format!(
         "INSERT INTO sites VALUES ('house-1', 'Test street 1', 0, 0);

@@ -10,20 +10,26 @@ async fn what_is_deleted_and_scrubbed_is_in_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let scratch = Scratch::in_folder(folder.path());
     let storage = &scratch.storage;
-    let secrets: [&[u8]; 3] =
-        [b"A123BC77-nobody-may-read", b"wrapped-key-nobody-may-read", b"hash-of-a-card-nobody-may-read"];
+    let secrets: [&[u8]; 5] = [
+        b"sealed-plate-nobody-may-read",
+        b"lookup-of-a-plate-nobody-may-read",
+        b"wrapped-key-nobody-may-read",
+        b"sealed-hash-of-a-card-nobody-may-read",
+        b"lookup-of-a-card-nobody-may-read",
+    ];
     storage
         .write(move |tx| {
             super::site(tx, "house-1")?;
-            let text = |secret: usize| std::str::from_utf8(secrets[secret]).unwrap_or_default();
             tx.execute(
-                "INSERT INTO plates (plate_id, site_id, plate, created_at) VALUES ('p', 'house-1', ?1, 0)",
-                [text(0)],
+                "INSERT INTO plates (plate_id, site_id, sealed_plate, plate_lookup, created_at)
+                 VALUES ('p', 'house-1', ?1, ?2, 0)",
+                [secrets[0], secrets[1]],
             )?;
-            tx.keys()?.keep(&SiteId::new("house-1").unwrap(), &SubjectToken::new(SUBJECT).unwrap(), secrets[1])?;
+            tx.keys()?.keep(&SiteId::new("house-1").unwrap(), &SubjectToken::new(SUBJECT).unwrap(), secrets[2])?;
             tx.execute(
-                "INSERT INTO cards (card_id, site_id, hash, created_at) VALUES ('c', 'house-1', ?1, 0)",
-                [text(2)],
+                "INSERT INTO cards (card_id, site_id, sealed_hash, hash_lookup, created_at)
+                 VALUES ('c', 'house-1', ?1, ?2, 0)",
+                [secrets[3], secrets[4]],
             )?;
             Ok::<_, StorageError>(())
         })
@@ -33,7 +39,7 @@ async fn what_is_deleted_and_scrubbed_is_in_no_file() {
         let bytes = scratch.bytes(folder.path());
         secrets.map(|secret| bytes.windows(secret.len()).any(|window| window == secret))
     };
-    assert_eq!(readable(), [true; 3], "the search itself must work");
+    assert_eq!(readable(), [true; 5], "the search itself must work");
     storage
         .write(|tx| {
             for table in ["plates", "cards"] {
@@ -46,7 +52,7 @@ async fn what_is_deleted_and_scrubbed_is_in_no_file() {
         .await
         .unwrap();
     storage.scrub().await.unwrap();
-    assert_eq!(readable(), [false; 3]);
+    assert_eq!(readable(), [false; 5]);
 }
 
 #[tokio::test]

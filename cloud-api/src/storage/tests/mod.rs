@@ -1,6 +1,7 @@
 //! What holds for the storage as a whole, whichever database it is; what an area's operations do stands beside them.
 
 mod backups;
+mod columns;
 mod deletion;
 mod group;
 mod migration;

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use cardea_protocol::id::{PlateId, SiteId};
+use cardea_protocol::message::PlateEntry;
 use futures_util::future::join_all;
 
 use super::super::{PostgresSettings, Storage, StorageError};
 use super::{site, sites};
 use crate::listener::read_certificates;
-use crate::testing::memory_keys;
+use crate::storage::plates::store;
 use crate::testing::postgres::{Database, PASSWORD, database};
+use crate::testing::{START, memory_keys};
 
 const END_OUR_SESSIONS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = '{}' AND application_name = 'cardea-cloud'";
@@ -114,14 +117,15 @@ async fn what_the_server_refuses_is_told_without_what_was_to_be_stored() {
     storage.write(|tx| site(tx, "house-1")).await.unwrap();
     let refused = storage
         .write(|tx| {
-            let sql = "INSERT INTO plates (plate_id, site_id, plate, created_at) VALUES (?1, 'house-1', ?2, 0)";
-            tx.execute(sql, ["p-1", "A123BC77"])?;
-            tx.execute(sql, ["p-2", "A123BC77"])
+            let site = SiteId::new("house-1").unwrap();
+            let entry = |id: &str| PlateEntry::new(PlateId::new(id).unwrap(), "A123BC77".to_owned());
+            store(tx, &site, &entry("p-1"), START)?;
+            store(tx, &site, &entry("p-2"), START)
         })
         .await
         .unwrap_err();
     let told = format!("{refused} {refused:?}");
-    assert!(told.contains("23505") && told.contains("plates_site_id_plate_key"), "{told}");
+    assert!(told.contains("23505") && told.contains("plates_site_id_plate_lookup_key"), "{told}");
     assert!(!told.contains("A123BC77"), "{told}");
 }
 

@@ -8,6 +8,7 @@ use cardea_protocol::digest::template_hash;
 use cardea_protocol::event::EventKind;
 use cardea_protocol::id::{CustomerId, ErasureId, PlateId, SaleId, SiteId, SubjectToken, TemplateId};
 use cardea_protocol::jws::Verifier;
+use cardea_protocol::message::PlateEntry;
 
 use crate::enrolment::{Enroller, EnrolmentSettings};
 use crate::keys::{SigningKey, SubjectKey, Vault};
@@ -15,6 +16,7 @@ use crate::pki::Authority;
 use crate::storage::changes::{ChangeKind, append_change};
 use crate::storage::engine::params;
 use crate::storage::erasures::{ErasureReason, erase_subject};
+use crate::storage::plates::store;
 use crate::storage::{Storage, StorageError};
 use crate::sync::{BrokerChoice, Parts, Sync, SyncSettings};
 
@@ -96,10 +98,7 @@ impl Cloud {
         let plate_id = id.clone();
         self.storage
             .write(move |tx| {
-                tx.execute(
-                    "INSERT INTO plates (plate_id, site_id, plate, created_at) VALUES (?1, ?2, ?3, ?4)",
-                    params![id.as_str(), site.as_str(), plate, at.0],
-                )?;
+                store(tx, &site, &PlateEntry::new(id.clone(), plate.clone()), at)?;
                 append_change(tx, &site, ChangeKind::PlateAdmitted, id.as_str(), at)
             })
             .await

@@ -260,6 +260,11 @@ impl Engine for Postgres {
         if alone { Ok(()) } else { Err(StorageError::Lingering) }
     }
 
+    /// All tables that the role owns, and what the server has sampled of their columns (`pg_statistic`), if it owns the database.
+    fn rewrite(&self) -> Result<(), StorageError> {
+        self.command("VACUUM (FULL)")
+    }
+
     fn schema_version(&self) -> Result<i64, StorageError> {
         self.batch("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)")?;
         let mut version = 0;
