@@ -9,7 +9,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, bail, ensure};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -143,13 +142,15 @@ async fn packet(from: &mut (impl AsyncRead + Unpin)) -> anyhow::Result<Vec<u8>> 
     bail!("not an MQTT packet")
 }
 
-/// Whether a packet publishes a signed message whose claims carry a command.
+/// Whether a packet publishes an envelope whose message is a command: `"message": {"command": …` in deterministic CBOR (RFC 8949),
+/// which a signature wraps and does not hide.
 fn is_order(packet: &[u8]) -> bool {
     let publishes = packet.first().is_some_and(|byte| byte >> 4 == 3);
-    let claims = packet.split(|byte| *byte == b'.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
-    let wanted: &[u8] = br#""type":"command""#;
-    publishes && claims.is_some_and(|claims| claims.windows(wanted.len()).any(|window| window == wanted))
+    publishes && packet.windows(COMMAND.len()).any(|window| window == COMMAND)
 }
+
+/// A text of 7 bytes, a map of one entry, a text of 7 bytes.
+const COMMAND: &[u8] = b"\x67message\xa1\x67command";
 
 fn chain(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let certificates = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<_, _>>);
@@ -174,10 +175,10 @@ mod tests {
 
     #[test]
     fn only_a_published_command_is_an_order() {
-        let claims = URL_SAFE_NO_PAD.encode(br#"{"message":{"type":"command"}}"#);
-        let order = [&[0x32, 99], b"topic head.".as_slice(), claims.as_bytes(), b".signature"].concat();
+        let (order, answer) =
+            ([b"\x32\x63topic".as_slice(), COMMAND].concat(), b"\x32\x63topic\x67message\xa1\x6ecommand-result");
         assert!(is_order(&order));
+        assert!(!is_order(answer));
         assert!(!is_order(&[&[0xd0], &order[1..]].concat()));
-        assert!(!is_order(b"\x32\x05a.b.c"));
     }
 }
