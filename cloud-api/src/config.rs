@@ -9,6 +9,7 @@ use cardea_protocol::id::CustomerId;
 use serde::Deserialize;
 
 use crate::auth::roles::Role;
+use crate::broker;
 use crate::retention::Retention;
 use crate::storage::PostgresSettings;
 use crate::webhooks;
@@ -58,6 +59,8 @@ pub struct Config {
     /// Where webhooks may lead.
     #[serde(default)]
     pub webhooks: webhooks::Settings,
+    /// Another broker than the one inside this program.
+    pub broker: Option<broker::external::Settings>,
 }
 
 /// Where it listens and what it is called.
@@ -419,6 +422,7 @@ impl Config {
         }
         self.retention.validate()?;
         self.webhooks.validate()?;
+        self.broker.as_ref().map_or(Ok(()), broker::external::Settings::validate)?;
         self.grammars().map(|_| ())
     }
 
@@ -450,6 +454,7 @@ impl Config {
             paths.extend([&mut recognition.pack, &mut recognition.onnxruntime]);
         }
         paths.extend(self.webhooks.ca.as_mut());
+        paths.extend(self.broker.iter_mut().flat_map(broker::external::Settings::paths_mut));
         for path in paths {
             *path = folder.join(&*path);
         }
@@ -476,6 +481,20 @@ mod tests {
         {
             let parsed = Config::parse(&format!("{SMALLEST}[health]\nlisten = '{listen}'\n"));
             assert_eq!(parsed.is_ok(), good, "{listen}");
+        }
+    }
+
+    #[test]
+    fn another_broker_is_reached_by_tls_or_not_at_all() {
+        for (url, good) in [
+            ("mqtts://mqtt.example.org:8883", true),
+            ("mqtts://[::1]", true),
+            ("mqtt://mqtt.example.org:1883", false),
+            ("https://mqtt.example.org", false),
+            ("mqtts:", false),
+        ] {
+            let parsed = Config::parse(&format!("{SMALLEST}[broker]\nurl = '{url}'\n"));
+            assert_eq!(parsed.is_ok(), good, "{url}");
         }
     }
 

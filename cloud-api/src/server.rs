@@ -221,6 +221,26 @@ fn url(scheme: &str, name: &str, port: u16) -> String {
     if name.contains(':') { format!("{scheme}://[{name}]:{port}") } else { format!("{scheme}://{name}:{port}") }
 }
 
+fn broker_choice(config: &Config, data: &Data) -> Result<BrokerChoice, ServerError> {
+    Ok(match &config.broker {
+        Some(other) => BrokerChoice::External(other.broker(data.authority.certificate_der())?),
+        None => BrokerChoice::Embedded {
+            listen: config.server.broker_listen,
+            public_names: config.server.public_names.clone(),
+            data_dir: config.data_dir.clone(),
+        },
+    })
+}
+
+/// What controllers are told to connect to.
+fn told_broker_url(config: &Config, name: &str, embedded: Option<SocketAddr>) -> String {
+    let configured = config.server.broker_url.as_ref().or(config.broker.as_ref().map(|other| &other.url));
+    configured.map_or_else(
+        || url("mqtts", name, embedded.map_or(config.server.broker_listen.port(), |broker| broker.port())),
+        |configured| configured.as_str().trim_end_matches('/').to_owned(),
+    )
+}
+
 impl Server {
     /// Starts everything; when this returns, it serves.
     pub async fn start(config: Config, clock: SharedClock) -> Result<Self, ServerError> {
@@ -240,11 +260,7 @@ impl Server {
                 freshness_interval_ms: config.sync.freshness_interval_ms,
                 command_wait_ms: config.sync.command_wait_ms,
             },
-            broker: BrokerChoice::Embedded {
-                listen: config.server.broker_listen,
-                public_names: config.server.public_names.clone(),
-                data_dir: config.data_dir.clone(),
-            },
+            broker: broker_choice(&config, &data)?,
         })
         .await?;
 
@@ -256,10 +272,7 @@ impl Server {
             broker,
             api_url: url("https", name, api.port()),
             enrol_url: url("https", name, enrol.port()),
-            broker_url: config.server.broker_url.as_ref().map_or_else(
-                || url("mqtts", name, broker.map_or(config.server.broker_listen.port(), |broker| broker.port())),
-                |configured| configured.as_str().trim_end_matches('/').to_owned(),
-            ),
+            broker_url: told_broker_url(&config, name, broker),
             ca_file: data.authority.certificate_file().to_owned(),
             health: None,
         };

@@ -25,7 +25,9 @@ use tokio::task::JoinHandle;
 
 use crate::storage::Storage;
 
+pub mod external;
 mod gate;
+pub mod revocation_list;
 
 use gate::Gate;
 

@@ -30,14 +30,16 @@ impl Check {
         let mut report = Report { failed: false };
         if let Some(config) = report.add("configuration", Config::load(&self.config)) {
             let clock: SharedClock = Arc::new(SystemClock);
-            report.add("data directory, database and keys", Data::open(&config, &clock));
+            let data = report.add("data directory, database and keys", Data::open(&config, &clock));
             report.add("trusted client CAs", client_authorities(&config));
-            for (name, address) in [
-                ("API address", config.server.api_listen),
-                ("enrolment address", config.server.enrol_listen),
-                ("broker address", config.server.broker_listen),
-            ] {
-                report.add(name, bind(address));
+            report.add("API address", bind(config.server.api_listen));
+            report.add("enrolment address", bind(config.server.enrol_listen));
+            match (&config.broker, data) {
+                (None, _) => drop(report.add("broker address", bind(config.server.broker_listen))),
+                (Some(other), Some(data)) => {
+                    drop(report.add("the CA of the other broker", other.broker(data.authority.certificate_der())));
+                }
+                (Some(_), None) => {}
             }
             report.add("way out for webhooks", Https::new(&config.webhooks, Arc::new(SystemNames)));
             match &config.recognition {

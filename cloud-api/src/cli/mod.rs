@@ -3,6 +3,7 @@
 mod backup;
 mod check;
 mod init_operator;
+mod issue_broker;
 mod restore;
 mod rotate_token_key;
 mod run;
@@ -42,6 +43,8 @@ enum Command {
     InitOperator(init_operator::InitOperator),
     /// Say what is wrong with the installation, and what to do.
     Check(check::Check),
+    /// Write what another broker needs: a certificate for it, and what it knows controllers by.
+    IssueBroker(issue_broker::IssueBroker),
     /// Relieve the key that signs access tokens.
     RotateTokenKey(rotate_token_key::RotateTokenKey),
     /// Write a backup of the data, without any resident's key.
@@ -67,6 +70,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(command) => command.carry_out(),
         Command::InitOperator(command) => command.carry_out(),
         Command::Check(command) => command.carry_out(),
+        Command::IssueBroker(command) => command.carry_out(),
         Command::RotateTokenKey(command) => command.carry_out(),
         Command::Backup(command) => command.carry_out(),
         Command::Restore(command) => command.carry_out(),

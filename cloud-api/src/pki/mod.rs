@@ -7,7 +7,8 @@
 //! | the cloud's own MQTT client | `CN=cloud.cardea` | client authentication, at the broker only |
 //!
 //! A controller id has no dot, so no controller can be taken for the cloud's own client. Serial numbers are random
-//! (§4.1.2.2, 127 bits); whether one still counts is said by the database, not by a CRL.
+//! (§4.1.2.2, 127 bits); whether one still counts is said by the database. A list of revocations ([`revocation_list`]) is
+//! made for brokers that are not the cloud's own, and nothing in the cloud depends on it.
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -26,6 +27,8 @@ use zeroize::Zeroizing;
 
 use crate::keys::{KeyError, read_or_create};
 use crate::storage::certificates::IssuedCertificate;
+
+mod revocation_list;
 
 /// Common name and MQTT client id of the cloud's own connection to the broker.
 pub const CLOUD_CLIENT: &str = "cloud.cardea";
@@ -73,7 +76,7 @@ pub enum PkiError {
         name: String,
     },
     /// Signing failed.
-    #[error("the certificate could not be made")]
+    #[error("the certificate or the list of revocations could not be made")]
     Issue(#[source] rcgen::Error),
     /// Not an X.509 certificate, or none with a common name.
     #[error("the peer's certificate cannot be read")]
@@ -105,10 +108,12 @@ impl KeyedCertificate {
         Ok((certificate, key))
     }
 
-    /// TLS to a server whose certificate `ca` has issued, showing this certificate.
-    pub fn tls_client(&self, ca: &CertificateDer<'static>) -> Result<rustls::ClientConfig, PkiError> {
+    /// TLS to a server whose certificate one of `authorities` has issued, showing this certificate.
+    pub fn tls_client(&self, authorities: &[CertificateDer<'static>]) -> Result<rustls::ClientConfig, PkiError> {
         let mut roots = rustls::RootCertStore::empty();
-        roots.add(ca.clone()).map_err(|_| PkiError::Peer)?;
+        for authority in authorities {
+            roots.add(authority.clone()).map_err(|_| PkiError::Peer)?;
+        }
         let (chain, key) = self.for_rustls()?;
         let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         rustls::ClientConfig::builder_with_provider(provider)
@@ -315,7 +320,7 @@ fn date(at: Timestamp) -> Result<OffsetDateTime, PkiError> {
 }
 
 /// Writes a file under another name first, so that a power cut never leaves half of it.
-fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
     let partial = path.with_extension("partial");
     match std::fs::remove_file(&partial) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),

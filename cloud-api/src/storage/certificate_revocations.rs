@@ -62,8 +62,9 @@ impl Storage {
             let mut controller = None;
             if key.issuer == AUTHORITY_NAME {
                 controller = tx.query_opt(
-                    "UPDATE controller_certificates SET status = 'revoked' WHERE serial = ?1 RETURNING controller_id",
-                    [&key.serial],
+                    "UPDATE controller_certificates SET status = 'revoked', ended_at = coalesce(ended_at, ?2)
+                     WHERE serial = ?1 RETURNING controller_id",
+                    params![key.serial, at.0],
                     |row| id(row.get(0)?, ControllerId::new),
                 )?;
             }

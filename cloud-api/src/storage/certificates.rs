@@ -21,6 +21,17 @@ pub struct IssuedCertificate {
     pub not_after: Timestamp,
 }
 
+/// A certificate of a controller that counts no longer and has not expired.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EndedCertificate {
+    /// Lower-case hexadecimal, without leading zeros.
+    pub serial: String,
+    /// When it ceased to count.
+    pub at: Timestamp,
+    /// Whether a newer one has taken its place; otherwise it was revoked.
+    pub superseded: bool,
+}
+
 /// What the broker and the API need to know of a certificate that is presented to them.
 #[derive(Clone, Debug)]
 pub struct CertificateStatus {
@@ -136,19 +147,33 @@ impl Storage {
         .await
     }
 
+    /// The certificates of controllers that a list of revocations has to name.
+    pub async fn ended_certificates(&self, at: Timestamp) -> Result<Vec<EndedCertificate>, StorageError> {
+        self.read(move |tx| {
+            tx.query(
+                "SELECT serial, coalesce(ended_at, issued_at), status = 'superseded' FROM controller_certificates
+                 WHERE status <> 'active' AND not_after > ?1 ORDER BY serial",
+                params![at.0],
+                |row| Ok(EndedCertificate { serial: row.get(0)?, at: Timestamp(row.get(1)?), superseded: row.get(2)? }),
+            )
+        })
+        .await
+    }
+
     /// Ends the certificates issued before this one, which has proved itself.
     pub async fn supersede_certificates(
         &self,
         controller: &ControllerId,
         proved: &IssuedCertificate,
+        at: Timestamp,
     ) -> Result<(), StorageError> {
         let (controller, proved) = (controller.clone(), proved.clone());
         self.write(move |tx| {
             tx.execute(
-                "UPDATE controller_certificates SET status = 'superseded'
+                "UPDATE controller_certificates SET status = 'superseded', ended_at = ?5
                  WHERE controller_id = ?1 AND status = 'active' AND serial <> ?2 AND issued_at <= ?3
                    AND public_point <> ?4",
-                params![controller.as_str(), proved.serial, proved.issued_at.0, proved.public_point],
+                params![controller.as_str(), proved.serial, proved.issued_at.0, proved.public_point, at.0],
             )?;
             Ok(())
         })
@@ -159,7 +184,7 @@ impl Storage {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::super::controllers::tests::{AT, certificate, registered};
+    use super::super::controllers::tests::{AT, LATER, certificate, registered};
     use super::*;
 
     #[tokio::test]
@@ -173,15 +198,18 @@ mod tests {
         };
         assert!(counts("a1").await && counts("b2").await);
         // The older one proves nothing about the newer.
-        storage.supersede_certificates(&controller, &certificate("a1", 1)).await.unwrap();
+        storage.supersede_certificates(&controller, &certificate("a1", 1), AT).await.unwrap();
         assert!(counts("b2").await);
-        storage.supersede_certificates(&controller, &certificate("b2", 2)).await.unwrap();
+        storage.supersede_certificates(&controller, &certificate("b2", 2), AT).await.unwrap();
         assert!(!counts("a1").await && counts("b2").await);
         assert_eq!(storage.receipt_keys(&controller).await.unwrap().len(), 2);
         assert_eq!(storage.active_certificates(&controller, AT).await.unwrap().len(), 1);
 
-        storage.revoke_controller(&controller, AT).await.unwrap();
+        storage.revoke_controller(&controller, LATER).await.unwrap();
         assert!(!counts("b2").await);
+        let ended = |serial: &str, at, superseded| EndedCertificate { serial: serial.to_owned(), at, superseded };
+        let listed = storage.ended_certificates(AT).await.unwrap();
+        assert_eq!(listed, [ended("a1", AT, false), ended("b2", LATER, false)], "each since it ceased to count");
         assert!(storage.receipt_keys(&controller).await.unwrap().is_empty());
         assert!(matches!(storage.revoke_controller(&controller, AT).await, Err(StandingError::Refused)));
         assert!(storage.add_certificate(&controller, certificate("c3", 3)).await.is_err());

@@ -39,7 +39,7 @@ impl ControllerStatus {
         }
     }
 
-    fn parse(text: &str) -> Result<Self, StorageError> {
+    pub(super) fn parse(text: &str) -> Result<Self, StorageError> {
         [Self::Registered, Self::Active, Self::Revoked, Self::Decommissioned]
             .into_iter()
             .find(|status| status.as_str() == text)
@@ -78,6 +78,10 @@ pub struct Controller {
     pub created_at: Timestamp,
     /// The digest it last reported, over what it really held at `cursor`.
     pub digest: Option<String>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+    /// When it was decommissioned.
+    pub decommissioned_at: Option<Timestamp>,
 }
 
 /// Why a controller was not registered.
@@ -106,7 +110,8 @@ pub enum StandingError {
 }
 
 const COLUMNS: &str = "c.controller_id, c.site_id, c.status, c.claim_expires, c.software, c.embedder, c.cursor,
-    s.revision, c.in_sync, c.applied_at, c.connected, c.last_seen, c.created_at, c.claim_hash IS NOT NULL, c.sealed_digest";
+    s.revision, c.in_sync, c.applied_at, c.connected, c.last_seen, c.created_at, c.claim_hash IS NOT NULL, c.sealed_digest,
+    c.revoked_at, c.decommissioned_at";
 
 fn controller(tx: &Transaction<'_>, row: &Row<'_>) -> Result<Controller, StorageError> {
     let (controller_id, site) = (id(row.get(0)?, ControllerId::new)?, id(row.get(1)?, SiteId::new)?);
@@ -129,6 +134,8 @@ fn controller(tx: &Transaction<'_>, row: &Row<'_>) -> Result<Controller, Storage
         last_seen: row.get::<Option<i64>>(11)?.map(Timestamp),
         created_at: Timestamp(row.get(12)?),
         digest,
+        revoked_at: row.get::<Option<i64>>(15)?.map(Timestamp),
+        decommissioned_at: row.get::<Option<i64>>(16)?.map(Timestamp),
     })
 }
 
@@ -242,13 +249,15 @@ impl Storage {
     ) -> Result<(), StandingError> {
         let controller = controller.clone();
         self.write(move |tx| {
-            let sql =
-                format!("UPDATE controllers SET status = ?2, claim_hash = NULL WHERE controller_id = ?1 AND {from}");
-            one_row(tx.execute(&sql, [controller.as_str(), status])?)?;
+            let sql = format!(
+                "UPDATE controllers SET status = ?2, {status}_at = ?3, claim_hash = NULL WHERE controller_id = ?1 AND {from}"
+            );
+            one_row(tx.execute(&sql, params![controller.as_str(), status, at.0])?)?;
             went(tx, &controller, at)?;
             tx.execute(
-                "UPDATE controller_certificates SET status = 'revoked' WHERE controller_id = ?1 AND status <> 'revoked'",
-                [controller.as_str()],
+                "UPDATE controller_certificates SET status = 'revoked', ended_at = coalesce(ended_at, ?2)
+                 WHERE controller_id = ?1 AND status <> 'revoked'",
+                params![controller.as_str(), at.0],
             )?;
             Ok(settle_erasures(tx, at)?)
         })

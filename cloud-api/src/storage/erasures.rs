@@ -5,6 +5,7 @@ use cardea_protocol::id::{ControllerId, CustomerId, ErasureId, SaleId, SiteId, S
 use cardea_protocol::message::Receipt;
 
 use super::changes::{ChangeKind, append_change, id, subject_of};
+use super::controllers::ControllerStatus;
 use super::engine::{Transaction, params};
 use super::subject_keys::reconcile::applied;
 use super::webhooks::outbox::{announce, settle_sales};
@@ -64,8 +65,14 @@ pub struct ErasureController {
     pub verified: bool,
     /// When that arrived.
     pub received_at: Option<Timestamp>,
-    /// Decommissioned: it will not answer, and need not.
-    pub decommissioned: bool,
+    /// Where it stands in its life. A decommissioned one will not answer, and need not.
+    pub status: ControllerStatus,
+    /// When it was last heard of.
+    pub last_seen: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+    /// When it was decommissioned.
+    pub decommissioned_at: Option<Timestamp>,
 }
 
 /// Why a receipt was not stored.
@@ -151,18 +158,22 @@ fn read_erasure(tx: &Transaction<'_>, erasure: &ErasureId) -> Result<Option<Eras
     )?;
     let Some((site, subject, reason, sale, ordered_at, cloud_erased, completed_at)) = head else { return Ok(None) };
     let controllers = tx.query(
-        "SELECT e.controller_id, e.receipt_jws, e.received_at, c.status = 'decommissioned',
-                e.verified IS NOT DISTINCT FROM 1
+        "SELECT e.controller_id, e.receipt_jws, e.received_at, c.status, e.verified IS NOT DISTINCT FROM 1,
+                c.last_seen, c.revoked_at, c.decommissioned_at
          FROM erasure_controllers e JOIN controllers c USING (controller_id)
          WHERE e.erasure_id = ?1 ORDER BY e.controller_id",
         [erasure.as_str()],
         |row| {
+            let moment = |column| Ok::<_, StorageError>(row.get::<Option<i64>>(column)?.map(Timestamp));
             Ok(ErasureController {
                 controller: id(row.get(0)?, ControllerId::new)?,
                 receipt_jws: row.get(1)?,
-                received_at: row.get::<Option<i64>>(2)?.map(Timestamp),
-                decommissioned: row.get(3)?,
+                received_at: moment(2)?,
+                status: ControllerStatus::parse(&row.get::<String>(3)?)?,
                 verified: row.get(4)?,
+                last_seen: moment(5)?,
+                revoked_at: moment(6)?,
+                decommissioned_at: moment(7)?,
             })
         },
     )?;

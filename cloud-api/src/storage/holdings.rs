@@ -114,15 +114,29 @@ fn record_holder(
     Ok(())
 }
 
-/// At most `limit` changes after `cursor`, for a controller with this embedder; without the digest.
+/// Whether anything may be sent to a controller at all.
+fn is_active(tx: &Transaction<'_>, controller: &ControllerId) -> Result<bool, StorageError> {
+    tx.query_row(
+        "SELECT EXISTS (SELECT 1 FROM controllers WHERE controller_id = ?1 AND status = 'active')",
+        [controller.as_str()],
+        |row| row.get(0),
+    )
+}
+
+/// At most `limit` changes after `cursor`, for a controller with this embedder; without the digest. None for one that was
+/// revoked a moment ago, whose session does not know it yet.
 fn batch(
     tx: &Transaction<'_>,
+    controller: &ControllerId,
     site: &SiteId,
     embedder: Option<&str>,
     cursor: Revision,
     limit: usize,
 ) -> Result<Batch, StorageError> {
     let mut batch = Batch { changes: Vec::new(), has_gap: false, to: cursor, digest: None };
+    if !is_active(tx, controller)? {
+        return Ok(batch);
+    }
     for (revision, change) in changes_after(tx, site, cursor, limit)? {
         batch.to = revision;
         batch.changes.push(match change {
@@ -169,15 +183,15 @@ impl Storage {
         cursor: Revision,
         limit: usize,
     ) -> Result<Batch, StorageError> {
-        let asked = (site.clone(), embedder.map(str::to_owned));
-        let (of, model) = asked.clone();
-        let mut found = self.read(move |tx| batch(tx, &of, model.as_deref(), cursor, limit)).await?;
+        let asked = (controller.clone(), site.clone(), embedder.map(str::to_owned));
+        let (to, of, model) = asked.clone();
+        let mut found = self.read(move |tx| batch(tx, &to, &of, model.as_deref(), cursor, limit)).await?;
         if found.templates().next().is_some() {
-            let ((site, embedder), controller) = (asked, controller.clone());
+            let (controller, site, embedder) = asked;
             // Read again: what was erased meanwhile must not be recorded as held.
             found = self
                 .write(move |tx| {
-                    let batch = batch(tx, &site, embedder.as_deref(), cursor, limit)?;
+                    let batch = batch(tx, &controller, &site, embedder.as_deref(), cursor, limit)?;
                     batch.templates().try_for_each(|template| record_holder(tx, &site, &controller, template))?;
                     Ok::<_, StorageError>(batch)
                 })
@@ -190,15 +204,18 @@ impl Storage {
         Ok(found)
     }
 
-    /// Everything `controller` ought to hold; its name is recorded with each template first.
+    /// Everything `controller` ought to hold; its name is recorded with each template first. `None` if it is not active.
     pub async fn snapshot_for(
         &self,
         controller: &ControllerId,
         site: &SiteId,
         embedder: Option<&str>,
-    ) -> Result<Snapshot, StorageError> {
+    ) -> Result<Option<Snapshot>, StorageError> {
         let (controller, site, embedder) = (controller.clone(), site.clone(), embedder.map(str::to_owned));
         self.write(move |tx| {
+            if !is_active(tx, &controller)? {
+                return Ok(None);
+            }
             let templates = match &embedder {
                 None => Vec::new(),
                 Some(embedder) => templates(tx, &site, embedder)?,
@@ -206,13 +223,13 @@ impl Storage {
             for template in &templates {
                 record_holder(tx, &site, &controller, template)?;
             }
-            Ok(Snapshot {
+            Ok(Some(Snapshot {
                 revision: site_revision(tx, &site)?,
                 plates: plates(tx, &site)?,
                 cards: cards(tx, &site)?,
                 templates,
                 digest: digest(tx, &site, embedder.as_deref())?,
-            })
+            }))
         })
         .await
     }

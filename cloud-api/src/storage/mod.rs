@@ -51,6 +51,7 @@ mod holdings;
 pub mod idempotent_answers;
 mod inbox;
 pub mod logins;
+pub mod owed;
 pub mod plates;
 mod presence;
 pub mod principals;
@@ -70,7 +71,7 @@ pub use engine::{AddressError, PostgresSettings};
 pub use subject_keys::KeyStoreSettings;
 
 /// Each step of the schema from one version to the next; a fresh database takes them all.
-const STEPS: [&str; 13] = [
+const STEPS: [&str; 14] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -84,6 +85,7 @@ const STEPS: [&str; 13] = [
     include_str!("schema/11.sql"),
     include_str!("schema/12.sql"),
     include_str!("schema/13.sql"),
+    include_str!("schema/14.sql"),
 ];
 const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 

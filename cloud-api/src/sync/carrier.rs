@@ -31,6 +31,8 @@ pub struct Outgoing {
     pub to: ControllerId,
     /// Signed.
     pub payload: Vec<u8>,
+    /// Once cancelled, the controller is revoked, and the message is to be dropped.
+    pub ended: CancellationToken,
 }
 
 /// Both directions, as a carrier holds them.

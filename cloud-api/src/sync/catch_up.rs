@@ -129,7 +129,9 @@ impl Session {
     async fn send_snapshot(&mut self) -> Result<(), SessionError> {
         let Some(live) = &self.live else { return Ok(()) };
         let embedder = live.hello.embedder.clone();
-        let snapshot = self.context.storage.snapshot_for(&self.controller, &self.site, embedder.as_deref()).await?;
+        let storage = &self.context.storage;
+        let snapshot = storage.snapshot_for(&self.controller, &self.site, embedder.as_deref()).await?;
+        let Some(snapshot) = snapshot else { return Ok(()) }; // it was revoked meanwhile
         let longest = snapshot.plates.len().max(snapshot.cards.len()).max(snapshot.templates.len());
         let pages = longest.div_ceil(PAGE).max(1);
         for page in 0..pages {

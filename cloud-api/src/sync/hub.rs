@@ -51,6 +51,7 @@ struct Contact {
     control: mpsc::UnboundedSender<Control>,
     mailbox: mpsc::Sender<Bytes>,
     changed: Arc<Notify>,
+    ended: CancellationToken,
 }
 
 /// The hub's own state.
@@ -98,7 +99,7 @@ impl Hub {
             Input::Open(order) => self.open(order).await,
             Input::End(controller, done) => {
                 if let Some(contact) = self.contacts.remove(&controller) {
-                    let _ = contact.control.send(Control::End);
+                    contact.ended.cancel();
                 }
                 let carrier = self.carrier.clone();
                 tokio::spawn(async move {
@@ -162,9 +163,9 @@ impl Hub {
             };
             let (control, controls) = mpsc::unbounded_channel();
             let (mailbox, messages) = mpsc::channel(MAILBOX);
-            let changed = Arc::new(Notify::new());
-            let contact = Contact { site: known.site.clone(), control, mailbox, changed: changed.clone() };
-            let session = Session::new(self.context.clone(), controller.clone(), known.site);
+            let (changed, ended) = (Arc::new(Notify::new()), CancellationToken::new());
+            let session = Session::new(self.context.clone(), controller.clone(), known.site.clone(), ended.clone());
+            let contact = Contact { site: known.site, control, mailbox, changed: changed.clone(), ended };
             tokio::spawn(session.run(controls, messages, changed));
             self.contacts.insert(controller.clone(), contact);
         }

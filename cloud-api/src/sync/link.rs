@@ -25,15 +25,15 @@ const RETRY: [Duration; 4] =
 
 /// Which broker, and as whom.
 #[derive(Clone, Debug)]
-pub struct BrokerAddress {
+pub(super) struct BrokerAddress {
     /// DNS name or IP address; the broker's certificate must be for it.
-    pub host: String,
+    pub(super) host: String,
     /// Port.
-    pub port: u16,
+    pub(super) port: u16,
     /// The cloud's client certificate and the CA of the broker.
-    pub tls: Arc<rustls::ClientConfig>,
+    pub(super) tls: Arc<rustls::ClientConfig>,
     /// MQTT client id; the common name of that certificate.
-    pub client_id: String,
+    pub(super) client_id: String,
 }
 
 /// A broker, and the connection to it.
@@ -103,7 +103,10 @@ async fn converse(
     let mut stands = false;
     // A future beside the polling and not inside it: publishing waits for room that only polling makes.
     let pump = async {
-        while let Some(Outgoing { to, payload }) = outgoing.recv().await {
+        while let Some(Outgoing { to, payload, ended }) = outgoing.recv().await {
+            if ended.is_cancelled() {
+                continue;
+            }
             if client.publish(topic::down(&to), QoS::AtLeastOnce, false, payload).await.is_err() {
                 break;
             }

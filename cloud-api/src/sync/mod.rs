@@ -7,7 +7,8 @@
 //! is there, or to none. Nothing is queued for a controller that is away.
 //!
 //! What carries the messages is a [`Carrier`]. [`link`] is the real one: the cloud's own MQTT client, so that the same code serves
-//! the embedded broker and an external one.
+//! the embedded broker and an external one. The broker is believed in nothing: a controller that was revoked is sent nothing and
+//! heard in nothing, whether it is let in there or not.
 //!
 //! Templates of another embedder than the controller's own are neither sent nor counted in its digest.
 
@@ -19,9 +20,11 @@ use cardea_protocol::clock::SharedClock;
 use cardea_protocol::id::{AccessPointId, CommandId, ControllerId, SiteId};
 use cardea_protocol::jws::Signer;
 use cardea_protocol::message::CommandOutcome;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::broker::external::ExternalBroker;
+use crate::broker::revocation_list::{RevocationList, RevocationListError};
 use crate::broker::{Broker, BrokerError, BrokerSettings};
 use crate::keys::Vault;
 use crate::pki::{Authority, CLOUD_CLIENT, PkiError};
@@ -37,7 +40,7 @@ mod session;
 mod tests;
 
 pub use carrier::{Carrier, Inlet, Line, Outgoing};
-pub use link::BrokerAddress;
+use link::BrokerAddress;
 
 /// Messages on their way to the broker.
 const OUTGOING: usize = 1_024;
@@ -65,8 +68,8 @@ pub enum BrokerChoice {
     },
     /// Another. It must let the Cardea CA's clients in by certificate, name them by its common name, and keep each to
     /// its own topics; who comes and goes, it does not tell: a controller that vanishes shows as connected until an
-    /// order goes unanswered.
-    External(BrokerAddress),
+    /// order goes unanswered. The cloud starts without it, and is not ready until it is there.
+    External(ExternalBroker),
     /// Something that is no broker at all: the network of a simulation.
     Carried(Arc<dyn Carrier>),
 }
@@ -104,6 +107,9 @@ pub enum StartError {
     /// The storage.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The list of revocations for another broker.
+    #[error(transparent)]
+    RevocationList(#[from] RevocationListError),
     /// The broker's certificate could not be written.
     #[error("the broker's certificate cannot be written to {folder}")]
     File {
@@ -123,6 +129,7 @@ pub struct Sync {
     hub: mpsc::UnboundedSender<hub::Input>,
     broker: Option<Arc<Broker>>,
     ready: watch::Receiver<bool>,
+    revoked: Arc<Notify>,
     _running: Arc<DropGuard>,
 }
 
@@ -156,9 +163,23 @@ impl Sync {
         let running = Arc::new(cancel.clone().drop_guard());
         parts.storage.forget_connections(parts.clock.now()).await?;
         let (presence, presences) = mpsc::unbounded_channel();
+        let revoked = Arc::new(Notify::new());
+        // Another broker may be away, and withdrawals are carried out in the cloud all the same.
+        let waits = !matches!(parts.broker, BrokerChoice::External(_));
         let (broker, carrier): (_, Arc<dyn Carrier>) = match parts.broker {
             BrokerChoice::Carried(carrier) => (None, carrier),
-            BrokerChoice::External(address) => (None, Arc::new(link::Client { address, embedded: None })),
+            BrokerChoice::External(ExternalBroker { host, port, authorities, revocation_list }) => {
+                if let Some(file) = revocation_list {
+                    let (storage, clock) = (parts.storage.clone(), parts.clock.clone());
+                    let mut list = RevocationList::new(storage, parts.authority.clone(), clock, file);
+                    list.write().await?;
+                    tokio::spawn(list.keep(revoked.clone(), cancel.clone()));
+                }
+                let client = parts.authority.issue_cloud_client(parts.clock.now())?;
+                let tls = Arc::new(client.tls_client(&authorities)?);
+                let address = BrokerAddress { host, port, tls, client_id: CLOUD_CLIENT.to_owned() };
+                (None, Arc::new(link::Client { address, embedded: None }))
+            }
             BrokerChoice::Embedded { listen, public_names, data_dir } => {
                 let now = parts.clock.now();
                 let host = match listen.ip() {
@@ -187,7 +208,7 @@ impl Sync {
                 let presence = presence.clone();
                 let broker = Broker::start(settings, parts.storage.clone(), parts.clock.clone(), presence).await?;
                 let port = broker.address().port();
-                let tls = Arc::new(client.tls_client(parts.authority.certificate_der())?);
+                let tls = Arc::new(client.tls_client(std::slice::from_ref(parts.authority.certificate_der()))?);
                 let address = BrokerAddress { host, port, tls, client_id: CLOUD_CLIENT.to_owned() };
                 let broker = Arc::new(broker);
                 (Some(broker.clone()), Arc::new(link::Client { address, embedded: Some(broker) }))
@@ -209,8 +230,16 @@ impl Sync {
         let carrying = carrier.clone();
         tokio::spawn(async move { carrying.run(line, ended).await });
         tokio::spawn(hub::Hub::new(context, carrier, ready_now).run(inputs, presences, cancel));
-        ready.wait_for(|stands| *stands).await.map_err(|_| StartError::Link)?;
-        Ok(Self { hub, broker, ready, _running: running })
+        if waits {
+            ready.wait_for(|stands| *stands).await.map_err(|_| StartError::Link)?;
+        }
+        Ok(Self { hub, broker, ready, revoked, _running: running })
+    }
+
+    /// Once the connection to the broker stands.
+    #[cfg(test)]
+    pub(crate) async fn stands(&self) {
+        let _ = self.ready.clone().wait_for(|stands| *stands).await;
     }
 
     /// A handle with nothing behind it, so that every controller is unreachable: for tests of the API.
@@ -218,7 +247,8 @@ impl Sync {
     pub(crate) fn detached() -> Self {
         let (hub, _) = mpsc::unbounded_channel();
         let (_, ready) = watch::channel(false);
-        Self { hub, broker: None, ready, _running: Arc::new(CancellationToken::new().drop_guard()) }
+        let revoked = Arc::new(Notify::new());
+        Self { hub, broker: None, ready, revoked, _running: Arc::new(CancellationToken::new().drop_guard()) }
     }
 
     /// Where the embedded broker listens.
@@ -250,8 +280,10 @@ impl Sync {
         outcome.await.unwrap_or(Err(OpenError::Unreachable))
     }
 
-    /// Ends the live session of a controller that is revoked or decommissioned, at once.
+    /// Ends the live session of a controller that is revoked or decommissioned, at once: nothing more is sent to it. The
+    /// embedded broker ends its connection too; another one is told by the list of revocations.
     pub async fn end_sessions(&self, controller: &ControllerId) {
+        self.revoked.notify_one();
         let (done, ended) = oneshot::channel();
         if self.hub.send(hub::Input::End(controller.clone(), done)).is_ok() {
             let _ = ended.await;

@@ -15,6 +15,7 @@ use cardea_protocol::message::{Down, Hello, Receipt, Up};
 use cardea_protocol::seal::{SealError, SealingKey};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
 
 use super::SyncSettings;
 use super::carrier::Outgoing;
@@ -57,8 +58,6 @@ pub(super) enum Control {
     Open(Order),
     /// Messages may have been lost: begin again.
     Restart,
-    /// The controller is revoked.
-    End,
 }
 
 /// Why a session cannot go on. The controller begins a new one.
@@ -114,10 +113,12 @@ pub(super) struct Session {
     pub(super) orders: Orders,
     connection: Option<Connection>,
     remembered: VecDeque<SessionId>,
+    /// Once cancelled, the controller is revoked: nothing more is sent to it, and what is on its way is dropped.
+    ended: CancellationToken,
 }
 
 impl Session {
-    pub(super) fn new(context: Context, controller: ControllerId, site: SiteId) -> Self {
+    pub(super) fn new(context: Context, controller: ControllerId, site: SiteId, ended: CancellationToken) -> Self {
         Self {
             context,
             controller,
@@ -126,12 +127,28 @@ impl Session {
             orders: Orders::default(),
             connection: None,
             remembered: VecDeque::new(),
+            ended,
         }
     }
 
-    /// Runs until the controller is revoked or the hub ends.
+    /// Runs until the controller is revoked, in whatever it is doing, or the hub ends.
     pub(super) async fn run(
         mut self,
+        controls: mpsc::UnboundedReceiver<Control>,
+        messages: mpsc::Receiver<Bytes>,
+        changed: Arc<Notify>,
+    ) {
+        let ended = self.ended.clone();
+        tokio::select! {
+            biased;
+            () = ended.cancelled() => {}
+            () = self.converse(controls, messages, changed) => {}
+        }
+        self.forget().await;
+    }
+
+    async fn converse(
+        &mut self,
         mut controls: mpsc::UnboundedReceiver<Control>,
         mut messages: mpsc::Receiver<Bytes>,
         changed: Arc<Notify>,
@@ -143,8 +160,8 @@ impl Session {
             let result = tokio::select! {
                 biased;
                 control = controls.recv() => match control {
-                    Some(Control::End) | None => break,
                     Some(control) => self.control(control).await,
+                    None => return,
                 },
                 () = changed.notified() => self.catch_up().await,
                 () = tokio::time::sleep_until(next_deadline.unwrap_or_else(Instant::now)), if next_deadline.is_some() => {
@@ -158,7 +175,6 @@ impl Session {
                 self.restart(RECONNECT_AFTER_FAILURE_MS);
             }
         }
-        self.forget().await;
     }
 
     async fn control(&mut self, control: Control) -> Result<(), SessionError> {
@@ -171,7 +187,7 @@ impl Session {
                 self.connection = None;
                 self.forget().await;
             }
-            Control::Went(_) | Control::End => {}
+            Control::Went(_) => {}
             Control::Open(order) => self.open(order).await?,
             Control::Restart => self.restart(RECONNECT_MS),
         }
@@ -193,11 +209,10 @@ impl Session {
     /// Asks the controller for a new session and ends this one.
     fn restart(&mut self, retry_ms: u64) {
         let now = self.now();
-        if let Some(live) = &mut self.live {
+        let asked = self.live.as_mut().and_then(|live| live.sender.seal(now, Down::Reconnect { retry_ms }).ok());
+        if let Some(payload) = asked {
             // Best effort: the reason may be that nothing can be sent.
-            if let Ok(payload) = live.sender.seal(now, Down::Reconnect { retry_ms }) {
-                let _ = self.context.link.try_send(Outgoing { to: self.controller.clone(), payload });
-            }
+            let _ = self.context.link.try_send(self.outgoing(payload));
         }
         self.end_session();
     }
@@ -215,8 +230,11 @@ impl Session {
     }
 
     async fn publish(&self, payload: Vec<u8>) -> Result<(), SessionError> {
-        let outgoing = Outgoing { to: self.controller.clone(), payload };
-        self.context.link.send_timeout(outgoing, SEND_TIMEOUT).await.map_err(|_| SessionError::Link)
+        self.context.link.send_timeout(self.outgoing(payload), SEND_TIMEOUT).await.map_err(|_| SessionError::Link)
+    }
+
+    fn outgoing(&self, payload: Vec<u8>) -> Outgoing {
+        Outgoing { to: self.controller.clone(), payload, ended: self.ended.clone() }
     }
 
     async fn message(&mut self, jws: &[u8]) -> Result<(), SessionError> {
@@ -303,7 +321,8 @@ impl Session {
             }
             Up::Applied { revision, digest } => {
                 if let Some(proved) = self.live.as_mut().and_then(|live| live.unproved.take()) {
-                    self.context.storage.supersede_certificates(&self.controller, &proved).await?;
+                    let now = self.now();
+                    self.context.storage.supersede_certificates(&self.controller, &proved, now).await?;
                 }
                 self.compare(revision, digest).await
             }

@@ -29,6 +29,8 @@ const TICK: Duration = Duration::from_secs(5);
 const SILENT_INTERVALS: u32 = 3;
 /// …but is given this time at least.
 const SILENT_AT_LEAST: Duration = Duration::from_secs(10);
+/// A hello is answered at once. A broker that was restarted may have taken it before the cloud was there to hear it.
+const UNANSWERED: Duration = Duration::from_secs(30);
 /// How often the clock floor is raised, and the certificate's age looked at.
 const UPKEEP: Duration = Duration::from_mins(1);
 /// Outcomes of one command: accepted, then one more.
@@ -330,7 +332,8 @@ impl<'a> Conversation<'a> {
     /// What was not acknowledged is sent again; a cloud that has fallen silent is left.
     async fn look_after(&mut self) -> Result<(), ConversationError> {
         let interval = Duration::from_millis(self.identity.cloud.configuration.freshness_interval_ms);
-        let limit = interval.saturating_mul(SILENT_INTERVALS).max(SILENT_AT_LEAST);
+        let longest = if self.heard { Duration::MAX } else { UNANSWERED };
+        let limit = interval.saturating_mul(SILENT_INTERVALS).max(SILENT_AT_LEAST).min(longest);
         if self.heard_at.elapsed() > limit {
             return Err(ConversationError::Silent(limit));
         }

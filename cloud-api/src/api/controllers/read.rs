@@ -1,7 +1,8 @@
 //! `GET /v1/controllers/{controller}`: the operator sees whether a controller is there, and in sync.
 
 use axum::extract::State;
-use cardea_protocol::id::ControllerId;
+use cardea_access::time::Timestamp;
+use cardea_protocol::id::{ControllerId, ErasureId};
 use cardea_protocol::rfc3339;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -9,6 +10,7 @@ use utoipa::ToSchema;
 use crate::api::web::extract::Params;
 use crate::problem::Problem;
 use crate::state::Shared;
+use crate::storage::owed::ToAccountFor;
 
 // === doc ===
 
@@ -41,6 +43,50 @@ pub(crate) struct ControllerView {
     software: Option<String>,
     /// The embedder it compares faces with.
     embedder: Option<String>,
+    /// When it was revoked (RFC 3339).
+    #[schema(format = DateTime)]
+    revoked_at: Option<String>,
+    /// When its storage was declared destroyed or wiped (RFC 3339).
+    #[schema(format = DateTime)]
+    decommissioned_at: Option<String>,
+    /// What is to be accounted for before it holds nothing of residents. Of a revoked controller nobody will hear it is gone:
+    /// it stays so until the controller is decommissioned.
+    to_account_for: ToAccountForView,
+}
+
+/// What a controller may still hold.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ToAccountForView {
+    /// Residents of whom it was ever sent a template and whose erasure was not ordered since.
+    subjects: u32,
+    /// Erasures it was ordered to carry out and has not signed for.
+    erasures_owed: u32,
+    /// The oldest of these, at most 100.
+    erasures: Vec<OwedErasureView>,
+}
+
+/// An erasure that waits for a controller.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct OwedErasureView {
+    /// Its id.
+    erasure_id: String,
+    /// Since when it waits (RFC 3339).
+    #[schema(format = DateTime)]
+    waiting_since: String,
+}
+
+impl From<ToAccountFor> for ToAccountForView {
+    fn from(held: ToAccountFor) -> Self {
+        let view = |(erasure, since): (ErasureId, Timestamp)| OwedErasureView {
+            erasure_id: erasure.to_string(),
+            waiting_since: rfc3339::format(since),
+        };
+        Self {
+            subjects: held.subjects,
+            erasures_owed: held.owed,
+            erasures: held.erasures.into_iter().map(view).collect(),
+        }
+    }
 }
 
 // === handler ===
@@ -54,6 +100,7 @@ pub(crate) async fn handle(
     Params(controller): Params<ControllerId>,
 ) -> Result<axum::Json<ControllerView>, Problem> {
     let controller = app.storage.controller(&controller).await?.ok_or(Problem::NotFound)?;
+    let to_account_for = app.storage.to_account_for(&controller.controller_id).await?.into();
     Ok(axum::Json(ControllerView {
         controller_id: controller.controller_id.to_string(),
         site_id: controller.site.to_string(),
@@ -67,6 +114,9 @@ pub(crate) async fn handle(
         last_seen: controller.last_seen.map(rfc3339::format),
         software: controller.software,
         embedder: controller.embedder,
+        revoked_at: controller.revoked_at.map(rfc3339::format),
+        decommissioned_at: controller.decommissioned_at.map(rfc3339::format),
+        to_account_for,
     }))
 }
 

@@ -127,7 +127,9 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
         r#"{"controller_id": "birch-street-12-gate", "site_id": "birch-street-12", "status": "active", "connected": true,
         "in_sync": true, "cursor": 41, "digest": "sha256:5d41402a…", "site_revision": 41,
         "applied_at": "2026-11-23T18:19:26Z", "last_seen": "2026-11-23T18:19:30Z", "software": "0.1.0",
-        "embedder": "base-face-1"}"#,
+        "embedder": "base-face-1", "revoked_at": null, "decommissioned_at": null,
+        "to_account_for": {"subjects": 12, "erasures_owed": 1, "erasures": [
+            {"erasure_id": "0f4f2c52-3a8a-4b63-9f0c-0d8f3a0a7a51", "waiting_since": "2026-11-23T18:19:26.301Z"}]}}"#,
     ),
     // the customer
     (
@@ -217,7 +219,8 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
         "subject": "5f0c2f0e-8a1b-4c5e-9d1e-0a1b2c3d4e5f", "reason": "consent-withdrawn", "state": "complete",
         "ordered_at": "2026-11-23T18:19:26.271Z", "cloud_erased": 1, "completed_at": "2026-11-23T18:19:26.345Z",
         "receipts": [{"controller_id": "birch-street-12-gate", "state": "received",
-        "received_at": "2026-11-23T18:19:26.345Z", "receipt_jws": "eyJ0eXAiOiJjYXJkZWEtcmVjZWlwdCtqd3Mi…"}]}"#,
+        "received_at": "2026-11-23T18:19:26.345Z", "receipt_jws": "eyJ0eXAiOiJjYXJkZWEtcmVjZWlwdCtqd3Mi…",
+        "waiting_since": null, "last_seen": "2026-11-23T18:19:26.345Z", "revoked_at": null, "decommissioned_at": null}]}"#,
     ),
     (
         "list_consent_texts",

@@ -85,7 +85,7 @@ pub(crate) struct LogLine {
     place: String,
     /// `erased`, or `decommissioned` for a controller that was taken out of service instead of answering.
     what: String,
-    /// When (RFC 3339); of a controller, when its receipt arrived.
+    /// When (RFC 3339); of a controller, when its receipt arrived, or when it was decommissioned.
     #[schema(format = DateTime)]
     at: Option<String>,
     /// SHA-256 of the controller's signed receipt, which `GET /v1/erasures/{id}` shows.
@@ -102,7 +102,7 @@ async fn act_of(app: &App, erasure: Erasure, completed_at: String) -> Result<Act
     let controllers = erasure.controllers.into_iter().map(|part| LogLine {
         place: part.controller.to_string(),
         what: if part.verified { "erased" } else { "decommissioned" }.to_owned(),
-        at: part.received_at.map(rfc3339::format),
+        at: if part.verified { part.received_at } else { part.decommissioned_at }.map(rfc3339::format),
         receipt_sha256: part.receipt_jws.map(|jws| hex::encode(Sha256::digest(jws))),
     });
     let settings = &app.config.acts;

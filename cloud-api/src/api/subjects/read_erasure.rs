@@ -1,6 +1,7 @@
 //! `GET /v1/erasures/{erasure}`: whether a subject's biometrics are gone everywhere, with each controller's signed receipt.
 
 use axum::extract::State;
+use cardea_access::time::Timestamp;
 use cardea_protocol::id::ErasureId;
 use cardea_protocol::rfc3339;
 use serde::Serialize;
@@ -10,6 +11,7 @@ use crate::api::web::extract::Params;
 use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::state::{App, Shared};
+use crate::storage::controllers::ControllerStatus;
 use crate::storage::erasures::{Erasure, ErasureController};
 
 // === doc ===
@@ -35,7 +37,7 @@ pub(crate) struct ErasureView {
     /// When the last receipt arrived (RFC 3339).
     #[schema(format = DateTime)]
     completed_at: Option<String>,
-    /// Every controller that has to answer, or has answered.
+    /// Every controller that was ever sent a template of the subject, or has to answer for another reason.
     receipts: Vec<ReceiptView>,
 }
 
@@ -51,6 +53,18 @@ pub(crate) struct ReceiptView {
     received_at: Option<String>,
     /// Its receipt, signed with its key (JWS, `typ` `cardea-receipt+jws`).
     receipt_jws: Option<String>,
+    /// Since when the erasure waits for it (RFC 3339); absent where it does not.
+    #[schema(format = DateTime)]
+    waiting_since: Option<String>,
+    /// When the controller was last heard of (RFC 3339).
+    #[schema(format = DateTime)]
+    last_seen: Option<String>,
+    /// When it was revoked (RFC 3339): it will not answer any more, and the erasure waits until it is decommissioned.
+    #[schema(format = DateTime)]
+    revoked_at: Option<String>,
+    /// When the operator declared its storage destroyed or wiped (RFC 3339).
+    #[schema(format = DateTime)]
+    decommissioned_at: Option<String>,
 }
 
 /// The one visible state of an erasure.
@@ -58,9 +72,10 @@ pub(in crate::api) fn state(erasure: &Erasure) -> &'static str {
     if erasure.completed_at.is_some() { "complete" } else { "pending" }
 }
 
-impl From<ErasureController> for ReceiptView {
-    fn from(part: ErasureController) -> Self {
-        let state = match (&part.receipt_jws, part.verified, part.decommissioned) {
+impl ReceiptView {
+    fn of(part: ErasureController, ordered_at: Timestamp) -> Self {
+        let decommissioned = part.status == ControllerStatus::Decommissioned;
+        let state = match (&part.receipt_jws, part.verified, decommissioned) {
             (Some(_), true, _) => "received",
             (_, _, true) => "decommissioned",
             (Some(_), false, false) => "traces-remain",
@@ -71,6 +86,10 @@ impl From<ErasureController> for ReceiptView {
             state: state.to_owned(),
             received_at: part.received_at.map(rfc3339::format),
             receipt_jws: part.receipt_jws,
+            waiting_since: (!part.verified && !decommissioned).then(|| rfc3339::format(ordered_at)),
+            last_seen: part.last_seen.map(rfc3339::format),
+            revoked_at: part.revoked_at.map(rfc3339::format),
+            decommissioned_at: part.decommissioned_at.map(rfc3339::format),
         }
     }
 }
@@ -92,7 +111,8 @@ pub(crate) async fn handle(
     caller: Caller,
     Params(erasure): Params<ErasureId>,
 ) -> Result<axum::Json<ErasureView>, Problem> {
-    let erasure = visible(&app, &caller, &erasure).await?;
+    let mut erasure = visible(&app, &caller, &erasure).await?;
+    let parts = std::mem::take(&mut erasure.controllers).into_iter();
     Ok(axum::Json(ErasureView {
         state: state(&erasure).to_owned(),
         erasure_id: erasure.erasure_id.to_string(),
@@ -102,7 +122,7 @@ pub(crate) async fn handle(
         ordered_at: rfc3339::format(erasure.ordered_at),
         cloud_erased: erasure.cloud_erased,
         completed_at: erasure.completed_at.map(rfc3339::format),
-        receipts: erasure.controllers.into_iter().map(Into::into).collect(),
+        receipts: parts.map(|part| ReceiptView::of(part, erasure.ordered_at)).collect(),
     }))
 }
 
@@ -110,7 +130,7 @@ pub(crate) async fn handle(
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{Api, CONTROLLER, SITE, SUBJECT, as_admin, as_other, consent};
+    use crate::testing::{Api, CONTROLLER, SITE, SUBJECT, as_admin, as_operator, as_other, consent};
 
     #[tokio::test]
     async fn an_erasure_waits_for_every_active_controller() {
@@ -122,10 +142,28 @@ mod tests {
         let ordered = api.post_empty(&withdrawal, as_admin()).await;
         let path = format!("/v1/erasures/{}", ordered.json["erasure_id"].as_str().unwrap());
         let erasure = api.get(&path, as_admin()).await;
-        assert_eq!(
-            (&erasure.json["state"], &erasure.json["receipts"][0]["state"]),
-            (&"pending".into(), &"owed".into())
-        );
+        let part = &erasure.json["receipts"][0];
+        assert_eq!((&erasure.json["state"], &part["state"]), (&"pending".into(), &"owed".into()));
+        assert_eq!(part["waiting_since"], erasure.json["ordered_at"]);
         assert_eq!(api.get(&path, as_other()).await.problem(), (404, "not-found"));
+
+        // Revoked, it is waited for until the operator says what became of it; nobody else can.
+        let controller = format!("/v1/controllers/{CONTROLLER}");
+        assert_eq!(api.post_empty(&format!("{controller}/revocation"), as_operator()).await.status, 204);
+        let part = &api.get(&path, as_admin()).await.json["receipts"][0];
+        assert_eq!(part["state"], "owed");
+        assert!(part["revoked_at"].is_string() && part["waiting_since"].is_string());
+        let owed = api.get(&controller, as_operator()).await.json["to_account_for"].clone();
+        assert_eq!(
+            (&owed["erasures_owed"], &owed["erasures"][0]["waiting_since"]),
+            (&1.into(), &part["waiting_since"])
+        );
+        let decommissioning = format!("{controller}/decommissioning");
+        assert_eq!(api.post_empty(&decommissioning, as_admin()).await.status, 403);
+        assert_eq!(api.post_empty(&decommissioning, as_operator()).await.status, 204);
+        let erasure = api.get(&path, as_admin()).await;
+        let part = &erasure.json["receipts"][0];
+        assert_eq!((&erasure.json["state"], &part["state"]), (&"complete".into(), &"decommissioned".into()));
+        assert!(part["decommissioned_at"].is_string() && part["waiting_since"].is_null());
     }
 }

@@ -87,3 +87,25 @@ proptest! {
         })?;
     }
 }
+
+#[tokio::test]
+async fn nothing_is_read_for_a_controller_that_is_not_active() {
+    use crate::storage::controllers::tests::{certificate, registered};
+
+    let (storage, controller) = registered().await;
+    storage.finish_claim(&controller, "hash".to_owned(), certificate("a1", 1)).await.unwrap();
+    let site = SiteId::new("house-1").unwrap();
+    let subject = SubjectToken::new(SUBJECT).unwrap();
+    let prepared = storage.write(move |tx| {
+        tx.keys()?.keep(&SiteId::new("house-1").unwrap(), &subject, &[1; 48])?;
+        take(tx, Step::Enrol(1))
+    });
+    prepared.await.unwrap();
+    let read = async || {
+        let changes = storage.changes_for(&controller, &site, Some("embedder"), Revision(0), 10).await.unwrap().changes;
+        (changes.len(), storage.snapshot_for(&controller, &site, Some("embedder")).await.unwrap().is_some())
+    };
+    assert_eq!(read().await, (1, true));
+    storage.revoke_controller(&controller, AT).await.unwrap();
+    assert_eq!(read().await, (0, false));
+}

@@ -1,14 +1,19 @@
-//! Who may connect, and to what.
+//! Who may connect, and to what: by the embedded broker's hooks, unless a test runs on either broker.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cardea_protocol::message::{Down, Up};
 use cardea_protocol::topic;
 use rumqttc::v5::mqttbytes::v5::{ConnectProperties, Packet, SubscribeReasonCode};
 use rumqttc::{ConnectReturnCode, ConnectionError, LastWill, MqttOptions, QoS, v5};
-use tokio::io::AsyncReadExt as _;
+use rustls::HandshakeKind;
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
+use super::broker::{On, on_each_broker};
 use super::cloud::Cloud;
 use super::controller::{Controller, PATIENCE, Pipe};
 use crate::storage::certificate_revocations::CertificateKey;
@@ -24,7 +29,7 @@ async fn refused(options: MqttOptions) -> bool {
 
 #[tokio::test]
 async fn a_client_id_that_is_not_the_certificates_is_refused() {
-    let cloud = Cloud::start().await;
+    let cloud = Cloud::start(On::Embedded).await;
     let gate = Controller::claimed(&cloud, "gate-1").await;
     Controller::claimed(&cloud, "gate-2").await;
     for name in ["gate-2", crate::pki::CLOUD_CLIENT, "gate-11"] {
@@ -38,7 +43,7 @@ async fn a_client_id_that_is_not_the_certificates_is_refused() {
 
 #[tokio::test]
 async fn a_kept_session_and_a_will_are_refused() {
-    let cloud = Cloud::start().await;
+    let cloud = Cloud::start(On::Embedded).await;
     let gate = Controller::claimed(&cloud, "gate-1").await;
     let mut options = gate.options(&cloud);
     options.set_clean_session(false);
@@ -55,7 +60,7 @@ async fn version_5(
     session_expiry_s: Option<u32>,
     filter: &str,
 ) -> Result<SubscribeReasonCode, v5::ConnectionError> {
-    let port = cloud.sync.broker_address().unwrap().port();
+    let port = cloud.broker_port();
     let mut options = v5::MqttOptions::new(gate.id.as_str(), "localhost", port);
     let mut properties = ConnectProperties::new();
     properties.session_expiry_interval = session_expiry_s;
@@ -74,7 +79,7 @@ async fn version_5(
 
 #[tokio::test]
 async fn the_same_holds_for_mqtt_5() {
-    let cloud = Cloud::start().await;
+    let cloud = Cloud::start(On::Embedded).await;
     let gate = Controller::claimed(&cloud, "gate-1").await;
     let own = topic::down(&gate.id);
     for expiry in [None, Some(0)] {
@@ -92,7 +97,7 @@ async fn the_same_holds_for_mqtt_5() {
 
 #[tokio::test]
 async fn a_foreign_topic_is_refused() {
-    let cloud = Cloud::start().await;
+    let cloud = Cloud::start(On::Embedded).await;
     let gate = Controller::claimed(&cloud, "gate-1").await;
     let other = Controller::claimed(&cloud, "gate-2").await;
     for filter in [topic::down(&other.id), topic::up(&gate.id), "#".to_owned(), "cardea/v1/+/down".to_owned()] {
@@ -108,7 +113,7 @@ async fn a_foreign_topic_is_refused() {
 
 #[tokio::test]
 async fn a_revoked_controller_is_out_at_once_and_stays_out() {
-    let cloud = Cloud::start().await;
+    let cloud = Cloud::start(On::Embedded).await;
     let gate = Controller::claimed(&cloud, "gate-1").await;
     let other = Controller::claimed(&cloud, "gate-2").await;
     let mut talk = gate.begin(&cloud).await;
@@ -123,9 +128,34 @@ async fn a_revoked_controller_is_out_at_once_and_stays_out() {
     assert!(matches!(bystander.next().await, Down::Changes { .. }));
 }
 
+/// One connection of MQTT 3.1.1 by hand: how TLS came to stand, and the code of the CONNACK (0 accepted, 5 not authorised).
+async fn by_hand(gate: &Controller, cloud: &Cloud, tls: &Arc<rustls::ClientConfig>) -> (HandshakeKind, Option<u8>) {
+    let tcp = TcpStream::connect(("127.0.0.1", cloud.broker_port())).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut stream = TlsConnector::from(tls.clone()).connect(name, tcp).await.unwrap();
+    let id = gate.id.as_str().as_bytes();
+    let mut connect = vec![0x10, 12 + id.len() as u8, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 60, 0, id.len() as u8];
+    connect.extend(id);
+    stream.write_all(&connect).await.unwrap();
+    let mut answer = [0; 4];
+    let answered = tokio::time::timeout(PATIENCE, stream.read_exact(&mut answer)).await.expect("the broker answers");
+    (stream.get_ref().1.handshake_kind().unwrap(), answered.ok().map(|_| answer[3]))
+}
+
+#[tokio::test]
+async fn a_resumed_tls_session_does_not_outlive_the_certificate() {
+    let cloud = Cloud::start(On::Embedded).await;
+    let gate = Controller::claimed(&cloud, "gate-1").await;
+    let tls = gate.tls(&cloud);
+    assert_eq!(by_hand(&gate, &cloud, &tls).await, (HandshakeKind::Full, Some(0)));
+    assert_eq!(by_hand(&gate, &cloud, &tls).await, (HandshakeKind::Resumed, Some(0)));
+    cloud.revoke(&gate.id).await;
+    assert_eq!(by_hand(&gate, &cloud, &tls).await, (HandshakeKind::Resumed, Some(5)));
+}
+
 #[tokio::test]
 async fn a_controllers_certificate_that_is_revoked_by_its_number_is_out_at_once() {
-    let cloud = Cloud::start().await;
+    let cloud = Cloud::start(On::Embedded).await;
     let gate = Controller::claimed(&cloud, "gate-1").await;
     let mut talk = gate.begin(&cloud).await;
     assert!(matches!(talk.next_any().await, Down::Freshness { .. }));
@@ -141,9 +171,8 @@ async fn a_controllers_certificate_that_is_revoked_by_its_number_is_out_at_once(
     assert_eq!(status, crate::storage::controllers::ControllerStatus::Active);
 }
 
-#[tokio::test]
-async fn a_second_connection_of_the_same_controller_takes_over() {
-    let cloud = Cloud::start().await;
+async fn a_second_connection_of_the_same_controller_takes_over(on: On) {
+    let cloud = Cloud::start(on).await;
     let mut gate = Controller::claimed(&cloud, "gate-1").await;
     let mut first = gate.begin(&cloud).await;
     assert!(matches!(first.next_any().await, Down::Freshness { .. }));
@@ -154,10 +183,9 @@ async fn a_second_connection_of_the_same_controller_takes_over() {
     assert_eq!(gate.held.plates.len(), 1);
 }
 
-#[tokio::test]
-async fn a_silent_connection_stalls_nobody() {
-    let cloud = Cloud::start().await;
-    let address = cloud.sync.broker_address().unwrap();
+async fn a_silent_connection_stalls_nobody(on: On) {
+    let cloud = Cloud::start(on).await;
+    let address = ("127.0.0.1", cloud.broker_port());
     let mut silent = Vec::new();
     for _ in 0..50 {
         silent.push(TcpStream::connect(address).await.unwrap());
@@ -173,3 +201,5 @@ async fn a_silent_connection_stalls_nobody() {
         assert!(tokio::time::timeout(Duration::ZERO, stream.read(&mut byte)).await.is_err());
     }
 }
+
+on_each_broker! { a_second_connection_of_the_same_controller_takes_over, a_silent_connection_stalls_nobody }

@@ -1,15 +1,18 @@
 //! A cloud without its REST API: storage, CA, broker and sync in a scratch folder.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use cardea_protocol::Timestamp;
 use cardea_protocol::clock::{SharedClock, SystemClock};
 use cardea_protocol::digest::template_hash;
 use cardea_protocol::event::EventKind;
-use cardea_protocol::id::{CustomerId, ErasureId, PlateId, SaleId, SiteId, SubjectToken, TemplateId};
+use cardea_protocol::id::{ControllerId, CustomerId, ErasureId, PlateId, SaleId, SiteId, SubjectToken, TemplateId};
 use cardea_protocol::jws::Verifier;
 use cardea_protocol::message::PlateEntry;
 
+use super::broker::{Mosquitto, On, free_port};
+use crate::broker::external::{ExternalBroker, Settings};
 use crate::enrolment::{Enroller, EnrolmentSettings};
 use crate::keys::{SigningKey, SubjectKey, Vault};
 use crate::pki::Authority;
@@ -31,16 +34,30 @@ pub(super) struct Cloud {
     pub(super) enroller: Enroller,
     pub(super) site: SiteId,
     pub(super) verifier: Verifier,
+    pub(super) mosquitto: Option<Mosquitto>,
+    pub(super) folder: tempfile::TempDir,
     clock: SharedClock,
-    _folder: tempfile::TempDir,
+}
+
+/// Another broker on a port that is free, whose files lie in `folder`.
+pub(super) async fn external(
+    folder: &Path,
+    storage: &Storage,
+    authority: &Arc<Authority>,
+    clock: &SharedClock,
+) -> ExternalBroker {
+    let url = format!("mqtts://localhost:{}", free_port()).parse().unwrap();
+    let settings = Settings { url, ca: None, revocation_list: Some(folder.join("crl.pem")) };
+    settings.issue(folder, storage, authority, clock).await.unwrap();
+    settings.broker(authority.certificate_der()).unwrap()
 }
 
 impl Cloud {
-    pub(super) async fn start() -> Self {
-        Self::with(SyncSettings { freshness_interval_ms: 60_000, command_wait_ms: 10_000 }).await
+    pub(super) async fn start(on: On) -> Self {
+        Self::with(on, SyncSettings { freshness_interval_ms: 60_000, command_wait_ms: 10_000 }).await
     }
 
-    pub(super) async fn with(settings: SyncSettings) -> Self {
+    pub(super) async fn with(on: On, settings: SyncSettings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock: SharedClock = Arc::new(SystemClock);
         let storage = crate::testing::Scratch::in_folder(folder.path()).storage;
@@ -56,6 +73,18 @@ impl Cloud {
             })
             .await
             .unwrap();
+        let (broker, mosquitto) = match on {
+            On::Embedded => {
+                let names = vec!["localhost".to_owned()];
+                let listen = ([127, 0, 0, 1], 0).into();
+                (BrokerChoice::Embedded { listen, public_names: names, data_dir: folder.path().to_owned() }, None)
+            }
+            On::Mosquitto => {
+                let external = external(folder.path(), &storage, &authority, &clock).await;
+                let mosquitto = Mosquitto::start(folder.path(), external.port).await;
+                (BrokerChoice::External(external), Some(mosquitto))
+            }
+        };
         let sync = Sync::start(Parts {
             storage: storage.clone(),
             vault: vault.clone(),
@@ -63,14 +92,13 @@ impl Cloud {
             signer: signing.signer().unwrap(),
             clock: clock.clone(),
             settings,
-            broker: BrokerChoice::Embedded {
-                listen: ([127, 0, 0, 1], 0).into(),
-                public_names: vec!["localhost".to_owned()],
-                data_dir: folder.path().to_owned(),
-            },
+            broker,
         })
         .await
         .unwrap();
+        sync.stands().await;
+        let port = sync.broker_address().map(|address| address.port());
+        let port = port.or(mosquitto.as_ref().map(|mosquitto| mosquitto.port)).unwrap();
         let enroller = Enroller::new(
             storage.clone(),
             authority.clone(),
@@ -78,14 +106,44 @@ impl Cloud {
             EnrolmentSettings {
                 certificate_days: 90,
                 claim_tries: 5,
-                broker_url: format!("mqtts://localhost:{}", sync.broker_address().unwrap().port()),
+                broker_url: format!("mqtts://localhost:{port}"),
                 cloud_key_pem: signing.public_pem().to_owned(),
                 freshness_interval_ms: settings.freshness_interval_ms,
             },
         )
         .unwrap();
         let verifier = signing.verifier().unwrap();
-        Self { storage, vault, authority, sync, enroller, site, verifier, clock, _folder: folder }
+        Self { storage, vault, authority, sync, enroller, site, verifier, mosquitto, folder, clock }
+    }
+
+    pub(super) fn broker_port(&self) -> u16 {
+        let embedded = self.sync.broker_address().map(|address| address.port());
+        embedded.or(self.mosquitto.as_ref().map(|mosquitto| mosquitto.port)).unwrap()
+    }
+
+    /// Whether the broker tells the cloud who comes and goes, and ends connections for it: the embedded one's hooks.
+    pub(super) fn has_hooks(&self) -> bool {
+        self.mosquitto.is_none()
+    }
+
+    /// Cuts the cloud's own connection to the broker; returns once there is another. Mosquitto is killed and started again for
+    /// that, which cuts everybody's.
+    pub(super) async fn lose_broker(&mut self) {
+        match &mut self.mosquitto {
+            None => self.sync.broker.as_ref().unwrap().end_cloud().await,
+            Some(mosquitto) => {
+                mosquitto.kill();
+                self.sync.ready.clone().wait_for(|stands| !*stands).await.unwrap();
+                mosquitto.start_again().await;
+                self.sync.stands().await;
+            }
+        }
+    }
+
+    /// Revokes a controller as the API does.
+    pub(super) async fn revoke(&self, controller: &ControllerId) {
+        self.storage.revoke_controller(controller, self.now()).await.unwrap();
+        self.sync.end_sessions(controller).await;
     }
 
     pub(super) fn now(&self) -> Timestamp {

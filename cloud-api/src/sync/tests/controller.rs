@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode, header};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use cardea_protocol::envelope::{Receiver, Sender};
+use cardea_protocol::envelope::{EnvelopeError, Receiver, Sender};
 use cardea_protocol::id::{AccessPointId, BootId, ControllerId, SessionId};
 use cardea_protocol::jws::{Signer, Use};
 use cardea_protocol::message::{AccessPoint, AccessPointKind, Down, Hello, Up};
@@ -130,17 +130,20 @@ impl Controller {
 
     /// TLS to the broker with its own certificate.
     pub(super) fn transport(&self, cloud: &Cloud) -> Transport {
+        Transport::tls_with_config(TlsConfiguration::Rustls(self.tls(cloud)))
+    }
+
+    pub(super) fn tls(&self, cloud: &Cloud) -> Arc<rustls::ClientConfig> {
         let keyed = KeyedCertificate {
             chain_pem: pem(&self.certificate),
             private_key_pem: self.key_pem.clone(),
             serial: String::new(),
         };
-        let tls = keyed.tls_client(cloud.authority.certificate_der()).unwrap();
-        Transport::tls_with_config(TlsConfiguration::Rustls(Arc::new(tls)))
+        Arc::new(keyed.tls_client(std::slice::from_ref(cloud.authority.certificate_der())).unwrap())
     }
 
     pub(super) fn options(&self, cloud: &Cloud) -> MqttOptions {
-        let port = cloud.sync.broker_address().unwrap().port();
+        let port = cloud.broker_port();
         let mut options = MqttOptions::new(self.id.as_str(), "localhost", port);
         options.set_transport(self.transport(cloud)).set_clean_session(true).set_max_packet_size(8 << 20, 8 << 20);
         options
@@ -156,7 +159,7 @@ impl Controller {
         let session = SessionId::random();
         let sender = Sender::new(self.signer(), Use::Up, self.id.clone(), session.clone());
         let receiver = Receiver::new(cloud.verifier.clone(), Use::Down, self.id.clone(), session);
-        let mut talk = Talk { pipe, sender, receiver, up: topic::up(&self.id), cloud_now: cloud.now() };
+        let mut talk = Talk { pipe, sender, receiver, up: topic::up(&self.id), cloud_now: cloud.now(), heard: false };
         talk.say(Up::Hello(self.hello())).await;
         talk
     }
@@ -220,6 +223,11 @@ impl Pipe {
         timeout(PATIENCE, self.incoming.recv()).await.expect("a message or the end of the connection")
     }
 
+    /// Whether a message waits to be looked at.
+    pub(super) fn has_message(&self) -> bool {
+        !self.incoming.is_empty()
+    }
+
     /// Drops the connection, as a power cut does.
     pub(super) fn leave(&self) {
         self.polling.abort();
@@ -237,6 +245,7 @@ pub(super) struct Talk {
     pub(super) receiver: Receiver,
     up: String,
     cloud_now: cardea_protocol::Timestamp,
+    heard: bool,
 }
 
 impl Talk {
@@ -251,8 +260,17 @@ impl Talk {
     }
 
     pub(super) async fn next_any(&mut self) -> Down {
-        let payload = self.pipe.next().await.expect("the connection stands");
-        self.receiver.open::<Down>(&payload).expect("signed, addressed and numbered").message
+        loop {
+            let payload = self.pipe.next().await.expect("the connection stands");
+            match self.receiver.open::<Down>(&payload) {
+                // A cloud that nobody tells who comes and goes speaks in the session before, until it has heard the hello.
+                Err(EnvelopeError::Session) if !self.heard => {}
+                opened => {
+                    self.heard = true;
+                    return opened.expect("signed, addressed and numbered").message;
+                }
+            }
+        }
     }
 
     /// The next message that is not a statement of freshness.

@@ -6,6 +6,7 @@ use cardea_protocol::id::{CardId, CustomerId, ErasureId, Revision, SaleId};
 use cardea_protocol::jws::{Signer, Use};
 use cardea_protocol::message::{Down, Receipt, Up, Validity};
 
+use super::broker::{On, on_each_broker};
 use super::cloud::{Cloud, EMBEDDER};
 use super::controller::{Controller, Talk};
 use crate::storage::cards::NewCard;
@@ -36,9 +37,8 @@ async fn acknowledged(talk: &mut Talk, erasure: &ErasureId) {
     }
 }
 
-#[tokio::test]
-async fn an_erasure_is_complete_when_every_controller_has_signed_for_it() {
-    let cloud = Cloud::start().await;
+async fn an_erasure_is_complete_when_every_controller_has_signed_for_it(on: On) {
+    let cloud = Cloud::start(on).await;
     cloud.enrol(EMBEDDER, b"vector").await;
     let mut gate = Controller::claimed(&cloud, "gate-1").await;
     let mut door = Controller::claimed(&cloud, "gate-2").await;
@@ -75,9 +75,8 @@ async fn an_erasure_is_complete_when_every_controller_has_signed_for_it() {
     assert!(complete.controllers.iter().all(|part| part.receipt_jws.is_some()));
 }
 
-#[tokio::test]
-async fn a_decommissioned_controller_owes_nothing_and_a_revoked_one_does() {
-    let cloud = Cloud::start().await;
+async fn a_decommissioned_controller_owes_nothing_and_a_revoked_one_does(on: On) {
+    let cloud = Cloud::start(on).await;
     cloud.enrol(EMBEDDER, b"vector").await;
     let mut gate = Controller::claimed(&cloud, "gate-1").await;
     let mut talk = gate.begin(&cloud).await;
@@ -91,9 +90,8 @@ async fn a_decommissioned_controller_owes_nothing_and_a_revoked_one_does() {
     assert!(state(&cloud, &erasure).await.completed_at.is_some());
 }
 
-#[tokio::test]
-async fn a_sale_is_one_change_for_plates_and_biometrics() {
-    let cloud = Cloud::start().await;
+async fn a_sale_is_one_change_for_plates_and_biometrics(on: On) {
+    let cloud = Cloud::start(on).await;
     let plate = cloud.admit("A123BC77").await;
     cloud.admit("B123BC77").await;
     cloud.enrol(EMBEDDER, b"vector").await;
@@ -107,9 +105,8 @@ async fn a_sale_is_one_change_for_plates_and_biometrics() {
     assert_eq!(gate.held.ordered, [erasures[0].erasure_id.clone()]);
 }
 
-#[tokio::test]
-async fn cards_arrive_stay_through_a_withdrawal_and_end_with_the_sale() {
-    let cloud = Cloud::start().await;
+async fn cards_arrive_stay_through_a_withdrawal_and_end_with_the_sale(on: On) {
+    let cloud = Cloud::start(on).await;
     let scope = Scope::Operator;
     let hash = |number: &str| CardHash::of(&CardNumber::parse(number).unwrap());
     for (number, subject) in [("w26:1:1", Some(Cloud::subject())), ("w26:1:2", None)] {
@@ -149,9 +146,8 @@ async fn cards_arrive_stay_through_a_withdrawal_and_end_with_the_sale() {
     assert_eq!(left, [hash("w26:1:2")]);
 }
 
-#[tokio::test]
-async fn an_order_survives_a_snapshot() {
-    let cloud = Cloud::start().await;
+async fn an_order_survives_a_snapshot(on: On) {
+    let cloud = Cloud::start(on).await;
     cloud.enrol(EMBEDDER, b"vector").await;
     let mut gate = Controller::claimed(&cloud, "gate-1").await;
     let mut talk = gate.begin(&cloud).await;
@@ -174,9 +170,8 @@ async fn an_order_survives_a_snapshot() {
     assert!(state(&cloud, &erasure).await.completed_at.is_some());
 }
 
-#[tokio::test]
-async fn an_order_survives_a_session_that_broke_off_after_the_snapshot() {
-    let cloud = Cloud::start().await;
+async fn an_order_survives_a_session_that_broke_off_after_the_snapshot(on: On) {
+    let cloud = Cloud::start(on).await;
     cloud.enrol(EMBEDDER, b"vector").await;
     let mut gate = Controller::claimed(&cloud, "gate-1").await;
     let mut talk = gate.begin(&cloud).await;
@@ -193,4 +188,13 @@ async fn an_order_survives_a_session_that_broke_off_after_the_snapshot() {
     talk.say(receipt(&cloud, &gate, &erasure, &gate.signer())).await;
     acknowledged(&mut talk, &erasure).await;
     assert!(state(&cloud, &erasure).await.completed_at.is_some());
+}
+
+on_each_broker! {
+    an_erasure_is_complete_when_every_controller_has_signed_for_it,
+    a_decommissioned_controller_owes_nothing_and_a_revoked_one_does,
+    a_sale_is_one_change_for_plates_and_biometrics,
+    cards_arrive_stay_through_a_withdrawal_and_end_with_the_sale,
+    an_order_survives_a_snapshot,
+    an_order_survives_a_session_that_broke_off_after_the_snapshot,
 }

@@ -6,6 +6,7 @@ use cardea_protocol::message::{Command, CommandOutcome, Down, Up};
 use cardea_protocol::rfc3339;
 use serde_json::{Value, json};
 
+use super::broker::{On, on_each_broker};
 use super::cloud::Cloud;
 use super::controller::{Controller, Talk};
 use crate::storage::StorageError;
@@ -24,8 +25,8 @@ struct House {
 }
 
 impl House {
-    async fn start(command_wait_ms: u64) -> Self {
-        let cloud = Cloud::with(SyncSettings { freshness_interval_ms: 60_000, command_wait_ms }).await;
+    async fn start(on: On, command_wait_ms: u64) -> Self {
+        let cloud = Cloud::with(on, SyncSettings { freshness_interval_ms: 60_000, command_wait_ms }).await;
         let api = Api::in_session(&cloud.storage, &cloud.sync, cloud.now()).await;
         let site = cloud.site.clone();
         let give = cloud.storage.write(move |tx| {
@@ -83,9 +84,8 @@ fn outcome(answer: &Answer) -> (u16, &str, &Value) {
     (answer.status, answer.text("state"), &answer.json["reason"])
 }
 
-#[tokio::test]
-async fn a_guest_who_was_let_in_at_one_controller_ends_at_the_other() {
-    let mut house = House::start(10_000).await;
+async fn a_guest_who_was_let_in_at_one_controller_ends_at_the_other(on: On) {
+    let mut house = House::start(on, 10_000).await;
     let mut other = Controller::claimed(&house.cloud, "gate-2").await;
     let mut other_talk = other.begin(&house.cloud).await;
     assert!(matches!(other_talk.next_any().await, Down::Freshness { .. }), "in session");
@@ -121,9 +121,8 @@ async fn a_guest_who_was_let_in_at_one_controller_ends_at_the_other() {
     assert_eq!(house.gate.held.plates, other.held.plates);
 }
 
-#[tokio::test]
-async fn a_pass_opens_once() {
-    let mut house = House::start(10_000).await;
+async fn a_pass_opens_once(on: On) {
+    let mut house = House::start(on, 10_000).await;
     let pass = house.give(None).await;
     let both = [CommandOutcome::Accepted, CommandOutcome::Confirmed];
     let answer = house.opened(&pass, "key-1", &both).await;
@@ -143,18 +142,16 @@ async fn a_pass_opens_once() {
     assert_eq!((&*house.state(&pass).await, &*house.state(&another).await), ("used", "used"));
 }
 
-#[tokio::test]
-async fn a_pass_is_used_where_the_answer_stays_out() {
-    let mut house = House::start(300).await;
+async fn a_pass_is_used_where_the_answer_stays_out(on: On) {
+    let mut house = House::start(on, 300).await;
     let pass = house.give(None).await;
     assert_eq!(house.opened(&pass, "key-1", &[]).await.problem(), (504, "controller-unanswered"));
     assert_eq!(house.state(&pass).await, "used", "it may have opened");
     assert_eq!(outcome(&house.open(&pass, "key-2").await), (200, "refused", &json!("guest-pass-used")));
 }
 
-#[tokio::test]
-async fn a_pass_is_given_back_where_the_controller_refuses() {
-    let mut house = House::start(10_000).await;
+async fn a_pass_is_given_back_where_the_controller_refuses(on: On) {
+    let mut house = House::start(on, 10_000).await;
     let pass = house.give(None).await;
     let refusal = CommandOutcome::Refused { reason: "interlocked".to_owned() };
     let answer = house.opened(&pass, "key-1", &[refusal]).await;
@@ -163,4 +160,11 @@ async fn a_pass_is_given_back_where_the_controller_refuses() {
     let answer = house.opened(&pass, "key-2", &[CommandOutcome::Confirmed]).await;
     assert_eq!(outcome(&answer), (200, "confirmed", &Value::Null));
     assert_eq!(house.state(&pass).await, "used");
+}
+
+on_each_broker! {
+    a_guest_who_was_let_in_at_one_controller_ends_at_the_other,
+    a_pass_opens_once,
+    a_pass_is_used_where_the_answer_stays_out,
+    a_pass_is_given_back_where_the_controller_refuses,
 }
