@@ -28,6 +28,9 @@ use zeroize::Zeroizing;
 pub(crate) use columns::{Column, ColumnKeys, Place};
 
 const NONCE_BYTES: usize = 12;
+/// How much of the stack is wiped after a use of the cipher: more than it takes, without optimisation too.
+const FRAME: usize = 16 * 1024;
+const FRAMES: usize = 4;
 
 /// Why a key file or something under it could not be used. Names files, never contents.
 #[derive(Debug, thiserror::Error)]
@@ -95,36 +98,35 @@ impl Vault {
 
     /// Encrypts a subject's key for the row of that subject at that site: nonce and ciphertext.
     pub fn wrap(&self, site: &SiteId, subject: &SubjectToken, key: &SubjectKey) -> Result<Vec<u8>, KeyError> {
-        seal(&self.derive("subject-key wrap", b""), row(site, subject).as_bytes(), key.0.as_slice())
+        seal(&*self.derive("subject-key wrap", b""), row(site, subject).as_bytes(), key.0.as_slice())
     }
 
     /// The key [`Vault::wrap`] wrapped for that subject at that site.
     pub fn unwrap(&self, site: &SiteId, subject: &SubjectToken, wrapped: &[u8]) -> Result<SubjectKey, KeyError> {
-        let plain = open(&self.derive("subject-key wrap", b""), row(site, subject).as_bytes(), wrapped)?;
-        let key = <[u8; 32]>::try_from(plain.as_slice()).map_err(|_| KeyError::Decrypt)?;
-        Ok(SubjectKey(Zeroizing::new(key)))
+        let key = open(&*self.derive("subject-key wrap", b""), row(site, subject).as_bytes(), wrapped)?;
+        if key.len() == 32 { Ok(SubjectKey(key)) } else { Err(KeyError::Decrypt) }
     }
 
     /// Encrypts a signing key for the database: nonce and ciphertext, associated data = its id.
     pub fn wrap_signing_key(&self, key: &SigningKey) -> Result<Vec<u8>, KeyError> {
-        seal(&self.derive("signing-key wrap", b""), key.kid.as_bytes(), key.private_pem.as_bytes())
+        seal(&*self.derive("signing-key wrap", b""), key.kid.as_bytes(), key.private_pem.as_bytes())
     }
 
     /// The key of that id that [`Vault::wrap_signing_key`] wrapped.
     pub fn unwrap_signing_key(&self, kid: &str, wrapped: &[u8]) -> Result<SigningKey, KeyError> {
-        let pem = open(&self.derive("signing-key wrap", b""), kid.as_bytes(), wrapped)?;
+        let pem = open(&*self.derive("signing-key wrap", b""), kid.as_bytes(), wrapped)?;
         let pem = std::str::from_utf8(&pem).map(|pem| Zeroizing::new(pem.to_owned())).map_err(|_| KeyError::Decrypt)?;
         SigningKey::from_pem(pem).filter(|key| key.kid == kid).ok_or(KeyError::Decrypt)
     }
 
     /// Encrypts the secret of a webhook for the database: nonce and ciphertext, associated data = its id.
     pub fn wrap_webhook_secret(&self, webhook: &WebhookId, secret: &[u8]) -> Result<Vec<u8>, KeyError> {
-        seal(&self.derive("webhook-secret wrap", b""), webhook.as_str().as_bytes(), secret)
+        seal(&*self.derive("webhook-secret wrap", b""), webhook.as_str().as_bytes(), secret)
     }
 
     /// The secret that [`Vault::wrap_webhook_secret`] wrapped for that webhook.
     pub fn unwrap_webhook_secret(&self, webhook: &WebhookId, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        open(&self.derive("webhook-secret wrap", b""), webhook.as_str().as_bytes(), wrapped)
+        open(&*self.derive("webhook-secret wrap", b""), webhook.as_str().as_bytes(), wrapped)
     }
 
     /// A keyed fingerprint of `value`, for tombstones: equal values are found, none can be read back.
@@ -153,8 +155,9 @@ fn row(site: &SiteId, subject: &SubjectToken) -> String {
     format!("{site}/{}", subject.as_str())
 }
 
-/// The key of one subject's templates at one site. Gone with its row, and overwritten when dropped.
-pub struct SubjectKey(Zeroizing<[u8; 32]>);
+/// The key of one subject's templates at one site. Gone with its row, and overwritten when dropped. It lies on the heap: an
+/// array would be copied wherever it is moved, and only its last copy be overwritten.
+pub struct SubjectKey(Zeroizing<Vec<u8>>);
 
 impl fmt::Debug for SubjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -165,7 +168,9 @@ impl fmt::Debug for SubjectKey {
 impl SubjectKey {
     /// A fresh one.
     pub fn generate() -> Result<Self, KeyError> {
-        Ok(Self(Zeroizing::new(random()?)))
+        let mut key = Zeroizing::new(vec![0; 32]);
+        aws_lc_rs::rand::fill(&mut key).map_err(|_| KeyError::Generate)?;
+        Ok(Self(key))
     }
 
     /// Encrypts a template's bytes: nonce and ChaCha20-Poly1305 ciphertext (RFC 8439), associated data = its id.
@@ -179,17 +184,41 @@ impl SubjectKey {
     }
 }
 
-fn seal(key: &[u8; 32], aad: &[u8], msg: &[u8]) -> Result<Vec<u8>, KeyError> {
+/// `key` is of 32 bytes.
+fn seal(key: &[u8], aad: &[u8], msg: &[u8]) -> Result<Vec<u8>, KeyError> {
     let nonce = random::<NONCE_BYTES>()?;
-    let cipher = ChaCha20Poly1305::new(Key::from_slice(key));
-    let sealed = cipher.encrypt(Nonce::from_slice(&nonce), Payload { msg, aad }).map_err(|_| KeyError::Generate)?;
-    Ok([nonce.as_slice(), &sealed].concat())
+    let sealed = cipher(key, |cipher| cipher.encrypt(Nonce::from_slice(&nonce), Payload { msg, aad }));
+    Ok([nonce.as_slice(), &sealed.map_err(|_| KeyError::Generate)?].concat())
 }
 
-fn open(key: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+/// `key` is of 32 bytes.
+fn open(key: &[u8], aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let (nonce, msg) = sealed.split_at_checked(NONCE_BYTES).ok_or(KeyError::Decrypt)?;
-    let cipher = ChaCha20Poly1305::new(Key::from_slice(key));
-    cipher.decrypt(Nonce::from_slice(nonce), Payload { msg, aad }).map(Zeroizing::new).map_err(|_| KeyError::Decrypt)
+    let opened = cipher(key, |cipher| cipher.decrypt(Nonce::from_slice(nonce), Payload { msg, aad }));
+    opened.map(Zeroizing::new).map_err(|_| KeyError::Decrypt)
+}
+
+/// Does something with the cipher, and leaves nothing of it on the stack.
+fn cipher<T>(key: &[u8], work: impl FnOnce(ChaCha20Poly1305) -> T) -> T {
+    let done = used(key, work);
+    wipe_stack(FRAMES);
+    done
+}
+
+#[inline(never)]
+fn used<T>(key: &[u8], work: impl FnOnce(ChaCha20Poly1305) -> T) -> T {
+    work(ChaCha20Poly1305::new(Key::from_slice(key)))
+}
+
+/// Overwrites the stack that the call before this one has used: a key that was moved or returned has left copies there, which
+/// no destructor knows of.
+#[inline(never)]
+fn wipe_stack(frames: usize) {
+    let frame = [0_u8; FRAME];
+    std::hint::black_box(&frame);
+    if frames > 1 {
+        wipe_stack(frames - 1);
+    }
 }
 
 /// An Ed25519 key pair (RFC 8032) the cloud signs with: one for controllers and exports, others in turn for tokens.

@@ -74,12 +74,12 @@ impl ColumnKeys {
 
     /// Nonce and ChaCha20-Poly1305 ciphertext (RFC 8439) of `value`; associated data is its place.
     pub(crate) fn seal(&self, place: Place<'_>, value: &str) -> Result<Vec<u8>, KeyError> {
-        seal(&self.pair(place.column).seal, &context(&[place.site, place.row]), value.as_bytes())
+        seal(self.pair(place.column).seal.as_slice(), &context(&[place.site, place.row]), value.as_bytes())
     }
 
     /// What [`ColumnKeys::seal`] has sealed for that place.
     pub(crate) fn open(&self, place: Place<'_>, sealed: &[u8]) -> Result<Zeroizing<String>, KeyError> {
-        let bytes = open(&self.pair(place.column).seal, &context(&[place.site, place.row]), sealed)?;
+        let bytes = open(self.pair(place.column).seal.as_slice(), &context(&[place.site, place.row]), sealed)?;
         std::str::from_utf8(&bytes).map(|text| Zeroizing::new(text.to_owned())).map_err(|_| KeyError::Decrypt)
     }
 
