@@ -9,6 +9,7 @@ use clap::Parser as _;
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     cli::start_logging(cli.log);
+    cli::forbid_dumps();
     match cli::execute(cli).await {
         Ok(code) => code,
         Err(error) => {

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use cardea_cloud::storage::audit::NewAction;
 use clap::{Parser, Subcommand, ValueEnum};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tracing_subscriber::EnvFilter;
 
 /// Cardea's cloud: tells controllers whom to admit and whom to stop admitting.
@@ -66,6 +67,7 @@ pub(crate) fn main() -> ExitCode {
         LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
         LogFormat::Json => log.json().init(),
     }
+    forbid_dumps();
     let result = match arguments.command {
         Command::Run(command) => command.carry_out(),
         Command::InitOperator(command) => command.carry_out(),
@@ -83,6 +85,14 @@ pub(crate) fn main() -> ExitCode {
             say_error(&error);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// No core dump of this program, and nobody but root reads its memory: it holds photos, templates and keys (prctl(2),
+/// `PR_SET_DUMPABLE`). A kernel that refuses is no reason not to serve.
+fn forbid_dumps() {
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "a crash of this program may leave a dump of its memory");
     }
 }
 

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::ConfigError;
@@ -130,6 +131,14 @@ pub fn start_logging(format: LogFormat) {
     match format {
         LogFormat::Text => builder.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
         LogFormat::Json => builder.json().init(),
+    }
+}
+
+/// No core dump of this program, and nobody but root reads its memory: it holds templates and keys (prctl(2),
+/// `PR_SET_DUMPABLE`). A kernel that refuses is no reason not to open gates.
+pub fn forbid_dumps() {
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "a crash of this program may leave a dump of its memory");
     }
 }
 
