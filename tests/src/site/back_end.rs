@@ -73,6 +73,11 @@ impl BackEnd {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
+    /// Its token, once it has one.
+    pub fn bearer(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// Asks the token endpoint; `form` is the grant.
     pub async fn token(&self, form: &[(&str, &str)]) -> anyhow::Result<Reply> {
         self.send(self.request(Method::POST, "/oauth2/token").form(form)).await

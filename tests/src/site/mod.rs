@@ -46,6 +46,9 @@ pub const CLIENT: &str = "birch-homes-back-end";
 /// The operator's account.
 pub const OPERATOR: &str = "operator";
 
+/// The cloud's configuration file, in the site's folder.
+const CLOUD_CONFIG: &str = "cardea-cloud.toml";
+
 /// Times of a site, short where people wait for them.
 #[derive(Clone, Copy, Debug)]
 pub struct Tempo {
@@ -117,14 +120,10 @@ impl Site {
         let house = House::start(&dir, tempo.travel_ms).await?;
         let link = Link::start().await?;
 
-        let config = dir.join("cardea-cloud.toml");
+        let config = dir.join(CLOUD_CONFIG);
         std::fs::write(&config, configs::cloud(&dir, &client_ca, &link, tempo))?;
         init_operator(&config, &operator).await?;
-        let ready_file = dir.join("cloud-ready.json");
-        let mut cloud = start_cloud(&dir, &config, &ready_file)?;
-        let ready = cloud.ready_file(&ready_file, Duration::from_mins(1)).await?;
-        let ready: Ready = serde_json::from_str(&ready).with_context(|| format!("cardea-cloud wrote {ready}"))?;
-        link.lead_to(ready.broker);
+        let (cloud, ready) = start_cloud(&dir, &link).await?;
         Ok(Self {
             dir,
             client_ca,
@@ -140,6 +139,19 @@ impl Site {
             cloud,
             controller: None,
         })
+    }
+
+    /// The cloud's configuration file.
+    pub fn cloud_config(&self) -> PathBuf {
+        self.dir.join(CLOUD_CONFIG)
+    }
+
+    /// Starts the cloud again once it has ended. It listens on other ports, and the cable leads there.
+    pub async fn restart_cloud(&mut self) -> anyhow::Result<()> {
+        let (cloud, ready) = start_cloud(&self.dir, &self.link).await?;
+        self.cloud = cloud;
+        (self.broker, self.api, self.enrolment) = (ready.broker, ready.api_url, ready.enrol_url);
+        Ok(())
     }
 
     /// The controller's configuration file.
@@ -377,8 +389,18 @@ async fn init_operator(config: &Path, operator: &ClientFiles) -> anyhow::Result<
     Ok(())
 }
 
-fn start_cloud(dir: &Path, config: &Path, ready_file: &Path) -> anyhow::Result<Process> {
+/// Starts the cloud and waits until it serves.
+async fn start_cloud(dir: &Path, link: &Link) -> anyhow::Result<(Process, Ready)> {
     let utf8 = |path: &Path| path.to_str().map(str::to_owned).context("the path is not UTF-8");
-    let (config, ready) = (utf8(config)?, utf8(ready_file)?);
-    Process::start("cardea-cloud", dir, &["run", "--config", &config, "--ready-file", &ready], false)
+    let ready_file = dir.join("cloud-ready.json");
+    if ready_file.exists() {
+        // Of the start before this one.
+        std::fs::remove_file(&ready_file)?;
+    }
+    let (config, file) = (utf8(&dir.join(CLOUD_CONFIG))?, utf8(&ready_file)?);
+    let mut cloud = Process::start("cardea-cloud", dir, &["run", "--config", &config, "--ready-file", &file], false)?;
+    let ready = cloud.ready_file(&ready_file, Duration::from_mins(1)).await?;
+    let ready: Ready = serde_json::from_str(&ready).with_context(|| format!("cardea-cloud wrote {ready}"))?;
+    link.lead_to(ready.broker);
+    Ok((cloud, ready))
 }

@@ -5,12 +5,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 /// A running program. Dropping it kills it; [`Process::stop`] ends it politely.
 pub struct Process {
-    name: &'static str,
+    name: String,
     child: Child,
     log: PathBuf,
 }
@@ -27,20 +28,28 @@ pub fn programs() -> anyhow::Result<PathBuf> {
 
 impl Process {
     /// Starts `name` from the build folder; what it says on stderr goes to `{name}.log` in `dir`.
-    pub fn start(name: &'static str, dir: &Path, args: &[&str], piped_stdout: bool) -> anyhow::Result<Self> {
-        let program = programs()?.join(name);
+    pub fn start(name: &str, dir: &Path, args: &[&str], piped_stdout: bool) -> anyhow::Result<Self> {
+        Self::of(&programs()?.join(name), dir, args, piped_stdout)
+    }
+
+    /// Starts a program of any folder in the same way.
+    pub fn of(program: &Path, dir: &Path, args: &[&str], piped_stdout: bool) -> anyhow::Result<Self> {
         if !program.exists() {
             bail!("{} is not built: run `make build` first", program.display());
         }
+        let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let log = dir.join(format!("{name}.log"));
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log)?;
         let stdout = if piped_stdout { Stdio::piped() } else { Stdio::from(file.try_clone()?) };
-        let child = Command::new(&program)
+        let child = Command::new(program)
             .args(args)
             .stdin(Stdio::null())
             .stdout(stdout)
             .stderr(Stdio::from(file))
             .env("NO_COLOR", "1")
+            // Whatever it leaves in a temporary file, and a core dump, lie with the rest of what it writes.
+            .env("TMPDIR", dir)
+            .current_dir(dir)
             // Ctrl-C reaches the whole foreground process group; the parent decides when its children end.
             .process_group(0)
             .kill_on_drop(true)
@@ -86,10 +95,8 @@ impl Process {
 
     /// SIGTERM, and the exit status; SIGKILL and an error if it takes longer than ten seconds.
     pub async fn stop(&mut self) -> anyhow::Result<std::process::ExitStatus> {
-        if let Some(pid) =
-            self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw)
-        {
-            rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
+            kill_process(pid, Signal::TERM)?;
         }
         match tokio::time::timeout(Duration::from_secs(10), self.child.wait()).await {
             Ok(status) => Ok(status?),
@@ -98,6 +105,18 @@ impl Process {
                 bail!("{} did not end within ten seconds of SIGTERM; its log:\n{}", self.name, self.tail())
             }
         }
+    }
+
+    /// Ends it by SIGQUIT, which leaves a dump of its memory where nothing forbids that, and everything in this process's
+    /// power allows it.
+    pub async fn quit(&mut self) -> anyhow::Result<std::process::ExitStatus> {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        let pid = pid.context("the program has ended")?;
+        let hard = getrlimit(Resource::Core).maximum;
+        prlimit(Some(pid), Resource::Core, Rlimit { current: hard, maximum: hard })?;
+        kill_process(pid, Signal::QUIT)?;
+        let ended = tokio::time::timeout(Duration::from_secs(10), self.child.wait()).await;
+        Ok(ended.with_context(|| format!("{} did not end within ten seconds of SIGQUIT", self.name))??)
     }
 
     /// SIGKILL: the power cut.
