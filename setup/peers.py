@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Installs what the tests' peers need: from PyPI (peers.txt, schemathesis.txt, python-client.txt) into .tools/python-*, and, where Node.js 18 or later and
+"""Installs what the tests' peers need: from PyPI (peers.txt, schemathesis.txt, python-client.txt, vectors.txt) into .tools/python-*, and, where Node.js 18 or later and
 npm are here, from npm (setup/peers-node) into .tools/node-peers. A second run only looks at it.
 
 Needs Python 3.9 or later with pip, for libosdp 3.10 or later; nothing is installed into that Python.
@@ -44,6 +44,7 @@ APART = [
     ("schemathesis", "schemathesis", "15 MB", (3, 10), "the cloud is not held to its description by schemathesis"),
     ("python-client", "openapi-python-client", "20 MB", (3, 11), "no client is generated of the cloud's description"),
     ("sslyze", "sslyze", "30 MB", (3, 10), "the cloud's TLS is not scanned"),
+    ("vectors", "cbor2, cryptography and pycddl", "20 MB", (3, 10), "the protocol's test vectors are read by its own code alone"),
 ]
 for name, what, size, oldest, left_out in APART:
     folder = name if name.startswith("python-") else f"python-{name}"

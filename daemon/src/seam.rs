@@ -87,7 +87,8 @@ impl Outbox {
     }
 
     /// Records that `kind` has just happened, at `access_point` if it concerns one.
-    pub fn push(&self, access_point: Option<AccessPointId>, kind: EventKind) {
+    pub fn push(&self, access_point: Option<AccessPointId>, mut kind: EventKind) {
+        kind.cut_to_limits();
         // The sequence number is the store's to give.
         self.store.push_event(Event { id: EventId::random(), seq: 0, at: self.clock.now(), access_point, kind });
     }

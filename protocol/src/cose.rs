@@ -21,6 +21,9 @@ const MAX_HEADER: usize = 512;
 /// Why a message could not be signed or believed. Says nothing of the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CoseError {
+    /// Longer than the other side takes.
+    #[error("the message is longer than a message may be")]
+    Long,
     /// The message could not be encoded, or signing failed inside the crypto library.
     #[error("signing failed")]
     Sign,
@@ -39,18 +42,22 @@ pub fn sign(signer: &Signer, usage: Use, payload: Vec<u8>) -> Result<Vec<u8>, Co
         .key_id(signer.kid().as_bytes().to_vec())
         .value(TYP, Value::Text(usage.typ().to_owned()))
         .build();
-    CoseSign1Builder::new()
+    let message = CoseSign1Builder::new()
         .protected(protected)
         .payload(payload)
         .try_create_signature(&[], |signed| signer.sign_bytes(signed))
         .map_err(|_| CoseError::Sign)?
         .build()
         .to_tagged_vec()
-        .map_err(|_| CoseError::Sign)
+        .map_err(|_| CoseError::Sign)?;
+    if message.len() <= usage.max_bytes() { Ok(message) } else { Err(CoseError::Long) }
 }
 
 /// Checks signature and use, and returns the payload.
 pub fn verify(verifier: &Verifier, usage: Use, bytes: &[u8]) -> Result<Vec<u8>, CoseError> {
+    if bytes.len() > usage.max_bytes() {
+        return Err(CoseError::Long);
+    }
     let message = frame(bytes).ok_or(CoseError::Signature)?;
     let Header { alg, crit, rest, .. } = &message.protected.header;
     if *alg != Some(Algorithm::Assigned(verifier.cose_algorithm())) || !crit.is_empty() {

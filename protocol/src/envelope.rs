@@ -36,9 +36,16 @@ pub enum EnvelopeError {
     /// The signature is wrong.
     #[error(transparent)]
     Cose(#[from] CoseError),
-    /// Signed as it should be, but not understood.
+    /// Signed as it should be, but no envelope.
     #[error(transparent)]
     Content(#[from] CborError),
+    /// An envelope whose message is not understood: of a newer version, or with more than a message may have. It may have been
+    /// a revocation, so nobody goes on as if it had not come.
+    #[error("a message of session {session} is not understood")]
+    Unknown {
+        /// Whose message it is.
+        session: SessionId,
+    },
     /// Meant for, or sent by, another controller.
     #[error("the message is addressed to another controller")]
     Address,
@@ -147,6 +154,9 @@ fn addressed(
 impl Envelope<Value> {
     fn understood<M: DeserializeOwned>(self) -> Result<Envelope<M>, EnvelopeError> {
         let Self { controller, session, seq, at, message } = self;
-        Ok(Envelope { controller, session, seq, at, message: cbor::fields(&message)? })
+        match cbor::fields(&message) {
+            Ok(message) => Ok(Envelope { controller, session, seq, at, message }),
+            Err(_) => Err(EnvelopeError::Unknown { session }),
+        }
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AccessPointId, CardId, CommandId, ErasureId, EventId, PlateId, SubjectToken};
+use crate::limit;
 use cardea_access::time::Timestamp;
 
 /// One event. Ids are unique, so the cloud stores each once however often it arrives.
@@ -22,6 +23,18 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+impl EventKind {
+    /// Cuts what is longer than the cloud takes: an event that it cannot read would end every session.
+    pub fn cut_to_limits(&mut self) {
+        if let Self::Equipment { equipment, detail, .. } = self {
+            limit::cut(equipment, limit::SENTENCE);
+            if let Some(detail) = detail {
+                limit::cut(detail, limit::SENTENCE);
+            }
+        }
+    }
+}
+
 /// What happened. Both sides keep it as JSON, and so it has its `type` among its fields, in messages too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
@@ -31,28 +44,37 @@ pub enum EventKind {
     /// A barrier or door reached a state: `closed`, `opening`, `open`, `closing`, `held`, `forced`, `fault`, `unknown`.
     AccessPointState {
         /// The state's name.
+        #[serde(deserialize_with = "limit::text::<_, { limit::NAME }>")]
         state: String,
     },
     /// A barrier or door is locked down, held open, or back to normal.
     Posture {
         /// `normal`, `locked-down` or `held-open`.
+        #[serde(deserialize_with = "limit::text::<_, { limit::NAME }>")]
         posture: String,
         /// What asks for it: `local` (an order at the controller), `input`, `input-unknown`, `hours`; `normal` for nothing.
+        #[serde(deserialize_with = "limit::text::<_, { limit::NAME }>")]
         cause: String,
     },
     /// Something needs a person: `forced`, `held-open`, `not-confirmed`, `tamper`…
     Alarm {
         /// The alarm's name.
+        #[serde(deserialize_with = "limit::text::<_, { limit::NAME }>")]
         alarm: String,
     },
     /// A board or camera came or went.
     Equipment {
         /// The configured id of the board or camera.
+        #[serde(deserialize_with = "limit::text::<_, { limit::SENTENCE }>")]
         equipment: String,
         /// Whether it answers.
         reachable: bool,
         /// What is wrong, without addresses.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            skip_serializing_if = "Option::is_none",
+            deserialize_with = "limit::optional_text::<_, { limit::SENTENCE }>"
+        )]
         detail: Option<String>,
     },
     /// A subject's biometrics were erased here.
@@ -63,6 +85,7 @@ pub enum EventKind {
     /// The program started, lost or regained the cloud: `started`, `offline`, `online`.
     Controller {
         /// The state's name.
+        #[serde(deserialize_with = "limit::text::<_, { limit::NAME }>")]
         state: String,
     },
     /// The outbox was full: events with lower numbers were dropped, this many.
@@ -76,10 +99,12 @@ pub enum EventKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AccessDecision {
     /// `plate`, `face`, `card`, `exit-button` or `remote`.
+    #[serde(deserialize_with = "limit::text::<_, { limit::NAME }>")]
     pub credential: String,
     /// Whether access was granted.
     pub granted: bool,
     /// Stable reason code of `cardea-access`.
+    #[serde(deserialize_with = "limit::text::<_, { limit::NAME }>")]
     pub reason: String,
     /// The registered plate that matched, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,7 +126,11 @@ pub struct AccessDecision {
     pub threshold: Option<f32>,
     /// What presentation attack detection said of a face: `live`, `spoof`, or `unknown` where it is off or has seen too few
     /// frames. Absent for anything but a face.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "limit::optional_text::<_, { limit::NAME }>"
+    )]
     pub liveness: Option<String>,
     /// For a plate of a single entry that was let in: when it ends.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "ends_at")]
@@ -166,6 +195,16 @@ mod ends_at {
 mod tests {
     use super::*;
     use crate::cbor;
+
+    #[test]
+    fn an_event_that_was_cut_is_read() {
+        let long = |text: &str| text.repeat(limit::SENTENCE);
+        let mut kind = EventKind::Equipment { equipment: long("к"), reachable: false, detail: Some(long("a€")) };
+        let read = |kind: &EventKind| cbor::decode::<EventKind>(&cbor::encode(kind).unwrap());
+        assert_eq!(read(&kind), Err(cbor::CborError::Fields));
+        kind.cut_to_limits();
+        assert_eq!(read(&kind), Ok(kind));
+    }
 
     #[test]
     fn the_end_of_a_pass_is_a_text_for_people_and_a_number_in_messages() {

@@ -3,6 +3,7 @@
 //!
 //! Each use has a `typ` of its own (RFC 8725 §3.11), so that a receipt is never taken for a command or a token.
 
+use crate::limit;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, UnparsedPublicKey,
@@ -37,6 +38,13 @@ impl Use {
             Self::Export => "cardea-export+jws",
             Self::Act => "cardea-act+jws",
         }
+    }
+}
+
+impl Use {
+    /// The longest message of this use.
+    pub(crate) const fn max_bytes(self) -> usize {
+        if matches!(self, Self::Up) { limit::UP_BYTES } else { limit::DOWN_BYTES }
     }
 }
 

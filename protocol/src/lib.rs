@@ -5,7 +5,7 @@
 //! when it was claimed, the cloud only the key in the controller's certificate. Biometric templates travel sealed to
 //! the controller's own key ([`seal`], RFC 9180).
 //!
-//! To add a message: a variant in [`message::Down`] or [`message::Up`], a line in `docs/reference/topics.md`, and a
+//! To add a message: a variant in [`message::Down`] or [`message::Up`], a line in `docs/reference/sync.md`, and a
 //! handler on the other side; the envelope, the signature and the session rules come with it. What people keep and check with
 //! common tools, such as receipts, is a JSON Web Signature ([`jws`]).
 
@@ -20,11 +20,13 @@ pub mod est;
 pub mod event;
 pub mod id;
 pub mod jws;
+pub mod limit;
 pub mod message;
 mod millis;
 pub mod rfc3339;
 pub mod schedule;
 pub mod seal;
 pub mod topic;
+pub mod version;
 
 pub use cardea_access::time::{Monotonic, Timestamp};

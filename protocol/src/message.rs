@@ -12,8 +12,10 @@ use crate::id::{
     AccessPointId, BootId, CardId, CommandId, ControllerId, ErasureId, PlateId, Revision, SaleId, SubjectToken,
     TemplateId,
 };
+use crate::limit;
 use crate::schedule::WeeklySchedule;
 use crate::seal::{Sealed, SealingKey};
+use crate::version::Versions;
 use cardea_access::time::Timestamp;
 
 /// From a controller to the cloud.
@@ -31,7 +33,8 @@ pub enum Up {
     },
     /// Events from the outbox, oldest first; repeated until acknowledged.
     Events {
-        /// At most 100.
+        /// At most [`limit::EVENTS`].
+        #[serde(deserialize_with = "limit::list::<_, _, { limit::EVENTS }>")]
         events: Vec<Event>,
     },
     /// What became of a command.
@@ -44,11 +47,13 @@ pub enum Up {
     /// A subject was erased here. The inner JWS ([`crate::jws::Use::Receipt`] over [`Receipt`]) is kept as evidence.
     Receipt {
         /// The signed receipt.
+        #[serde(deserialize_with = "limit::text::<_, { limit::RECEIPT }>")]
         receipt_jws: String,
     },
     /// The state of the controller's equipment changed.
     Equipment {
         /// All of it.
+        #[serde(deserialize_with = "limit::list::<_, _, { limit::EQUIPMENT }>")]
         equipment: Vec<AccessPoint>,
     },
 }
@@ -56,6 +61,8 @@ pub enum Up {
 /// A controller introduces itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
+    /// The versions of the messages that it speaks.
+    pub versions: Versions,
     /// This start of the program; commands for another are refused.
     pub boot_id: BootId,
     /// The last revision it has applied.
@@ -65,11 +72,17 @@ pub struct Hello {
     /// The key templates are to be sealed to.
     pub sealing_key: SealingKey,
     /// The embedder's id in its model pack: templates of another model are useless to it. `None` without face models.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "limit::optional_text::<_, { limit::SENTENCE }>"
+    )]
     pub embedder: Option<String>,
     /// `cardead`'s version.
+    #[serde(deserialize_with = "limit::text::<_, { limit::NAME }>")]
     pub software: String,
     /// The barriers and doors it drives.
+    #[serde(deserialize_with = "limit::list::<_, _, { limit::EQUIPMENT }>")]
     pub equipment: Vec<AccessPoint>,
 }
 
@@ -81,10 +94,12 @@ pub struct AccessPoint {
     /// `barrier` or `door`.
     pub kind: AccessPointKind,
     /// What opens it: any of `plate`, `face`, `card`, `remote`, `exit-button`.
+    #[serde(deserialize_with = "limit::list::<_, _, { limit::CREDENTIALS }>")]
     pub credentials: Vec<String>,
     /// Whether its boards and cameras answer.
     pub reachable: bool,
     /// `closed`, `opening`, `open`, `closing`, `held`, `forced`, `fault`, `unknown`.
+    #[serde(deserialize_with = "limit::text::<_, { limit::NAME }>")]
     pub state: String,
 }
 
@@ -102,13 +117,26 @@ pub enum AccessPointKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Down {
+    /// Comes first, once: the session speaks this version of the messages.
+    Welcome {
+        /// The highest that both sides speak.
+        version: u32,
+    },
+    /// There is no version that both sides speak. The controller comes back after `retry_ms`, lest one of them has been updated.
+    Refused {
+        /// Those that the cloud speaks.
+        versions: Versions,
+        /// How long to wait.
+        retry_ms: u64,
+    },
     /// The next part of the change log, applied in one transaction, if the cursor is `from`.
     Changes {
         /// The revision these changes start after.
         from: Revision,
         /// The revision they lead to.
         to: Revision,
-        /// In order.
+        /// In order; as many as revisions, at most [`limit::CHANGES`].
+        #[serde(deserialize_with = "limit::list::<_, _, { limit::CHANGES }>")]
         changes: Vec<Change>,
         /// The cloud's own digest at `to`, where this is the last part; compared after applying.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,13 +151,25 @@ pub enum Down {
         /// How many pages.
         pages: u32,
         /// Plates of this page.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(
+            default,
+            skip_serializing_if = "Vec::is_empty",
+            deserialize_with = "limit::list::<_, _, { limit::PAGE }>"
+        )]
         plates: Vec<PlateEntry>,
         /// Cards of this page.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(
+            default,
+            skip_serializing_if = "Vec::is_empty",
+            deserialize_with = "limit::list::<_, _, { limit::PAGE }>"
+        )]
         cards: Vec<CardEntry>,
         /// Templates of this page.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(
+            default,
+            skip_serializing_if = "Vec::is_empty",
+            deserialize_with = "limit::list::<_, _, { limit::PAGE }>"
+        )]
         templates: Vec<TemplateEntry>,
         /// The cloud's own digest at `revision`.
         digest: Digest,
@@ -316,6 +356,7 @@ pub enum CommandOutcome {
     /// Not done, and will not be done later.
     Refused {
         /// Stable reason code of `cardea-access`.
+        #[serde(deserialize_with = "limit::text::<_, { limit::NAME }>")]
         reason: String,
     },
 }

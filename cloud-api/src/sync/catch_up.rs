@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use cardea_protocol::Timestamp;
+use cardea_protocol::cose::CoseError;
 use cardea_protocol::digest::Digest;
 use cardea_protocol::id::Revision;
+use cardea_protocol::limit::{CHANGES, PAGE, fitting};
 use cardea_protocol::message::{Change, Down, TemplateEntry};
 use cardea_protocol::seal::{SealError, seal};
 use tokio::time::Instant;
@@ -13,12 +15,8 @@ use super::hub::Input;
 use super::session::{Session, SessionError};
 use crate::storage::changes::{StoredChange, StoredTemplate};
 
-/// Changes in one message.
-const CHANGES: usize = 100;
 /// Messages of changes on their way at once.
 const WINDOW: usize = 8;
-/// Plates, cards, and templates, in one page of a snapshot.
-const PAGE: usize = 100;
 /// Snapshots in a row that may fail to repair a digest before the cloud stops trying until the next change.
 const MAX_REPAIRS: u32 = 3;
 /// A receipt that is owed for longer than this when a session begins is not on its way, milliseconds.
@@ -119,9 +117,24 @@ impl Session {
                 }
                 break;
             }
-            let changes = batch.changes.into_iter().map(|change| self.to_send(change)).collect::<Result<_, _>>()?;
-            self.send(Down::Changes { from, to: batch.to, changes, digest: batch.digest }).await?;
-            self.sent_up_to(batch.to);
+            let mut changes =
+                batch.changes.into_iter().map(|change| self.to_send(change)).collect::<Result<Vec<_>, _>>()?;
+            let fitting = fitting(&changes).map_err(|_| CoseError::Sign)?;
+            if fitting == 0 {
+                if live.unapplied.is_empty() {
+                    tracing::warn!(controller = %self.controller, cursor = %from, "a change is too long for a message: a snapshot");
+                    self.send_snapshot().await?;
+                }
+                break;
+            }
+            let (to, digest) = if fitting == changes.len() {
+                (batch.to, batch.digest)
+            } else {
+                (Revision(from.0 + fitting as u64), None)
+            };
+            changes.truncate(fitting);
+            self.send(Down::Changes { from, to, changes, digest }).await?;
+            self.sent_up_to(to);
         }
         Ok(())
     }

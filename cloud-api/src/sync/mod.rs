@@ -35,6 +35,7 @@ mod catch_up;
 mod hub;
 mod link;
 mod orders;
+mod refusal;
 mod session;
 #[cfg(test)]
 mod tests;

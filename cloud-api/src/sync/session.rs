@@ -1,6 +1,6 @@
 //! The conversation with one controller.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +8,12 @@ use bytes::Bytes;
 use cardea_protocol::Timestamp;
 use cardea_protocol::clock::SharedClock;
 use cardea_protocol::cose::CoseError;
-use cardea_protocol::envelope::{Envelope, EnvelopeError, Receiver, Sender, open_any};
+use cardea_protocol::envelope::{EnvelopeError, Receiver, Sender, open_any};
 use cardea_protocol::id::{ControllerId, Revision, SessionId, SiteId};
 use cardea_protocol::jws::{Signer, Use, Verifier};
 use cardea_protocol::message::{Down, Hello, Receipt, Up};
 use cardea_protocol::seal::{SealError, SealingKey};
+use cardea_protocol::version::Versions;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -31,7 +32,7 @@ const REMEMBERED: usize = 64;
 /// A controller that is told to begin again does so after this, milliseconds.
 const RECONNECT_MS: u64 = 0;
 /// After a failure on our side it waits longer, milliseconds.
-const RECONNECT_AFTER_FAILURE_MS: u64 = 15_000;
+pub(super) const RECONNECT_AFTER_FAILURE_MS: u64 = 15_000;
 /// A message that finds no room on the way to the broker for so long ends its session.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -115,6 +116,8 @@ pub(super) struct Session {
     remembered: VecDeque<SessionId>,
     /// Once cancelled, the controller is revoked: nothing more is sent to it, and what is on its way is dropped.
     ended: CancellationToken,
+    /// When each of the alarms of a session that cannot go on was last raised.
+    pub(super) alarmed: HashMap<&'static str, Instant>,
 }
 
 impl Session {
@@ -128,6 +131,7 @@ impl Session {
             connection: None,
             remembered: VecDeque::new(),
             ended,
+            alarmed: HashMap::new(),
         }
     }
 
@@ -194,7 +198,7 @@ impl Session {
         Ok(())
     }
 
-    fn end_session(&mut self) {
+    pub(super) fn end_session(&mut self) {
         self.live = None;
         self.orders.abandon();
     }
@@ -207,7 +211,7 @@ impl Session {
     }
 
     /// Asks the controller for a new session and ends this one.
-    fn restart(&mut self, retry_ms: u64) {
+    pub(super) fn restart(&mut self, retry_ms: u64) {
         let now = self.now();
         let asked = self.live.as_mut().and_then(|live| live.sender.seal(now, Down::Reconnect { retry_ms }).ok());
         if let Some(payload) = asked {
@@ -229,7 +233,7 @@ impl Session {
         self.publish(payload).await
     }
 
-    async fn publish(&self, payload: Vec<u8>) -> Result<(), SessionError> {
+    pub(super) async fn publish(&self, payload: Vec<u8>) -> Result<(), SessionError> {
         self.context.link.send_timeout(self.outgoing(payload), SEND_TIMEOUT).await.map_err(|_| SessionError::Link)
     }
 
@@ -237,9 +241,9 @@ impl Session {
         Outgoing { to: self.controller.clone(), payload, ended: self.ended.clone() }
     }
 
-    async fn message(&mut self, jws: &[u8]) -> Result<(), SessionError> {
+    async fn message(&mut self, bytes: &[u8]) -> Result<(), SessionError> {
         if let Some(live) = &mut self.live {
-            match live.receiver.open::<Up>(jws) {
+            match live.receiver.open::<Up>(bytes) {
                 Ok(envelope) if envelope.seq == live.last_seq + 1 => {
                     live.last_seq = envelope.seq;
                     return self.handle(envelope.message).await;
@@ -254,42 +258,46 @@ impl Session {
                     return Ok(());
                 }
                 // A hello of a new session, or one signed with a renewed key.
-                Err(EnvelopeError::Session | EnvelopeError::Cose(_) | EnvelopeError::Content(_)) => {}
+                Err(EnvelopeError::Session | EnvelopeError::Cose(_)) => {}
+                Err(EnvelopeError::Unknown { .. } | EnvelopeError::Content(_)) => return self.not_understood().await,
             }
         }
-        self.first_message(jws).await
+        self.first_message(bytes).await
     }
 
     /// A message outside the session: a hello begins one, anything else is answered by asking for a hello.
-    async fn first_message(&mut self, jws: &[u8]) -> Result<(), SessionError> {
+    async fn first_message(&mut self, bytes: &[u8]) -> Result<(), SessionError> {
         let certificates = self.context.storage.active_certificates(&self.controller, self.now()).await?;
         let opened = certificates.into_iter().find_map(|certificate| {
             let verifier = Verifier::p256_point(&certificate.public_point);
-            let envelope: Envelope<Up> = open_any(&verifier, Use::Up, &self.controller, jws).ok()?;
-            Some((envelope, verifier, certificate))
+            match open_any::<Up>(&verifier, Use::Up, &self.controller, bytes) {
+                Err(EnvelopeError::Cose(_)) => None,
+                opened => Some((opened, verifier, certificate)),
+            }
         });
-        let Some((envelope, verifier, certificate)) = opened else {
-            tracing::warn!(controller = %self.controller, "a message that does not verify was refused");
-            return Ok(());
+        let (envelope, verifier, certificate) = match opened {
+            Some((Ok(envelope), verifier, certificate)) => (envelope, verifier, certificate),
+            Some((Err(EnvelopeError::Unknown { session }), ..)) => {
+                return if self.is_new(&session) { self.not_understood_in(session).await } else { Ok(()) };
+            }
+            Some((Err(EnvelopeError::Content(_)), ..)) => return self.not_understood().await,
+            _ => {
+                tracing::warn!(controller = %self.controller, "a message that does not verify was refused");
+                return Ok(());
+            }
         };
-        if self.remembered.contains(&envelope.session) {
-            tracing::warn!(controller = %self.controller, "a message of an ended session was refused");
+        if !self.is_new(&envelope.session) {
             return Ok(());
-        }
-        self.remembered.push_back(envelope.session.clone());
-        if self.remembered.len() > REMEMBERED {
-            self.remembered.pop_front();
         }
         let Up::Hello(hello) = envelope.message else {
             // The cloud was restarted, and the controller has not noticed.
-            let above = u64::try_from(self.now().0).unwrap_or_default();
-            let signer = self.context.signer.clone();
-            let mut sender = Sender::above(signer, Use::Down, self.controller.clone(), envelope.session, above);
-            let payload = sender.seal(self.now(), Down::Reconnect { retry_ms: RECONNECT_MS })?;
-            return self.publish(payload).await;
+            return self.answer(envelope.session, Down::Reconnect { retry_ms: RECONNECT_MS }).await;
+        };
+        let Some(version) = hello.versions.common(Versions::SPOKEN) else {
+            return self.refuse(envelope.session, hello.versions).await;
         };
         let mut receiver = Receiver::new(verifier, Use::Up, self.controller.clone(), envelope.session.clone());
-        if receiver.open::<Up>(jws).is_err() {
+        if receiver.open::<Up>(bytes).is_err() {
             return Ok(());
         }
         self.end_session();
@@ -307,9 +315,23 @@ impl Session {
             without_orders: false,
             hello: hello.clone(),
         });
+        self.send(Down::Welcome { version }).await?;
         self.context.storage.record_hello(&self.controller, &hello, self.now()).await?;
         tracing::info!(controller = %self.controller, cursor = %hello.cursor, software = %hello.software, "in session");
         self.compare(hello.cursor, hello.digest).await
+    }
+
+    /// Whether nothing was heard of a session before; from now on, it was.
+    fn is_new(&mut self, session: &SessionId) -> bool {
+        if self.remembered.contains(session) {
+            tracing::warn!(controller = %self.controller, "a message of an ended session was refused");
+            return false;
+        }
+        self.remembered.push_back(session.clone());
+        if self.remembered.len() > REMEMBERED {
+            self.remembered.pop_front();
+        }
+        true
     }
 
     async fn handle(&mut self, message: Up) -> Result<(), SessionError> {

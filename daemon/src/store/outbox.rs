@@ -12,7 +12,7 @@ use super::{Store, StoreError};
 use crate::config::EventsConfig;
 
 /// The most events a message carries.
-const BATCH: usize = 100;
+const BATCH: usize = cardea_protocol::limit::EVENTS;
 
 /// What stands in a row beside the JSON, roughly.
 const ROW_OVERHEAD: usize = 128;

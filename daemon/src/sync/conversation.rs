@@ -9,6 +9,7 @@ use cardea_protocol::event::{AccessDecision, EventKind, Timings};
 use cardea_protocol::id::{CommandId, SessionId};
 use cardea_protocol::jws::{JwsError, Signer, Use};
 use cardea_protocol::message::{Command, CommandOutcome, Down, Hello, Receipt, Up};
+use cardea_protocol::version::Versions;
 use rand::Rng as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -108,6 +109,7 @@ impl<'a> Conversation<'a> {
         let controller = identity.controller().clone();
         let standing = task.store.standing().await?;
         let hello = Hello {
+            versions: Versions::SPOKEN,
             boot_id: task.links.boot_id.clone(),
             cursor: standing.cursor,
             digest: standing.digest.clone(),
@@ -197,10 +199,15 @@ impl<'a> Conversation<'a> {
                 tracing::warn!(%error, "a message was refused");
                 return Ok(());
             }
-            Err(error) => return Err(ConversationError::Envelope(error)),
+            Err(error) => {
+                if matches!(error, EnvelopeError::Unknown { .. } | EnvelopeError::Content(_)) {
+                    self.task.report_not_understood();
+                }
+                return Err(ConversationError::Envelope(error));
+            }
         };
         self.heard_at = Instant::now();
-        if !self.heard {
+        if !self.heard && !matches!(envelope.message, Down::Refused { .. }) {
             self.first_heard().await?;
         }
         let steps = self.session.message(envelope.message, received);

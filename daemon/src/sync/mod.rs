@@ -44,6 +44,8 @@ const CLAIM_POLL: Duration = Duration::from_secs(2);
 const FLOOR_STEP_MS: i64 = 30_000;
 /// Renewals are at least this far apart, an hour.
 const RENEW_EVERY_MS: u64 = 3_600_000;
+/// That messages are not understood is reported again after an hour.
+const ALARM_EVERY_MS: u64 = 3_600_000;
 
 /// How things stand with the cloud, for people at the controller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,6 +91,7 @@ pub struct SyncTask {
     started: Monotonic,
     floor_at_start: Timestamp,
     renewed_at: Option<Monotonic>,
+    alarmed_at: Option<Monotonic>,
 }
 
 impl SyncTask {
@@ -119,6 +122,7 @@ impl SyncTask {
                 started,
                 floor_at_start,
                 renewed_at: None,
+                alarmed_at: None,
             },
             receiver,
         )
@@ -141,6 +145,15 @@ impl SyncTask {
             self.renewed_at = Some(now);
         }
         may
+    }
+
+    /// Reports that a message of the cloud is not understood, once in a while: every session may end so.
+    fn report_not_understood(&mut self) {
+        let now = self.clock.monotonic();
+        if self.alarmed_at.is_none_or(|last| now.since_ms(last) >= ALARM_EVERY_MS) {
+            self.alarmed_at = Some(now);
+            self.outbox.push(None, EventKind::Alarm { alarm: "message-not-understood".to_owned() });
+        }
     }
 
     async fn raise_clock_floor(&self) {
@@ -200,7 +213,7 @@ pub async fn run(mut task: SyncTask, cancel: CancellationToken) {
         // A renewed pair gets one try at a time; in between the old one keeps the controller connected.
         try_candidate = !was_candidate || heard;
         let asked_ms = match &error {
-            ConversationError::Ended(End::Asked { retry_ms }) => *retry_ms,
+            ConversationError::Ended(End::Asked { retry_ms } | End::Refused { retry_ms, .. }) => *retry_ms,
             _ => 0,
         };
         if heard {

@@ -8,12 +8,12 @@ use cardea_access::time::{Monotonic, Timestamp};
 use cardea_protocol::digest::Digest;
 use cardea_protocol::event::Event;
 use cardea_protocol::id::{ErasureId, Revision};
+use cardea_protocol::limit;
 use cardea_protocol::message::{CardEntry, Change, Command, Down, PlateEntry, TemplateEntry, Up};
+use cardea_protocol::version::Versions;
 
 use crate::store::{Applied, ChangesBatch, SnapshotBatch};
 
-/// More pages than any site needs.
-const MAX_PAGES: u32 = 10_000;
 /// Events that were not acknowledged for so long are sent again, milliseconds.
 const EVENTS_RESEND_MS: u64 = 20_000;
 /// The same for receipts.
@@ -69,6 +69,22 @@ pub(super) enum End {
     /// A message that contradicts itself.
     #[error("the cloud sent {0}")]
     Malformed(&'static str),
+    /// There is no version of the messages that both sides speak.
+    #[error(
+        "update {}: this controller speaks versions {} to {} of the messages, the cloud {} to {}",
+        older(*.versions), Versions::SPOKEN.lowest(), Versions::SPOKEN.highest(), .versions.lowest(), .versions.highest()
+    )]
+    Refused {
+        /// Those of the cloud.
+        versions: Versions,
+        /// To wait before.
+        retry_ms: u64,
+    },
+}
+
+/// The program that is to be updated where the cloud speaks `versions`, none of which is spoken here.
+fn older(versions: Versions) -> &'static str {
+    if versions.lowest() > Versions::SPOKEN.highest() { "cardead" } else { "cardea-cloud" }
 }
 
 #[derive(Debug)]
@@ -92,6 +108,8 @@ struct Statement {
 /// One conversation.
 #[derive(Debug)]
 pub(super) struct Session {
+    /// The cloud has said which version is spoken.
+    welcomed: bool,
     cursor: Revision,
     /// Over what is held at the cursor.
     held: Digest,
@@ -108,6 +126,7 @@ impl Session {
     /// A conversation that began with a hello from `cursor`, where `held` is the digest of what is held.
     pub(super) fn new(cursor: Revision, held: Digest) -> Self {
         Self {
+            welcomed: false,
             cursor,
             held,
             pages: None,
@@ -127,6 +146,14 @@ impl Session {
     /// A verified message of the cloud came at `received`.
     pub(super) fn message(&mut self, message: Down, received: Monotonic) -> Vec<Step> {
         match message {
+            Down::Reconnect { retry_ms } => vec![Step::End(End::Asked { retry_ms })],
+            Down::Refused { versions, retry_ms } => vec![Step::End(End::Refused { versions, retry_ms })],
+            Down::Welcome { version } if !self.welcomed && Versions::SPOKEN.contains(version) => {
+                self.welcomed = true;
+                vec![]
+            }
+            Down::Welcome { .. } => vec![Step::End(End::Malformed("a welcome to another version, or a second one"))],
+            _ if !self.welcomed => vec![Step::End(End::Malformed("a message before its welcome"))],
             Down::Changes { from, to, changes, digest } => vec![self.changes(from, to, changes, digest)],
             Down::Snapshot { revision, page, pages, plates, cards, templates, digest } => {
                 self.page(Pages { revision, pages, next: page, plates, cards, templates }, digest).into_iter().collect()
@@ -140,7 +167,6 @@ impl Session {
                 vec![Step::EventsStored(through)]
             }
             Down::ReceiptStored { erasure } => vec![Step::ReceiptStored(erasure)],
-            Down::Reconnect { retry_ms } => vec![Step::End(End::Asked { retry_ms })],
         }
     }
 
@@ -164,7 +190,7 @@ impl Session {
     }
 
     fn page(&mut self, page: Pages, digest: Digest) -> Option<Step> {
-        if page.pages == 0 || page.pages > MAX_PAGES || page.next >= page.pages {
+        if page.pages == 0 || page.pages > limit::PAGES || page.next >= page.pages {
             return Some(Step::End(End::Malformed("a page of a snapshot with an impossible number")));
         }
         let mut collected = match self.pages.take() {

@@ -13,6 +13,7 @@ use cardea_protocol::message::{
 };
 use cardea_protocol::schedule::WeeklySchedule;
 use cardea_protocol::seal::{Sealed, SealingKey};
+use cardea_protocol::version::Versions;
 
 /// When everything happens here: 2026-11-27T12:00:00.123Z.
 pub(crate) const AT: Timestamp = Timestamp(1_795_780_800_123);
@@ -137,6 +138,7 @@ pub(crate) fn up() -> Vec<(&'static str, Up)> {
         (
             "hello",
             Up::Hello(Hello {
+                versions: Versions::new(1, 1),
                 boot_id: BootId::new("boot-1").unwrap(),
                 cursor: Revision(7),
                 digest: digest(),
@@ -160,6 +162,8 @@ pub(crate) fn up() -> Vec<(&'static str, Up)> {
 pub(crate) fn down() -> Vec<(&'static str, Down)> {
     let (from, to) = (Revision(0), Revision(9));
     vec![
+        ("welcome", Down::Welcome { version: 1 }),
+        ("refused", Down::Refused { versions: Versions::new(2, 3), retry_ms: 60_000 }),
         ("changes", Down::Changes { from, to, changes: changes(), digest: Some(digest()) }),
         ("changes-in-part", Down::Changes { from, to: Revision(1), changes: vec![Change::Superseded], digest: None }),
         (

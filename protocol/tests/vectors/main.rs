@@ -6,6 +6,9 @@
 mod cases;
 mod files;
 
+use std::path::Path;
+use std::process::Command;
+
 use cardea_protocol::cbor;
 use cardea_protocol::cose;
 use cardea_protocol::digest::{Holdings, template_hash};
@@ -154,7 +157,11 @@ fn refused(keys: &Keys) -> Vec<serde_json::Value> {
         sender.seal(AT, Down::Reconnect { retry_ms: 0 }).unwrap()
     };
     let unknown_message = payload(1, std::collections::BTreeMap::from([("revoked-all", 1)]));
-    let changes = Down::Changes { from: Revision(0), to: Revision(1), changes: vec![Change::Superseded], digest: None };
+    let superseded = |n: u64| {
+        let changes = (0..n).map(|_| Change::Superseded).collect();
+        Down::Changes { from: Revision(0), to: Revision(n), changes, digest: None }
+    };
+    let (changes, too_many) = (superseded(1), superseded(101));
     let unknown_change = String::from_utf8_lossy(&hex::encode(payload(1, changes)).into_bytes())
         .replace(&hex::encode("superseded"), &hex::encode("supersede2"));
     [
@@ -166,6 +173,7 @@ fn refused(keys: &Keys) -> Vec<serde_json::Value> {
         ("a key twice", sign(Use::Down, twice)),
         ("more after it", sign(Use::Down, [reconnect(), vec![0]].concat())),
         ("of an unknown type", sign(Use::Down, unknown_message)),
+        ("with a change more than a message has", sign(Use::Down, payload(1, too_many))),
         ("with a change of an unknown kind", sign(Use::Down, hex::decode(unknown_change).unwrap())),
     ]
     .into_iter()
@@ -268,4 +276,25 @@ fn messages_are_as_long_as_the_record_says() {
     let freshness = Down::Freshness { revision: to, digest, at: AT };
     let sizes = [change, page, freshness].map(|message| sender.seal(AT, message).unwrap().len());
     assert_eq!(sizes, [1_490, 120_388, 273]);
+}
+
+/// Libraries that are not ours verify, decode and open the same files, and hold the messages to the CDDL of the documentation.
+#[test]
+fn another_implementation_reads_them_alike() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let packages = root.join("../.tools/python-vectors");
+    let required = ["CI", "CARDEA_REQUIRE_PEERS"].iter().any(|name| std::env::var_os(name).is_some());
+    if !packages.join(".installed").is_file() {
+        let missing = "the peer is missing: cbor2, cryptography and pycddl in .tools/python-vectors; run make setup";
+        assert!(!required, "{missing}");
+        eprintln!("SKIPPED: {missing}");
+        return;
+    }
+    let output = Command::new("python3")
+        .arg(root.join("vectors/check.py"))
+        .args([root.join("vectors"), root.join("../docs/reference/sync.md")])
+        .env("PYTHONPATH", packages)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -11,6 +11,7 @@ use cardea_protocol::id::{AccessPointId, BootId, ControllerId, SessionId};
 use cardea_protocol::jws::{Signer, Use};
 use cardea_protocol::message::{AccessPoint, AccessPointKind, Down, Hello, Up};
 use cardea_protocol::seal::{OpeningKey, SealingKey};
+use cardea_protocol::version::Versions;
 use cardea_protocol::{est, topic};
 use rcgen::{CertificateParams, KeyPair};
 use rumqttc::{
@@ -118,6 +119,7 @@ impl Controller {
 
     pub(super) fn hello(&self) -> Hello {
         Hello {
+            versions: Versions::SPOKEN,
             boot_id: self.boot.clone(),
             cursor: self.held.cursor,
             digest: self.held.digest(),
@@ -159,7 +161,9 @@ impl Controller {
         let session = SessionId::random();
         let sender = Sender::new(self.signer(), Use::Up, self.id.clone(), session.clone());
         let receiver = Receiver::new(cloud.verifier.clone(), Use::Down, self.id.clone(), session);
-        let mut talk = Talk { pipe, sender, receiver, up: topic::up(&self.id), cloud_now: cloud.now(), heard: false };
+        let up = topic::up(&self.id);
+        let mut talk =
+            Talk { pipe, sender, receiver, up, welcomed: false, cloud_now: cloud.now(), heard: false };
         talk.say(Up::Hello(self.hello())).await;
         talk
     }
@@ -244,6 +248,7 @@ pub(super) struct Talk {
     pub(super) sender: Sender,
     pub(super) receiver: Receiver,
     up: String,
+    welcomed: bool,
     cloud_now: cardea_protocol::Timestamp,
     heard: bool,
 }
@@ -259,15 +264,25 @@ impl Talk {
         self.pipe.client.publish(&self.up, QoS::AtLeastOnce, false, payload).await.unwrap();
     }
 
+    /// The next message after the welcome, which comes first and once.
     pub(super) async fn next_any(&mut self) -> Down {
         loop {
             let payload = self.pipe.next().await.expect("the connection stands");
-            match self.receiver.open::<Down>(&payload) {
+            let message = match self.receiver.open::<Down>(&payload) {
                 // A cloud that nobody tells who comes and goes speaks in the session before, until it has heard the hello.
-                Err(EnvelopeError::Session) if !self.heard => {}
-                opened => {
-                    self.heard = true;
-                    return opened.expect("signed, addressed and numbered").message;
+                Err(EnvelopeError::Session) if !self.heard => continue,
+                opened => opened.expect("signed, addressed and numbered").message,
+            };
+            self.heard = true;
+            match message {
+                Down::Welcome { version } => {
+                    assert!(!self.welcomed && Versions::SPOKEN.contains(version), "a second welcome, or a strange one");
+                    self.welcomed = true;
+                }
+                message @ (Down::Refused { .. } | Down::Reconnect { .. }) => return message,
+                message => {
+                    assert!(self.welcomed, "a message before the welcome");
+                    return message;
                 }
             }
         }

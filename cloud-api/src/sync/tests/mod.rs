@@ -17,3 +17,4 @@ mod guests;
 mod held;
 mod mosquitto;
 mod revocation;
+mod versions;

@@ -44,6 +44,13 @@ fn page(page: u32, pages: u32, revision: u64) -> Down {
     }
 }
 
+/// A session that has begun.
+fn welcomed(cursor: Revision, held: Digest) -> Session {
+    let mut session = Session::new(cursor, held);
+    assert_eq!(session.message(Down::Welcome { version: 1 }, NOW), []);
+    session
+}
+
 fn one(steps: Vec<Step>) -> Step {
     let [step] = <[Step; 1]>::try_from(steps).unwrap();
     step
@@ -51,7 +58,7 @@ fn one(steps: Vec<Step>) -> Step {
 
 #[test]
 fn changes_are_applied_and_acknowledged() {
-    let mut session = Session::new(Revision(3), digest("held"));
+    let mut session = welcomed(Revision(3), digest("held"));
     let Step::Changes(batch) = one(session.message(changes(3, 5), NOW)) else { panic!() };
     assert_eq!((batch.from, batch.to), (Revision(3), Revision(5)));
     let expected = Step::Send(Up::Applied { revision: Revision(5), digest: digest("held") });
@@ -61,7 +68,7 @@ fn changes_are_applied_and_acknowledged() {
 
 #[test]
 fn what_is_repeated_is_skipped_and_what_is_missing_ends_the_session() {
-    let mut session = Session::new(Revision(5), digest("held"));
+    let mut session = welcomed(Revision(5), digest("held"));
     assert_eq!(one(session.message(changes(2, 5), NOW)), Step::Restate);
     let Step::Changes(batch) = one(session.message(changes(3, 7), NOW)) else { panic!() };
     assert_eq!((batch.from, batch.to, batch.changes), (Revision(5), Revision(7), vec![change(6), change(7)]));
@@ -71,7 +78,7 @@ fn what_is_repeated_is_skipped_and_what_is_missing_ends_the_session() {
 
 #[test]
 fn a_digest_that_differs_is_noticed_and_still_told() {
-    let mut session = Session::new(Revision(0), digest("held"));
+    let mut session = welcomed(Revision(0), digest("held"));
     let batch =
         Down::Changes { from: Revision(0), to: Revision(1), changes: vec![change(1)], digest: Some(digest("cloud")) };
     session.message(batch, NOW);
@@ -85,7 +92,7 @@ fn a_digest_that_differs_is_noticed_and_still_told() {
 
 #[test]
 fn a_snapshot_counts_once_all_its_pages_are_here_in_order() {
-    let mut session = Session::new(Revision(3), digest("held"));
+    let mut session = welcomed(Revision(3), digest("held"));
     assert_eq!(session.message(page(0, 3, 9), NOW), []);
     assert_eq!(session.message(page(1, 3, 9), NOW), []);
     assert_eq!(session.message(page(0, 2, 10), NOW), [], "the cloud began anew");
@@ -96,7 +103,7 @@ fn a_snapshot_counts_once_all_its_pages_are_here_in_order() {
 #[test]
 fn pages_out_of_order_and_impossible_numbers_end_the_session() {
     let ends = |messages: Vec<Down>| {
-        let mut session = Session::new(Revision(3), digest("held"));
+        let mut session = welcomed(Revision(3), digest("held"));
         let last = messages.into_iter().map(|message| session.message(message, NOW)).last().unwrap();
         assert!(matches!(one(last), Step::End(End::Malformed(_))));
     };
@@ -122,7 +129,7 @@ fn kept(revision: u64, at: i64, received: u64) -> Step {
 
 #[test]
 fn freshness_counts_only_once_its_revision_is_applied_and_as_of_when_it_came() {
-    let mut session = Session::new(Revision(3), digest("held"));
+    let mut session = welcomed(Revision(3), digest("held"));
     assert_eq!(session.message(stated(3, 50, "held"), Monotonic(5)), [kept(3, 50, 5)]);
     assert_eq!(session.message(stated(2, 60, "held"), Monotonic(6)), [], "a cloud that went back");
     assert_eq!(session.message(stated(5, 70, "held"), Monotonic(7)), [], "not applied yet");
@@ -136,7 +143,7 @@ fn freshness_counts_only_once_its_revision_is_applied_and_as_of_when_it_came() {
 
 #[test]
 fn whoever_holds_something_else_is_not_fresh_and_says_so() {
-    let mut session = Session::new(Revision(3), digest("held"));
+    let mut session = welcomed(Revision(3), digest("held"));
     assert_eq!(session.message(stated(3, 50, "other"), NOW), [Step::Restate]);
     assert_eq!(session.in_sync(), Some(false));
     assert_eq!(session.message(stated(4, 60, "other"), NOW), [], "not applied yet");
@@ -152,7 +159,7 @@ fn whoever_holds_something_else_is_not_fresh_and_says_so() {
 
 #[test]
 fn one_batch_of_events_is_on_its_way_until_stored_or_overdue() {
-    let mut session = Session::new(Revision(0), digest("held"));
+    let mut session = welcomed(Revision(0), digest("held"));
     let event = Event {
         id: EventId::random(),
         seq: 4,
@@ -172,7 +179,7 @@ fn one_batch_of_events_is_on_its_way_until_stored_or_overdue() {
 
 #[test]
 fn receipts_are_repeated_until_stored() {
-    let mut session = Session::new(Revision(0), digest("held"));
+    let mut session = welcomed(Revision(0), digest("held"));
     assert!(session.wants_receipts(NOW));
     assert_eq!(session.receipts(vec!["a.b.c".to_owned()], NOW).len(), 1);
     assert!(!session.wants_receipts(NOW));
@@ -181,7 +188,7 @@ fn receipts_are_repeated_until_stored() {
 
 #[test]
 fn the_cloud_may_ask_for_a_new_session() {
-    let mut session = Session::new(Revision(0), digest("held"));
+    let mut session = welcomed(Revision(0), digest("held"));
     let asked = session.message(Down::Reconnect { retry_ms: 700 }, NOW);
     assert_eq!(asked, [Step::End(End::Asked { retry_ms: 700 })]);
 }
@@ -193,7 +200,7 @@ proptest! {
         start in 0u64..5,
         sends in prop::collection::vec((0u64..6, 0u64..6), 1..40),
     ) {
-        let mut session = Session::new(Revision(start), digest("held"));
+        let mut session = welcomed(Revision(start), digest("held"));
         let mut cursor = start;
         for (back, ahead) in sends {
             let from = cursor.saturating_sub(back);
@@ -210,4 +217,29 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_session_begins_with_one_welcome_to_a_version_that_is_spoken() {
+    let ends =
+        |session: &mut Session, message| matches!(one(session.message(message, NOW)), Step::End(End::Malformed(_)));
+    let fresh = || Session::new(Revision(0), digest("held"));
+    assert!(ends(&mut fresh(), changes(0, 1)), "nothing is applied before the version is known");
+    assert!(ends(&mut fresh(), Down::Welcome { version: 2 }));
+    assert!(ends(&mut welcomed(Revision(0), digest("held")), Down::Welcome { version: 1 }));
+    let asked = one(fresh().message(Down::Reconnect { retry_ms: 7 }, NOW));
+    assert_eq!(asked, Step::End(End::Asked { retry_ms: 7 }));
+}
+
+#[test]
+fn whoever_is_refused_learns_what_to_update() {
+    let said = |lowest, highest| {
+        let refused = Down::Refused { versions: Versions::new(lowest, highest), retry_ms: 60_000 };
+        match one(Session::new(Revision(0), digest("held")).message(refused, NOW)) {
+            Step::End(end) => end.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(said(2, 3), "update cardead: this controller speaks versions 1 to 1 of the messages, the cloud 2 to 3");
+    assert!(said(0, 0).starts_with("update cardea-cloud: "));
 }
