@@ -26,6 +26,7 @@ use crate::listener::Peer;
 use crate::state::{App, Shared};
 use crate::storage::consent_texts::ConsentText;
 use crate::storage::principals::Principal;
+use crate::storage::sites::Scope;
 use crate::storage::{KeyStoreSettings, Storage};
 use crate::sync::Sync;
 pub(crate) use crate::testing::faces::FACE_PHOTO;
@@ -430,7 +431,7 @@ async fn populate(storage: &Storage) {
     }
     let (controller, site) = (ControllerId::new(CONTROLLER).unwrap(), SiteId::new(SITE).unwrap());
     let hash = "unclaimed".to_owned();
-    storage.register_controller(&controller, &site, hash, START.plus_ms(1_000), START).await.unwrap();
+    storage.register_controller(&Scope::Operator, &controller, &site, hash, START.plus_ms(1_000), START).await.unwrap();
     let add = |tx: &crate::storage::engine::Transaction<'_>| {
         tx.execute(
             r#"INSERT INTO access_points (access_point_id, controller_id, kind, credentials, reachable, state)

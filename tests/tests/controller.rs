@@ -94,7 +94,10 @@ impl Cloud {
         let (storage, now) = (&self.server.app().storage, SystemClock.now());
         let code = CloudCode::generate().unwrap();
         let expires = now.plus_ms(60_000);
-        storage.register_controller(&controller_id(), &site(), code.hash().unwrap(), expires, now).await.unwrap();
+        storage
+            .register_controller(&Scope::Operator, &controller_id(), &site(), code.hash().unwrap(), expires, now)
+            .await
+            .unwrap();
         let addresses = self.server.addresses();
         let request = Claim {
             enrolment_url: Url::parse(&addresses.enrol_url).unwrap(),
@@ -127,7 +130,7 @@ impl Cloud {
 
     /// Whether the cloud knows the controller to hold what it should.
     async fn in_sync(&self) -> bool {
-        self.server.app().storage.controller(&controller_id()).await.unwrap().unwrap().in_sync
+        self.server.app().storage.controller(&Scope::Operator, &controller_id()).await.unwrap().unwrap().in_sync
     }
 }
 
@@ -246,7 +249,8 @@ async fn a_receipt_waits_for_the_gallery_and_completes_the_erasure() {
     app.sync.changed(&site());
     let unsigned = async || controller.store.unsigned_erasures().await.unwrap();
     eventually("the order is carried out", async || unsigned().await.1.len() == 1).await;
-    let complete = async || app.storage.erasure(&erasure).await.unwrap().unwrap().completed_at.is_some();
+    let complete =
+        async || app.storage.erasure(&Scope::Operator, &erasure).await.unwrap().unwrap().completed_at.is_some();
     assert!(!complete().await, "the old gallery is still in memory");
     controller.access.gallery_at.send_replace(HoldingsVersion(unsigned().await.0.0 - 1));
     assert!(!complete().await && unsigned().await.1.len() == 1, "not the version that erased");

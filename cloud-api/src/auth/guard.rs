@@ -48,6 +48,7 @@ impl Caller {
     pub fn scope(&self) -> Scope {
         match &self.customer {
             Some(customer) => Scope::Customer(customer.clone()),
+            None if self.role == Role::Installer => Scope::Installer(self.principal_id.clone()),
             None => Scope::Operator,
         }
     }

@@ -84,7 +84,7 @@ pub enum EnrolmentError {
 impl From<StandingError> for EnrolmentError {
     fn from(error: StandingError) -> Self {
         match error {
-            StandingError::Refused => Self::Claim,
+            StandingError::NotFound | StandingError::Refused => Self::Claim,
             StandingError::Storage(error) => Self::Storage(error),
         }
     }

@@ -1,7 +1,5 @@
 //! Accounts seen from outside the token endpoint: who there is, whose sites an installer works at, and an end to them.
 
-use std::collections::BTreeSet;
-
 use cardea_protocol::Timestamp;
 use cardea_protocol::id::{CustomerId, SiteId};
 
@@ -116,17 +114,6 @@ impl Storage {
                 )?;
             }
             Ok(())
-        })
-        .await
-    }
-
-    /// The sites an installer was given.
-    pub async fn sites_given(&self, principal_id: &str) -> Result<BTreeSet<SiteId>, StorageError> {
-        let principal_id = principal_id.to_owned();
-        self.read(move |connection| {
-            let sql = "SELECT site_id FROM principal_sites WHERE principal_id = ?1";
-            let sites = connection.query(sql, params![principal_id], |row| id(row.get(0)?, SiteId::new))?;
-            Ok(sites.into_iter().collect())
         })
         .await
     }

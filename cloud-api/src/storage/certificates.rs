@@ -186,6 +186,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::super::controllers::tests::{AT, LATER, certificate, registered};
     use super::*;
+    use crate::storage::sites::Scope;
 
     #[tokio::test]
     async fn a_certificate_counts_until_a_newer_one_has_proved_itself_or_all_are_revoked() {
@@ -205,13 +206,16 @@ mod tests {
         assert_eq!(storage.receipt_keys(&controller).await.unwrap().len(), 2);
         assert_eq!(storage.active_certificates(&controller, AT).await.unwrap().len(), 1);
 
-        storage.revoke_controller(&controller, LATER).await.unwrap();
+        storage.revoke_controller(&Scope::Operator, &controller, LATER).await.unwrap();
         assert!(!counts("b2").await);
         let ended = |serial: &str, at, superseded| EndedCertificate { serial: serial.to_owned(), at, superseded };
         let listed = storage.ended_certificates(AT).await.unwrap();
         assert_eq!(listed, [ended("a1", AT, false), ended("b2", LATER, false)], "each since it ceased to count");
         assert!(storage.receipt_keys(&controller).await.unwrap().is_empty());
-        assert!(matches!(storage.revoke_controller(&controller, AT).await, Err(StandingError::Refused)));
+        assert!(matches!(
+            storage.revoke_controller(&Scope::Operator, &controller, AT).await,
+            Err(StandingError::Refused)
+        ));
         assert!(storage.add_certificate(&controller, certificate("c3", 3)).await.is_err());
     }
 }

@@ -11,6 +11,7 @@ use super::engine::{Row, Transaction, params};
 use super::equipment::replace_equipment;
 use super::erasures::settle_erasures;
 use super::presence::{came, went};
+use super::sites::{Scope, site_visible};
 use super::webhooks::outbox::settle_sales;
 use super::{Storage, StorageError};
 use crate::keys::Column;
@@ -101,8 +102,11 @@ pub enum RegisterError {
 /// Why a controller's standing was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum StandingError {
-    /// No such controller, or not in a state from which this can be done.
-    #[error("there is no such controller, or it is not in a state that allows this")]
+    /// No such controller within the caller's scope.
+    #[error("there is no such controller")]
+    NotFound,
+    /// Not in a state from which this can be done.
+    #[error("the controller is not in a state that allows this")]
     Refused,
     /// The storage failed.
     #[error(transparent)]
@@ -139,27 +143,38 @@ fn controller(tx: &Transaction<'_>, row: &Row<'_>) -> Result<Controller, Storage
     })
 }
 
+/// Refuses a controller that is not within the scope, as one that is not there.
+fn within(tx: &Transaction<'_>, scope: &Scope, controller: &ControllerId) -> Result<(), StandingError> {
+    let sql = "SELECT site_id FROM controllers WHERE controller_id = ?1";
+    let site = tx.query_opt(sql, [controller.as_str()], |row| id(row.get(0)?, SiteId::new))?;
+    match site {
+        Some(site) if site_visible(tx, scope, &site)? => Ok(()),
+        _ => Err(StandingError::NotFound),
+    }
+}
+
 fn one_row(changed: usize) -> Result<(), StandingError> {
     if changed == 1 { Ok(()) } else { Err(StandingError::Refused) }
 }
 
 impl Storage {
-    /// Registers a controller with the Argon2id hash of its claim code.
+    /// Registers a controller at a site within the scope, with the Argon2id hash of its claim code.
     pub async fn register_controller(
         &self,
+        scope: &Scope,
         controller: &ControllerId,
         site: &SiteId,
         claim_hash: String,
         claim_expires: Timestamp,
         at: Timestamp,
     ) -> Result<(), RegisterError> {
-        let (controller, site) = (controller.clone(), site.clone());
+        let (scope, controller, site) = (scope.clone(), controller.clone(), site.clone());
         self.write(move |tx| {
-            let exists = |sql: &str, id: &str| tx.query_row(sql, [id], |row| row.get(0));
-            if !exists("SELECT EXISTS (SELECT 1 FROM sites WHERE site_id = ?1)", site.as_str())? {
+            if !site_visible(tx, &scope, &site)? {
                 return Err(RegisterError::UnknownSite);
             }
-            if exists("SELECT EXISTS (SELECT 1 FROM controllers WHERE controller_id = ?1)", controller.as_str())? {
+            let sql = "SELECT EXISTS (SELECT 1 FROM controllers WHERE controller_id = ?1)";
+            if tx.query_row(sql, [controller.as_str()], |row| row.get(0))? {
                 return Err(RegisterError::Exists);
             }
             tx.execute(
@@ -172,15 +187,17 @@ impl Storage {
         .await
     }
 
-    /// A new claim code for a controller that has not been claimed yet.
+    /// A new claim code for a controller within the scope that has not been claimed yet.
     pub async fn renew_claim(
         &self,
+        scope: &Scope,
         controller: &ControllerId,
         claim_hash: String,
         claim_expires: Timestamp,
     ) -> Result<(), StandingError> {
-        let controller = controller.clone();
+        let (scope, controller) = (scope.clone(), controller.clone());
         self.write(move |tx| {
+            within(tx, &scope, &controller)?;
             one_row(tx.execute(
                 "UPDATE controllers SET claim_hash = ?2, claim_expires = ?3, claim_tries = 0
                  WHERE controller_id = ?1 AND status = 'registered'",
@@ -230,25 +247,37 @@ impl Storage {
         .await
     }
 
-    /// Revokes a controller: none of its certificates counts any more. The caller then ends its session.
-    pub async fn revoke_controller(&self, controller: &ControllerId, at: Timestamp) -> Result<(), StandingError> {
-        self.retire(controller, "revoked", "status IN ('registered', 'active')", at).await
+    /// Revokes a controller within the scope: none of its certificates counts any more. The caller then ends its session.
+    pub async fn revoke_controller(
+        &self,
+        scope: &Scope,
+        controller: &ControllerId,
+        at: Timestamp,
+    ) -> Result<(), StandingError> {
+        self.retire(scope, controller, "revoked", "status IN ('registered', 'active')", at).await
     }
 
-    /// Decommissions a controller, whose storage has been destroyed or wiped: erasures wait for it no longer.
-    pub async fn decommission_controller(&self, controller: &ControllerId, at: Timestamp) -> Result<(), StandingError> {
-        self.retire(controller, "decommissioned", "status <> 'decommissioned'", at).await
+    /// Decommissions a controller within the scope, whose storage has been destroyed or wiped: erasures wait for it no longer.
+    pub async fn decommission_controller(
+        &self,
+        scope: &Scope,
+        controller: &ControllerId,
+        at: Timestamp,
+    ) -> Result<(), StandingError> {
+        self.retire(scope, controller, "decommissioned", "status <> 'decommissioned'", at).await
     }
 
     async fn retire(
         &self,
+        scope: &Scope,
         controller: &ControllerId,
         status: &'static str,
         from: &'static str,
         at: Timestamp,
     ) -> Result<(), StandingError> {
-        let controller = controller.clone();
+        let (scope, controller) = (scope.clone(), controller.clone());
         self.write(move |tx| {
+            within(tx, &scope, &controller)?;
             let sql = format!(
                 "UPDATE controllers SET status = ?2, {status}_at = ?3, claim_hash = NULL WHERE controller_id = ?1 AND {from}"
             );
@@ -264,25 +293,21 @@ impl Storage {
         .await
     }
 
-    /// One controller.
-    pub async fn controller(&self, controller_id: &ControllerId) -> Result<Option<Controller>, StorageError> {
-        let controller_id = controller_id.clone();
+    /// One controller within the scope.
+    pub async fn controller(
+        &self,
+        scope: &Scope,
+        controller_id: &ControllerId,
+    ) -> Result<Option<Controller>, StorageError> {
+        let (scope, controller_id) = (scope.clone(), controller_id.clone());
         self.read(move |tx| {
             let sql =
                 format!("SELECT {COLUMNS} FROM controllers c JOIN sites s USING (site_id) WHERE c.controller_id = ?1");
-            tx.query_opt(&sql, [controller_id.as_str()], |row| controller(tx, row))
-        })
-        .await
-    }
-
-    /// The controllers of a site.
-    pub async fn controllers_of(&self, site: &SiteId) -> Result<Vec<Controller>, StorageError> {
-        let site = site.clone();
-        self.read(move |tx| {
-            let sql = format!(
-                "SELECT {COLUMNS} FROM controllers c JOIN sites s USING (site_id) WHERE c.site_id = ?1 ORDER BY c.controller_id"
-            );
-            tx.query(&sql, [site.as_str()], |row| controller(tx, row))
+            let found = tx.query_opt(&sql, [controller_id.as_str()], |row| controller(tx, row))?;
+            match found {
+                Some(found) if site_visible(tx, &scope, &found.site)? => Ok(Some(found)),
+                _ => Ok(None),
+            }
         })
         .await
     }
@@ -349,6 +374,7 @@ pub(super) fn touch(tx: &Transaction<'_>, controller: &ControllerId, at: Timesta
 pub(super) mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use cardea_protocol::id::CustomerId;
 
     pub(in crate::storage) const AT: Timestamp = Timestamp(1_000);
     pub(in crate::storage) const LATER: Timestamp = Timestamp(2_000);
@@ -364,7 +390,7 @@ pub(super) mod tests {
             .unwrap();
         let controller = ControllerId::new("gate-1").unwrap();
         let site = SiteId::new("house-1").unwrap();
-        storage.register_controller(&controller, &site, "hash".to_owned(), LATER, AT).await.unwrap();
+        storage.register_controller(&Scope::Operator, &controller, &site, "hash".to_owned(), LATER, AT).await.unwrap();
         (storage, controller)
     }
 
@@ -379,10 +405,34 @@ pub(super) mod tests {
         let again = |site: &str| {
             let site = SiteId::new(site).unwrap();
             let (storage, controller) = (storage.clone(), controller.clone());
-            async move { storage.register_controller(&controller, &site, String::new(), LATER, AT).await }
+            async move { storage.register_controller(&Scope::Operator, &controller, &site, String::new(), LATER, AT).await }
         };
         assert!(matches!(again("house-1").await, Err(RegisterError::Exists)));
         assert!(matches!(again("house-2").await, Err(RegisterError::UnknownSite)));
+    }
+
+    #[tokio::test]
+    async fn to_another_tenant_and_to_an_installer_of_elsewhere_it_is_not_there() {
+        let (storage, controller) = registered().await;
+        let house = SiteId::new("house-1").unwrap();
+        for scope in [
+            Scope::Customer(CustomerId::new("customer-of-elsewhere").unwrap()),
+            Scope::Installer("installer-of-elsewhere".to_owned()),
+        ] {
+            let hash = || "another".to_owned();
+            let renewed = storage.renew_claim(&scope, &controller, hash(), LATER).await;
+            let revoked = storage.revoke_controller(&scope, &controller, AT).await;
+            let decommissioned = storage.decommission_controller(&scope, &controller, AT).await;
+            for refused in [renewed, revoked, decommissioned] {
+                assert!(matches!(refused, Err(StandingError::NotFound)), "{scope:?}: {refused:?}");
+            }
+            assert!(storage.controller(&scope, &controller).await.unwrap().is_none());
+            assert!(storage.equipment(&scope, &house).await.unwrap().is_none());
+            let new = ControllerId::new("gate-2").unwrap();
+            let registered = storage.register_controller(&scope, &new, &house, hash(), LATER, AT).await;
+            assert!(matches!(registered, Err(RegisterError::UnknownSite)), "{scope:?}: {registered:?}");
+        }
+        assert_eq!(storage.begin_claim(&controller, 5, AT).await.unwrap().as_deref(), Some("hash"), "as it was");
     }
 
     #[tokio::test]
@@ -394,7 +444,7 @@ pub(super) mod tests {
             given += usize::from(hash.unwrap().is_some());
         }
         assert_eq!(given, 5);
-        storage.renew_claim(&controller, "another".to_owned(), LATER).await.unwrap();
+        storage.renew_claim(&Scope::Operator, &controller, "another".to_owned(), LATER).await.unwrap();
         assert_eq!(storage.begin_claim(&controller, 5, AT).await.unwrap().as_deref(), Some("another"));
         assert_eq!(storage.begin_claim(&controller, 5, LATER).await.unwrap(), None, "expired");
     }

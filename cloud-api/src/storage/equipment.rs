@@ -7,6 +7,7 @@ use cardea_protocol::message::{AccessPoint, AccessPointKind};
 use super::changes::id;
 use super::controllers::touch;
 use super::engine::{Row, Transaction, params};
+use super::sites::{Scope, site_visible};
 use super::{Storage, StorageError};
 
 /// A barrier or door, and whether its controller is there.
@@ -75,17 +76,20 @@ pub(super) fn replace_equipment(
 }
 
 impl Storage {
-    /// The barriers and doors of a site.
-    pub async fn equipment(&self, site: &SiteId) -> Result<Vec<Equipment>, StorageError> {
-        let site = site.clone();
+    /// The barriers and doors of a site; `None` if it is not within the scope.
+    pub async fn equipment(&self, scope: &Scope, site: &SiteId) -> Result<Option<Vec<Equipment>>, StorageError> {
+        let (scope, site) = (scope.clone(), site.clone());
         self.read(move |tx| {
+            if !site_visible(tx, &scope, &site)? {
+                return Ok(None);
+            }
             let sql = format!("{EQUIPMENT} ORDER BY a.access_point_id");
-            tx.query(&sql, [site.as_str()], access_point)
+            tx.query(&sql, [site.as_str()], access_point).map(Some)
         })
         .await
     }
 
-    /// One barrier or door of a site.
+    /// One barrier or door of a site, for an order whose scope was judged when it was given.
     pub async fn access_point(&self, site: &SiteId, point: &AccessPointId) -> Result<Option<Equipment>, StorageError> {
         let (site, point) = (site.clone(), point.clone());
         self.read(move |tx| {
@@ -146,16 +150,16 @@ mod tests {
         storage.record_equipment(&first, vec![door("closed")], Timestamp(1)).await.unwrap();
         storage.record_equipment(&second, vec![door("open")], Timestamp(2)).await.unwrap();
         storage.record_equipment(&first, vec![door("opening")], Timestamp(3)).await.unwrap();
-        let known = storage.equipment(&site).await.unwrap();
+        let known = storage.equipment(&Scope::Operator, &site).await.unwrap().unwrap();
         assert_eq!(known.len(), 1);
         assert_eq!((&known[0].controller, &known[0].access_point), (&first, &door("opening")));
         let elsewhere = SiteId::new("house-2").unwrap();
         assert!(storage.access_point(&elsewhere, &door("").id).await.unwrap().is_none());
 
-        storage.revoke_controller(&first, Timestamp(4)).await.unwrap();
-        assert!(storage.equipment(&site).await.unwrap().is_empty());
+        storage.revoke_controller(&Scope::Operator, &first, Timestamp(4)).await.unwrap();
+        assert!(storage.equipment(&Scope::Operator, &site).await.unwrap().unwrap().is_empty());
         storage.record_equipment(&second, vec![door("open")], Timestamp(5)).await.unwrap();
-        let known = storage.equipment(&site).await.unwrap();
+        let known = storage.equipment(&Scope::Operator, &site).await.unwrap().unwrap();
         assert_eq!(known.len(), 1, "the replacement of a revoked controller has its doors");
         assert_eq!((&known[0].controller, &known[0].access_point), (&second, &door("open")));
     }

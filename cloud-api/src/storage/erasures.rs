@@ -7,6 +7,7 @@ use cardea_protocol::message::Receipt;
 use super::changes::{ChangeKind, append_change, id, subject_of};
 use super::controllers::ControllerStatus;
 use super::engine::{Transaction, params};
+use super::sites::{Scope, site_visible};
 use super::subject_keys::reconcile::applied;
 use super::webhooks::outbox::{announce, settle_sales};
 use super::{Storage, StorageError};
@@ -148,7 +149,8 @@ pub(super) fn settle_erasures(tx: &Transaction<'_>, at: Timestamp) -> Result<(),
     settle_sales(tx, at)
 }
 
-fn read_erasure(tx: &Transaction<'_>, erasure: &ErasureId) -> Result<Option<Erasure>, StorageError> {
+/// An erasure within the scope.
+fn read_erasure(tx: &Transaction<'_>, scope: &Scope, erasure: &ErasureId) -> Result<Option<Erasure>, StorageError> {
     type Head = (String, String, String, Option<String>, i64, u32, Option<i64>);
     let head: Option<Head> = tx.query_opt(
         "SELECT site_id, subject, reason, sale_id, ordered_at, cloud_erased, completed_at
@@ -157,6 +159,10 @@ fn read_erasure(tx: &Transaction<'_>, erasure: &ErasureId) -> Result<Option<Eras
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?)),
     )?;
     let Some((site, subject, reason, sale, ordered_at, cloud_erased, completed_at)) = head else { return Ok(None) };
+    let site = id(site, SiteId::new)?;
+    if !site_visible(tx, scope, &site)? {
+        return Ok(None);
+    }
     let controllers = tx.query(
         "SELECT e.controller_id, e.receipt_jws, e.received_at, c.status, e.verified IS NOT DISTINCT FROM 1,
                 c.last_seen, c.revoked_at, c.decommissioned_at
@@ -179,7 +185,7 @@ fn read_erasure(tx: &Transaction<'_>, erasure: &ErasureId) -> Result<Option<Eras
     )?;
     Ok(Some(Erasure {
         erasure_id: erasure.clone(),
-        site: id(site, SiteId::new)?,
+        site,
         subject: subject_of(&subject)?,
         reason: match reason.as_str() {
             "consent-withdrawn" => ErasureReason::ConsentWithdrawn,
@@ -195,15 +201,15 @@ fn read_erasure(tx: &Transaction<'_>, erasure: &ErasureId) -> Result<Option<Eras
 }
 
 impl Storage {
-    /// An erasure order, with every controller's part.
-    pub async fn erasure(&self, erasure: &ErasureId) -> Result<Option<Erasure>, StorageError> {
-        let erasure = erasure.clone();
-        self.read(move |tx| read_erasure(tx, &erasure)).await
+    /// An erasure order within the scope, with every controller's part.
+    pub async fn erasure(&self, scope: &Scope, erasure: &ErasureId) -> Result<Option<Erasure>, StorageError> {
+        let (scope, erasure) = (scope.clone(), erasure.clone());
+        self.read(move |tx| read_erasure(tx, &scope, &erasure)).await
     }
 
-    /// The erasures of a sale.
-    pub async fn erasures_of_sale(&self, sale: &SaleId) -> Result<Vec<Erasure>, StorageError> {
-        let sale = sale.clone();
+    /// The erasures of a sale that are within the scope.
+    pub async fn erasures_of_sale(&self, scope: &Scope, sale: &SaleId) -> Result<Vec<Erasure>, StorageError> {
+        let (scope, sale) = (scope.clone(), sale.clone());
         self.read(move |tx| {
             let ids = tx.query(
                 "SELECT erasure_id FROM erasures WHERE sale_id = ?1 ORDER BY erasure_id",
@@ -212,7 +218,7 @@ impl Storage {
             )?;
             let mut erasures = Vec::with_capacity(ids.len());
             for erasure in ids {
-                erasures.extend(read_erasure(tx, &erasure)?);
+                erasures.extend(read_erasure(tx, &scope, &erasure)?);
             }
             Ok(erasures)
         })
@@ -315,13 +321,15 @@ mod tests {
             at: AT,
         };
         assert!(!storage.store_receipt(&receipt(false), "traces", AT).await.unwrap());
-        let seen = storage.erasure(&erasure).await.unwrap().unwrap();
+        let elsewhere = Scope::Customer(CustomerId::new("customer-of-elsewhere").unwrap());
+        assert!(storage.erasure(&elsewhere, &erasure).await.unwrap().is_none());
+        let seen = storage.erasure(&Scope::Operator, &erasure).await.unwrap().unwrap();
         assert_eq!(seen.completed_at, None);
         assert_eq!((seen.controllers[0].receipt_jws.as_deref(), seen.controllers[0].verified), (Some("traces"), false));
 
         assert!(storage.store_receipt(&receipt(true), "clean", LATER).await.unwrap());
         assert!(storage.store_receipt(&receipt(false), "late", LATER).await.unwrap());
-        let seen = storage.erasure(&erasure).await.unwrap().unwrap();
+        let seen = storage.erasure(&Scope::Operator, &erasure).await.unwrap().unwrap();
         assert_eq!((seen.controllers[0].receipt_jws.as_deref(), seen.controllers[0].verified), (Some("clean"), true));
     }
 }

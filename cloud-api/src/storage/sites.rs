@@ -14,14 +14,18 @@ pub enum Scope {
     Operator,
     /// A customer: the sites it is served at.
     Customer(CustomerId),
+    /// An installer, by its account: the sites it was given.
+    Installer(String),
 }
 
 impl Scope {
-    /// The customer whose data alone may be seen, as a parameter of a query; `None` for all.
+    /// The customer whose data alone may be seen, as a parameter of a query; `None` for all. No customer has the name that
+    /// stands for an installer's, which has none.
     pub(super) fn only(&self) -> Option<&str> {
         match self {
             Self::Operator => None,
             Self::Customer(customer) => Some(customer.as_str()),
+            Self::Installer(_) => Some(""),
         }
     }
 }
@@ -61,6 +65,11 @@ pub(crate) fn site_visible(tx: &Transaction<'_>, scope: &Scope, site: &SiteId) -
             [site.as_str(), customer.as_str()],
             |row| row.get(0),
         ),
+        Scope::Installer(account) => tx.query_row(
+            "SELECT EXISTS (SELECT 1 FROM principal_sites WHERE site_id = ?1 AND principal_id = ?2)",
+            [site.as_str(), account],
+            |row| row.get(0),
+        ),
     }
 }
 
@@ -82,11 +91,19 @@ impl Storage {
     pub async fn sites(&self, scope: &Scope) -> Result<Vec<Site>, StorageError> {
         let scope = scope.clone();
         self.read(move |tx| {
+            let within = match &scope {
+                Scope::Operator | Scope::Customer(_) => "CAST(?1 AS TEXT) IS NULL OR c.customer_id = ?1",
+                Scope::Installer(_) => {
+                    "EXISTS (SELECT 1 FROM principal_sites p WHERE p.site_id = s.site_id AND p.principal_id = ?1)"
+                }
+            };
+            let whose = if let Scope::Installer(account) = &scope { Some(account.as_str()) } else { scope.only() };
             tx.query(
-                "SELECT s.site_id, s.address, s.revision, c.customer_id
-                 FROM sites s LEFT JOIN customer_sites c USING (site_id)
-                 WHERE CAST(?1 AS TEXT) IS NULL OR c.customer_id = ?1 ORDER BY s.site_id",
-                [scope.only()],
+                &format!(
+                    "SELECT s.site_id, s.address, s.revision, c.customer_id
+                     FROM sites s LEFT JOIN customer_sites c USING (site_id) WHERE {within} ORDER BY s.site_id"
+                ),
+                [whose],
                 |row| {
                     Ok(Site {
                         site_id: id(row.get(0)?, SiteId::new)?,

@@ -15,6 +15,7 @@ use super::carrier::Carrier;
 use super::session::{Context, Control, Session};
 use crate::broker::Presence;
 use crate::storage::controllers::ControllerStatus;
+use crate::storage::sites::Scope;
 
 /// Messages of one controller that wait to be handled. A controller that outruns this begins again.
 const MAILBOX: usize = 64;
@@ -154,7 +155,7 @@ impl Hub {
     /// The task of a controller, begun if need be.
     async fn contact(&mut self, controller: &ControllerId) -> Option<&Contact> {
         if !self.contacts.contains_key(controller) {
-            let known = match self.context.storage.controller(controller).await {
+            let known = match self.context.storage.controller(&Scope::Operator, controller).await {
                 Ok(known) => known.filter(|known| known.status == ControllerStatus::Active)?,
                 Err(error) => {
                     tracing::error!(error = &error as &dyn std::error::Error, "a controller could not be looked up");

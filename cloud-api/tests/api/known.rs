@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use cardea_cloud::storage::certificates::IssuedCertificate;
+use cardea_cloud::storage::sites::Scope;
 use cardea_protocol::clock::Clock as _;
 use cardea_protocol::id::{AccessPointId, ControllerId, SiteId};
 use cardea_protocol::message::{AccessPoint, AccessPointKind};
@@ -192,7 +193,7 @@ async fn claimed(cloud: &Cloud, name: &str, equipment: Vec<AccessPoint>) -> Stri
     let (storage, now) = (&cloud.server.app().storage, cloud.clock.now());
     let (controller, site) = (ControllerId::new(name).unwrap(), SiteId::new(SITE).unwrap());
     let (hash, later) = (format!("none of {name}"), now.plus_ms(60_000));
-    storage.register_controller(&controller, &site, hash.clone(), later, now).await.unwrap();
+    storage.register_controller(&Scope::Operator, &controller, &site, hash.clone(), later, now).await.unwrap();
     let certificate =
         IssuedCertificate { serial: "a1".to_owned(), public_point: vec![4; 65], issued_at: now, not_after: later };
     storage.finish_claim(&controller, hash, certificate).await.unwrap();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use cardea_cloud::storage::certificates::IssuedCertificate;
+use cardea_cloud::storage::sites::Scope;
 use cardea_protocol::clock::Clock as _;
 use cardea_protocol::id::{ControllerId, ErasureId, Revision, SiteId};
 use cardea_protocol::jws::{Signer, Use};
@@ -55,7 +56,7 @@ impl Controller {
         let (id, key) = (ControllerId::new("gate-1").unwrap(), KeyPair::generate().unwrap());
         let later = now.plus_ms(86_400_000);
         let site = SiteId::new(SITE).unwrap();
-        storage.register_controller(&id, &site, "hash".to_owned(), later, now).await.unwrap();
+        storage.register_controller(&Scope::Operator, &id, &site, "hash".to_owned(), later, now).await.unwrap();
         let public_point = key.public_key_raw().to_vec();
         let certificate = IssuedCertificate { serial: "a1".to_owned(), public_point, issued_at: now, not_after: later };
         storage.finish_claim(&id, "hash".to_owned(), certificate).await.unwrap();

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use cardea_protocol::id::ControllerId;
 
 use crate::api::web::extract::Params;
+use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::state::Shared;
 
@@ -16,9 +17,10 @@ use crate::state::Shared;
     responses((status = 204, description = "Done; its session has ended")))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
+    caller: Caller,
     Params(controller): Params<ControllerId>,
 ) -> Result<StatusCode, Problem> {
-    app.storage.decommission_controller(&controller, app.now()).await?;
+    app.storage.decommission_controller(&caller.scope(), &controller, app.now()).await?;
     app.sync.end_sessions(&controller).await;
     Ok(StatusCode::NO_CONTENT)
 }

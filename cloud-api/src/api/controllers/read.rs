@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::web::extract::Params;
+use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::state::Shared;
 use crate::storage::owed::ToAccountFor;
@@ -97,9 +98,10 @@ impl From<ToAccountFor> for ToAccountForView {
     responses((status = 200, description = "The controller", body = ControllerView)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
+    caller: Caller,
     Params(controller): Params<ControllerId>,
 ) -> Result<axum::Json<ControllerView>, Problem> {
-    let controller = app.storage.controller(&controller).await?.ok_or(Problem::NotFound)?;
+    let controller = app.storage.controller(&caller.scope(), &controller).await?.ok_or(Problem::NotFound)?;
     let to_account_for = app.storage.to_account_for(&controller.controller_id).await?.into();
     Ok(axum::Json(ControllerView {
         controller_id: controller.controller_id.to_string(),

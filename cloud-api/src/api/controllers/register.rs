@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::api::web::extract::{Json, Params};
 use crate::api::{at, created};
+use crate::auth::Caller;
 use crate::enrolment::claim_code::ClaimCode;
 use crate::problem::Problem;
 use crate::state::{App, Shared};
@@ -59,13 +60,14 @@ pub(crate) struct ControllerRegistered {
     responses((status = 201, description = "Registered", body = ControllerRegistered)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
+    caller: Caller,
     Params(site): Params<SiteId>,
     Json(request): Json<RegisterController>,
 ) -> Result<Response, Problem> {
     let controller_id = request.controller_id;
     let fresh = FreshCode::make(&app).await?;
     let (hash, expires) = (fresh.hash.clone(), fresh.expires);
-    app.storage.register_controller(&controller_id, &site, hash, expires, app.now()).await?;
+    app.storage.register_controller(&caller.scope(), &controller_id, &site, hash, expires, app.now()).await?;
     let location = format!("/v1/controllers/{controller_id}");
     Ok(at(location, created(&controller_id.clone(), fresh.for_controller(controller_id))))
 }

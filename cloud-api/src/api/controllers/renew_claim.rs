@@ -8,6 +8,7 @@ use cardea_protocol::id::ControllerId;
 use crate::api::controllers::register::{ControllerRegistered, FreshCode};
 use crate::api::web::extract::Params;
 use crate::api::{at, created};
+use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::state::Shared;
 use crate::storage::controllers::StandingError;
@@ -19,7 +20,7 @@ fn refused(error: StandingError) -> Problem {
         StandingError::Refused => {
             Problem::Conflict("only a controller that is registered and has not been claimed gets another claim code")
         }
-        StandingError::Storage(error) => error.into(),
+        other => other.into(),
     }
 }
 
@@ -31,10 +32,14 @@ fn refused(error: StandingError) -> Problem {
     responses((status = 201, description = "The new code; the earlier one is void", body = ControllerRegistered)))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
+    caller: Caller,
     Params(controller_id): Params<ControllerId>,
 ) -> Result<Response, Problem> {
     let fresh = FreshCode::make(&app).await?;
-    app.storage.renew_claim(&controller_id, fresh.hash.clone(), fresh.expires).await.map_err(refused)?;
+    app.storage
+        .renew_claim(&caller.scope(), &controller_id, fresh.hash.clone(), fresh.expires)
+        .await
+        .map_err(refused)?;
     let location = format!("/v1/controllers/{controller_id}");
     Ok(at(location, created(&controller_id.clone(), fresh.for_controller(controller_id))))
 }
@@ -61,9 +66,7 @@ mod tests {
         api.activate(CONTROLLER).await;
         let path = format!("/v1/controllers/{CONTROLLER}/claim-codes");
         assert_eq!(api.post_empty(&path, as_operator()).await.problem(), (409, "conflict"));
-        assert_eq!(
-            api.post_empty("/v1/controllers/none/claim-codes", as_operator()).await.problem(),
-            (409, "conflict")
-        );
+        let unknown = api.post_empty("/v1/controllers/none/claim-codes", as_operator()).await;
+        assert_eq!(unknown.problem(), (404, "not-found"));
     }
 }

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use cardea_protocol::id::ControllerId;
 
 use crate::api::web::extract::Params;
+use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::state::Shared;
 use crate::storage::controllers::StandingError;
@@ -14,7 +15,8 @@ use crate::storage::controllers::StandingError;
 impl From<StandingError> for Problem {
     fn from(error: StandingError) -> Self {
         match error {
-            StandingError::Refused => Self::Conflict("there is no such controller, or it is in that state already"),
+            StandingError::NotFound => Self::NotFound,
+            StandingError::Refused => Self::Conflict("the controller is in that state already"),
             StandingError::Storage(error) => error.into(),
         }
     }
@@ -28,9 +30,10 @@ impl From<StandingError> for Problem {
     responses((status = 204, description = "Done; its session has ended")))]
 pub(crate) async fn handle(
     State(app): State<Shared>,
+    caller: Caller,
     Params(controller): Params<ControllerId>,
 ) -> Result<StatusCode, Problem> {
-    app.storage.revoke_controller(&controller, app.now()).await?;
+    app.storage.revoke_controller(&caller.scope(), &controller, app.now()).await?;
     app.sync.end_sessions(&controller).await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -21,13 +21,14 @@ pub(crate) async fn handle(
     Params(sale): Params<SaleId>,
 ) -> Result<axum::Json<SaleView>, Problem> {
     let sale = app.storage.sale(&caller.scope(), &sale).await?.ok_or(Problem::NotFound)?;
-    SaleView::of(&app, sale).await.map(axum::Json)
+    SaleView::of(&app, &caller, sale).await.map(axum::Json)
 }
 
 // === tests ===
 
 #[cfg(test)]
 mod tests {
+    use crate::storage::sites::Scope;
     use crate::testing::{Api, CONTROLLER, SITE, as_admin, as_other};
     use serde_json::json;
 
@@ -39,7 +40,11 @@ mod tests {
         let sale = api.post(&format!("/v1/sites/{SITE}/property-sales"), &body, as_admin()).await;
         let path = sale.header("location");
         assert_eq!(api.get(&path, as_admin()).await.json["state"], "pending");
-        api.app.storage.decommission_controller(&CONTROLLER.parse().unwrap(), api.app.now()).await.unwrap();
+        api.app
+            .storage
+            .decommission_controller(&Scope::Operator, &CONTROLLER.parse().unwrap(), api.app.now())
+            .await
+            .unwrap();
         assert_eq!(api.get(&path, as_admin()).await.json["state"], "complete");
         assert_eq!(api.get(&path, as_other()).await.problem(), (404, "not-found"));
     }

@@ -65,8 +65,8 @@ pub(crate) struct SaleView {
 
 impl SaleView {
     /// The sale with the one state that speaks for plates, cards and biometrics together.
-    pub(in crate::api) async fn of(app: &App, sale: Sale) -> Result<Self, Problem> {
-        let erasures = app.storage.erasures_of_sale(&sale.sale_id).await?;
+    pub(in crate::api) async fn of(app: &App, caller: &Caller, sale: Sale) -> Result<Self, Problem> {
+        let erasures = app.storage.erasures_of_sale(&caller.scope(), &sale.sale_id).await?;
         let erased = erasures.iter().all(|erasure| erasure.completed_at.is_some());
         let complete = erased && sale.controllers_behind == 0;
         Ok(Self {
@@ -96,7 +96,7 @@ pub(crate) async fn handle(
     Json(request): Json<SellProperty>,
 ) -> Result<Response, Problem> {
     let scope = caller.scope();
-    let customer = caller.customer.ok_or(Problem::RoleForbidden)?;
+    let customer = caller.customer.clone().ok_or(Problem::RoleForbidden)?;
     let entries = request.plates.len() + request.cards.len() + request.subjects.len();
     if entries == 0 || entries > MAX_ENTRIES {
         return Err(Problem::InvalidField(format!("give 1 to {MAX_ENTRIES} plates, cards and subjects together")));
@@ -131,7 +131,7 @@ pub(crate) async fn handle(
     app.sync.changed(&site);
     app.storage.scrub().await?;
     let location = format!("/v1/property-sales/{}", sale.sale_id);
-    Ok(at(location, created(&sale.sale_id.clone(), SaleView::of(&app, sale).await?)))
+    Ok(at(location, created(&sale.sale_id.clone(), SaleView::of(&app, &caller, sale).await?)))
 }
 
 // === tests ===

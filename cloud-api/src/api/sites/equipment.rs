@@ -71,10 +71,7 @@ pub(crate) async fn handle(
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Problem> {
     let page = query.page()?;
-    if !app.storage.site_visible(&caller.scope(), &site).await? {
-        return Err(Problem::NotFound);
-    }
-    let equipment = app.storage.equipment(&site).await?;
+    let equipment = app.storage.equipment(&caller.scope(), &site).await?.ok_or(Problem::NotFound)?;
     let list = |access_points, next| EquipmentList { access_points, next };
     Ok(paging::answer(page, equipment, |equipment| equipment.access_point.id.as_str(), Into::into, list))
 }

@@ -39,7 +39,7 @@ pub(crate) async fn handle(
     let erasure_id = app.storage.withdraw_consent(&caller.scope(), &site, &consent, app.now()).await?;
     app.sync.changed(&site);
     app.storage.scrub().await?;
-    let erasure = app.storage.erasure(&erasure_id).await?.ok_or(Problem::Internal)?;
+    let erasure = app.storage.erasure(&caller.scope(), &erasure_id).await?.ok_or(Problem::Internal)?;
     let body = ErasureOrdered {
         erasure_id: erasure_id.to_string(),
         state: crate::api::subjects::read_erasure::state(&erasure).to_owned(),

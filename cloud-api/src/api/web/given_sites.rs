@@ -9,6 +9,7 @@ use crate::auth::Caller;
 use crate::auth::roles::{Operation, Role};
 use crate::problem::Problem;
 use crate::state::{App, Shared};
+use crate::storage::sites::Scope;
 
 /// The middleware, behind the check of roles.
 pub(in crate::api) async fn only_given(
@@ -22,7 +23,7 @@ pub(in crate::api) async fn only_given(
     let Some(installer) = installer.filter(|_| operation != Operation::ListSites) else {
         return next.run(request).await;
     };
-    match given(&app, &installer.principal_id, &params).await {
+    match given(&app, &installer.scope(), &params).await {
         Ok(true) => next.run(request).await,
         Ok(false) => Problem::NotFound.into_response(),
         Err(problem) => problem.into_response(),
@@ -30,16 +31,11 @@ pub(in crate::api) async fn only_given(
 }
 
 /// Whether the path names a given site, or a controller at one. A path that names neither is refused.
-async fn given(app: &App, installer: &str, params: &RawPathParams) -> Result<bool, Problem> {
+async fn given(app: &App, scope: &Scope, params: &RawPathParams) -> Result<bool, Problem> {
     let named = |wanted: &str| params.iter().find(|(name, _)| *name == wanted).map(|(_, id)| id.to_owned());
-    let site = match (named("site"), named("controller")) {
-        (Some(site), _) => SiteId::new(site).ok(),
-        (None, Some(controller)) => match ControllerId::new(controller) {
-            Ok(controller) => app.storage.controller(&controller).await?.map(|controller| controller.site),
-            Err(_) => None,
-        },
-        (None, None) => None,
-    };
-    let Some(site) = site else { return Ok(false) };
-    Ok(app.storage.sites_given(installer).await?.contains(&site))
+    match (named("site").map(SiteId::new), named("controller").map(ControllerId::new)) {
+        (Some(Ok(site)), _) => Ok(app.storage.site_visible(scope, &site).await?),
+        (None, Some(Ok(controller))) => Ok(app.storage.controller(scope, &controller).await?.is_some()),
+        _ => Ok(false),
+    }
 }

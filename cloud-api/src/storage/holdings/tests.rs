@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::storage::changes::{ChangeKind, append_change};
 use crate::storage::plates::store;
+use crate::storage::sites::Scope;
 use crate::testing::{SUBJECT, scratch_storage};
 
 const AT: Timestamp = Timestamp(1_795_420_800_000);
@@ -106,6 +107,6 @@ async fn nothing_is_read_for_a_controller_that_is_not_active() {
         (changes.len(), storage.snapshot_for(&controller, &site, Some("embedder")).await.unwrap().is_some())
     };
     assert_eq!(read().await, (1, true));
-    storage.revoke_controller(&controller, AT).await.unwrap();
+    storage.revoke_controller(&Scope::Operator, &controller, AT).await.unwrap();
     assert_eq!(read().await, (0, false));
 }

@@ -73,7 +73,7 @@ async fn after_a_days_work_no_plate_and_no_card_is_in_the_files_or_in_a_dump() {
     let digest = api.app.storage.standing(&site, None).await.unwrap().digest;
     api.app.storage.record_applied(&controller, Revision(1), &digest, true, START).await.unwrap();
 
-    let seen = api.app.storage.controller(&controller).await.unwrap().unwrap();
+    let seen = api.app.storage.controller(&Scope::Operator, &controller).await.unwrap().unwrap();
     assert_eq!(seen.digest, Some(digest.to_string()));
     let held = api.app.storage.plates(&Scope::Operator, &site).await.unwrap().unwrap();
     assert_eq!(held.len(), 2);

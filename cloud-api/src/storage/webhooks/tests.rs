@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::outbox::{Attempt, DISABLED, DueMessage, DueWebhook, GIVEN_UP, announce};
 use super::*;
+use crate::storage::sites::Scope;
 use crate::testing::{Api, CONTROLLER, CUSTOMER, OTHER_CUSTOMER, SITE, START, SUBJECT, as_admin, consent};
 
 mod expiry;
@@ -118,7 +119,7 @@ async fn a_sale_is_told_once_every_controller_blocks() {
     let revision = api.post(&path, &sale, as_admin()).await.json["revision"].as_u64().unwrap();
     applied(storage, revision, now).await;
     assert!(told(storage, &own, now).await.is_empty());
-    storage.decommission_controller(&gate(), now).await.unwrap();
+    storage.decommission_controller(&Scope::Operator, &gate(), now).await.unwrap();
     assert_eq!(kinds(&told(storage, &own, now).await), ["property-sale.completed"]);
     // Where there is no controller at all, it is in force at once.
     api.post(&path, &json!({"plates": ["A124BC77"], "subjects": []}), as_admin()).await;
@@ -165,7 +166,7 @@ async fn presence_is_told_as_it_changes_to_the_operator_too() {
         came().await.unwrap();
         match lost {
             "restart" => storage.forget_connections(START).await.unwrap(),
-            _ => storage.revoke_controller(&gate(), START).await.unwrap(),
+            _ => storage.revoke_controller(&Scope::Operator, &gate(), START).await.unwrap(),
         }
         assert_eq!(
             kinds(&told(storage, &own, START).await),

@@ -91,7 +91,7 @@ async fn the_same_holds_for_mqtt_5() {
         let refused = version_5(&gate, &cloud, None, filter).await;
         assert!(!matches!(refused, Ok(SubscribeReasonCode::Success(_))), "{filter}: {refused:?}");
     }
-    cloud.storage.revoke_controller(&gate.id, cloud.now()).await.unwrap();
+    cloud.storage.revoke_controller(&Scope::Operator, &gate.id, cloud.now()).await.unwrap();
     assert!(version_5(&gate, &cloud, None, &own).await.is_err());
 }
 
@@ -119,7 +119,7 @@ async fn a_revoked_controller_is_out_at_once_and_stays_out() {
     let mut talk = gate.begin(&cloud).await;
     let mut bystander = other.begin(&cloud).await;
     assert!(matches!(talk.next_any().await, Down::Freshness { .. }));
-    cloud.storage.revoke_controller(&gate.id, cloud.now()).await.unwrap();
+    cloud.storage.revoke_controller(&Scope::Operator, &gate.id, cloud.now()).await.unwrap();
     cloud.sync.end_sessions(&gate.id).await;
     talk.pipe.ended().await;
     assert!(refused(gate.options(&cloud)).await);
@@ -167,7 +167,7 @@ async fn a_controllers_certificate_that_is_revoked_by_its_number_is_out_at_once(
     talk.pipe.ended().await;
     assert!(refused(gate.options(&cloud)).await);
     // The controller itself still stands.
-    let status = cloud.storage.controller(&gate.id).await.unwrap().unwrap().status;
+    let status = cloud.storage.controller(&Scope::Operator, &gate.id).await.unwrap().unwrap().status;
     assert_eq!(status, crate::storage::controllers::ControllerStatus::Active);
 }
 

@@ -20,6 +20,7 @@ use crate::storage::changes::{ChangeKind, append_change};
 use crate::storage::engine::params;
 use crate::storage::erasures::{ErasureReason, erase_subject};
 use crate::storage::plates::store;
+use crate::storage::sites::Scope;
 use crate::storage::{Storage, StorageError};
 use crate::sync::{BrokerChoice, Parts, Sync, SyncSettings};
 
@@ -142,7 +143,7 @@ impl Cloud {
 
     /// Revokes a controller as the API does.
     pub(super) async fn revoke(&self, controller: &ControllerId) {
-        self.storage.revoke_controller(controller, self.now()).await.unwrap();
+        self.storage.revoke_controller(&Scope::Operator, controller, self.now()).await.unwrap();
         self.sync.end_sessions(controller).await;
     }
 

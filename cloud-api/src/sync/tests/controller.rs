@@ -27,6 +27,7 @@ use super::cloud::{Cloud, EMBEDDER};
 use super::held::Held;
 use crate::enrolment::claim_code::ClaimCode;
 use crate::pki::KeyedCertificate;
+use crate::storage::sites::Scope;
 
 /// Nothing here takes longer on a loaded machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -44,7 +45,11 @@ pub(super) async fn register(cloud: &Cloud, controller: &ControllerId, lifetime_
     let code = ClaimCode::generate().unwrap();
     let hash = code.hash().unwrap();
     let now = cloud.now();
-    cloud.storage.register_controller(controller, &cloud.site, hash, now.plus_ms(lifetime_ms), now).await.unwrap();
+    cloud
+        .storage
+        .register_controller(&Scope::Operator, controller, &cloud.site, hash, now.plus_ms(lifetime_ms), now)
+        .await
+        .unwrap();
     code
 }
 
@@ -162,8 +167,7 @@ impl Controller {
         let sender = Sender::new(self.signer(), Use::Up, self.id.clone(), session.clone());
         let receiver = Receiver::new(cloud.verifier.clone(), Use::Down, self.id.clone(), session);
         let up = topic::up(&self.id);
-        let mut talk =
-            Talk { pipe, sender, receiver, up, welcomed: false, cloud_now: cloud.now(), heard: false };
+        let mut talk = Talk { pipe, sender, receiver, up, welcomed: false, cloud_now: cloud.now(), heard: false };
         talk.say(Up::Hello(self.hello())).await;
         talk
     }

@@ -19,6 +19,7 @@ use super::cloud::Cloud;
 use super::controller::{Controller, PATIENCE, Pipe, enroll, id, issued, register, request_for, text};
 use crate::listener::Peer as TlsPeer;
 use crate::pki::Peer;
+use crate::storage::sites::Scope;
 
 async fn by_certificate(
     cloud: &Cloud,
@@ -49,7 +50,7 @@ async fn a_claim_code_bears_few_wrong_tries() {
     let unknown = enroll(&cloud, "gate-9", &right, request_for(&key)).await;
     answers.push((unknown.status(), text(unknown).await));
     assert!(answers.iter().all(|answer| answer.0 == StatusCode::UNAUTHORIZED && *answer == answers[0]), "{answers:?}");
-    assert!(cloud.storage.controller(&id("gate-1")).await.unwrap().unwrap().claim_expires.is_some());
+    assert!(cloud.storage.controller(&Scope::Operator, &id("gate-1")).await.unwrap().unwrap().claim_expires.is_some());
 }
 
 #[tokio::test]
@@ -113,7 +114,7 @@ async fn a_renewed_certificate_replaces_the_old_one_once_it_has_worked(on: On) {
     // The cloud's own client certificate, and a customer's, are no controller's.
     let foreign = cloud.authority.issue_cloud_client(cloud.now()).unwrap().for_rustls().unwrap().0.remove(0);
     assert_eq!(by_certificate(&cloud, &foreign, renew(&key)).await.0, StatusCode::FORBIDDEN);
-    cloud.storage.revoke_controller(&gate.id, cloud.now()).await.unwrap();
+    cloud.storage.revoke_controller(&Scope::Operator, &gate.id, cloud.now()).await.unwrap();
     assert_eq!(by_certificate(&cloud, &gate.certificate, renew(&key)).await.0, StatusCode::FORBIDDEN);
 }
 

@@ -27,7 +27,7 @@ fn receipt(cloud: &Cloud, gate: &Controller, erasure: &ErasureId, signer: &Signe
 }
 
 async fn state(cloud: &Cloud, erasure: &ErasureId) -> Erasure {
-    cloud.storage.erasure(erasure).await.unwrap().unwrap()
+    cloud.storage.erasure(&Scope::Operator, erasure).await.unwrap().unwrap()
 }
 
 async fn acknowledged(talk: &mut Talk, erasure: &ErasureId) {
@@ -81,12 +81,12 @@ async fn a_decommissioned_controller_owes_nothing_and_a_revoked_one_does(on: On)
     let mut gate = Controller::claimed(&cloud, "gate-1").await;
     let mut talk = gate.begin(&cloud).await;
     gate.follow(&mut talk, 1).await;
-    cloud.storage.revoke_controller(&gate.id, cloud.now()).await.unwrap();
+    cloud.storage.revoke_controller(&Scope::Operator, &gate.id, cloud.now()).await.unwrap();
     cloud.sync.end_sessions(&gate.id).await;
     // Not active any more, but it was sent the template.
     let erasure = cloud.withdraw().await;
     assert_eq!(state(&cloud, &erasure).await.completed_at, None);
-    cloud.storage.decommission_controller(&gate.id, cloud.now()).await.unwrap();
+    cloud.storage.decommission_controller(&Scope::Operator, &gate.id, cloud.now()).await.unwrap();
     assert!(state(&cloud, &erasure).await.completed_at.is_some());
 }
 
@@ -101,7 +101,7 @@ async fn a_sale_is_one_change_for_plates_and_biometrics(on: On) {
     let sale = cloud.sell(&plate).await;
     gate.follow(&mut talk, 4).await;
     assert_eq!((gate.held.plates.len(), gate.held.templates.len()), (1, 0));
-    let erasures = cloud.storage.erasures_of_sale(&sale).await.unwrap();
+    let erasures = cloud.storage.erasures_of_sale(&Scope::Operator, &sale).await.unwrap();
     assert_eq!(gate.held.ordered, [erasures[0].erasure_id.clone()]);
 }
 

@@ -13,13 +13,14 @@ use super::controller::{Controller, PATIENCE};
 use crate::retention::Kind;
 use crate::storage::changes::LOG_KEPT_MS;
 use crate::storage::controllers;
+use crate::storage::sites::Scope;
 use crate::sync::SyncSettings;
 
 /// Waits until the cloud knows the controller so, or gives up.
 async fn eventually(cloud: &Cloud, controller: &Controller, what: impl Fn(&controllers::Controller) -> bool) {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let known = cloud.storage.controller(&controller.id).await.unwrap().unwrap();
+        let known = cloud.storage.controller(&Scope::Operator, &controller.id).await.unwrap().unwrap();
         if what(&known) {
             return;
         }

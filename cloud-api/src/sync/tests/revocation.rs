@@ -31,6 +31,7 @@ use crate::keys::SigningKey;
 use crate::listener::Peer;
 use crate::storage::controllers::{ControllerStatus, StandingError};
 use crate::storage::engine::params;
+use crate::storage::sites::Scope;
 use crate::sync::hub::{Hub, Input};
 use crate::sync::session::Context;
 use crate::sync::{Carrier, Line, SyncSettings};
@@ -82,7 +83,7 @@ async fn a_stolen_box_gets_nothing_any_more(on: On) {
     }
     println!("session ended after {:?}", start.elapsed());
     assert!(start.elapsed() < LIMIT);
-    let known = cloud.storage.controller(&gate.id).await.unwrap().unwrap();
+    let known = cloud.storage.controller(&Scope::Operator, &gate.id).await.unwrap().unwrap();
     assert_eq!((known.status, known.connected), (ControllerStatus::Revoked, false));
     assert!(known.revoked_at.is_some());
 
@@ -116,7 +117,7 @@ async fn a_stolen_box_gets_nothing_any_more(on: On) {
         Err(_) => assert!(cloud.has_hooks()),
     }
     assert_eq!(count(&cloud, "SELECT count(*) FROM events WHERE controller_id = ?1", &gate.id).await, 0);
-    assert!(!cloud.storage.controller(&gate.id).await.unwrap().unwrap().connected);
+    assert!(!cloud.storage.controller(&Scope::Operator, &gate.id).await.unwrap().unwrap().connected);
 
     // No certificate, no settings, and no second claim.
     let key = KeyPair::generate().unwrap();
@@ -124,7 +125,8 @@ async fn a_stolen_box_gets_nothing_any_more(on: On) {
     assert_eq!(est_status(&cloud, &gate, renewal).await, StatusCode::FORBIDDEN);
     let settings = Request::get(CONFIGURATION_PATH).body(Body::empty()).unwrap();
     assert_eq!(est_status(&cloud, &gate, settings).await, StatusCode::FORBIDDEN);
-    let code = cloud.storage.renew_claim(&gate.id, "hash".to_owned(), cloud.now().plus_ms(60_000)).await;
+    let code =
+        cloud.storage.renew_claim(&Scope::Operator, &gate.id, "hash".to_owned(), cloud.now().plus_ms(60_000)).await;
     assert!(matches!(code, Err(StandingError::Refused)));
     let claimed = enroll(&cloud, "gate-1", "0000-0000-0000-0000", request_for(&key)).await;
     assert_eq!(claimed.status(), StatusCode::UNAUTHORIZED);
@@ -144,14 +146,14 @@ async fn its_data_stays_to_be_accounted_for_until_it_is_decommissioned(on: On) {
     let erasure = cloud.withdraw().await;
     assert_eq!((owed().await.subjects, owed().await.owed), (0, 1));
     assert_eq!(owed().await.erasures[0].0, erasure);
-    let waiting = cloud.storage.erasure(&erasure).await.unwrap().unwrap();
+    let waiting = cloud.storage.erasure(&Scope::Operator, &erasure).await.unwrap().unwrap();
     assert_eq!(waiting.completed_at, None);
     let part = &waiting.controllers[0];
     assert_eq!((&part.controller, part.status), (&gate.id, ControllerStatus::Revoked));
     assert!(part.last_seen.is_some() && part.revoked_at.is_some() && part.decommissioned_at.is_none());
 
-    cloud.storage.decommission_controller(&gate.id, cloud.now()).await.unwrap();
-    let done = cloud.storage.erasure(&erasure).await.unwrap().unwrap();
+    cloud.storage.decommission_controller(&Scope::Operator, &gate.id, cloud.now()).await.unwrap();
+    let done = cloud.storage.erasure(&Scope::Operator, &erasure).await.unwrap().unwrap();
     assert!(done.completed_at.is_some() && done.controllers[0].decommissioned_at.is_some());
     assert_eq!(owed().await, crate::storage::owed::ToAccountFor::default());
 }
@@ -186,7 +188,7 @@ async fn a_session_that_is_stuck_ends_at_once_and_what_it_has_sent_is_dropped() 
     let mut sender = Sender::new(gate.signer(), Use::Up, gate.id.clone(), SessionId::random());
     let hello = Bytes::from(sender.seal(cloud.now(), Up::Hello(gate.hello())).unwrap());
     inputs.send(Input::Up(gate.id.clone(), hello)).unwrap();
-    let connected = async || cloud.storage.controller(&gate.id).await.unwrap().unwrap().connected;
+    let connected = async || cloud.storage.controller(&Scope::Operator, &gate.id).await.unwrap().unwrap().connected;
     let deadline = Instant::now() + PATIENCE;
     while sent.is_empty() || !connected().await {
         assert!(Instant::now() < deadline, "it says nothing");

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::broker::On;
 use super::cloud::Cloud;
 use super::controller::{Controller, PATIENCE, Pipe};
+use crate::storage::sites::Scope;
 
 /// A session that begins with `first`, and what the cloud answers.
 async fn answer(cloud: &Cloud, gate: &Controller, first: impl Serialize) -> Down {
@@ -51,7 +52,10 @@ async fn a_controller_of_another_version_is_refused_and_reported_and_no_session(
         assert_eq!(refused, Down::Refused { versions: Versions::SPOKEN, retry_ms: 60_000 });
     }
     alarmed(&cloud, &["version-refused"]).await;
-    assert!(cloud.storage.controller(&gate.id).await.unwrap().unwrap().software.is_none(), "its hello was not taken");
+    assert!(
+        cloud.storage.controller(&Scope::Operator, &gate.id).await.unwrap().unwrap().software.is_none(),
+        "its hello was not taken"
+    );
 
     // A newer one that still speaks ours is welcome.
     hello.versions = Versions::new(1, Versions::SPOKEN.highest() + 2);
