@@ -5,7 +5,8 @@
 //! stalls nobody. Sessions are never resumed: rustls does not run the client verifier again on a resumed session, so a
 //! ticket would outlive the trust it was given for.
 //!
-//! What the certificate says reaches the handlers as a [`Peer`] in the request's extensions.
+//! What the certificate says reaches the handlers as a [`Peer`] in the request's extensions. A connection ends when the CA its
+//! certificate was trusted for is taken out of the configuration ([`trust`]).
 
 use std::future::Future;
 use std::io;
@@ -29,15 +30,18 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 use tower::Service;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::config::Config;
+use crate::listener::trust::{Trust, Trusted};
 use crate::pki::serial_text;
 
 pub mod certificates;
 mod name;
+pub mod trust;
 
 /// A handshake must be done within this time.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -100,25 +104,32 @@ pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Tl
     if certificates.is_empty() { Err(pem(rustls_pki_types::pem::Error::NoItemsFound)) } else { Ok(certificates) }
 }
 
-/// A TLS configuration that requires a certificate issued under `clients` or `controllers`.
-fn server_config(
-    identity: ServerIdentity,
+/// Trusts certificates issued under `clients` or `controllers`.
+fn client_verifier(
     clients: &[CertificateDer<'static>],
     controllers: &CertificateDer<'static>,
-    tls12: bool,
-) -> Result<rustls::ServerConfig, TlsError> {
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in clients.iter().chain([controllers]) {
         roots.add(certificate.clone())?;
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+    Ok(WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
         // Otherwise each handshake would tell any stranger who the customers are.
         .clear_root_hint_subjects()
-        .build()?;
+        .build()?)
+}
+
+/// A TLS configuration that requires a certificate that `clients` trusts.
+fn server_config(
+    identity: ServerIdentity,
+    clients: Arc<dyn ClientCertVerifier>,
+    tls12: bool,
+) -> Result<rustls::ServerConfig, TlsError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions(tls12))?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(clients)
         .with_single_cert(identity.chain, identity.key)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
@@ -229,6 +240,7 @@ impl Listener {
     pub fn new(
         socket: TcpListener,
         config: RustlsConfig,
+        trust: watch::Receiver<Trust>,
         controllers: &CertificateDer<'static>,
     ) -> Result<Self, TlsError> {
         let mut roots = RootCertStore::empty();
@@ -237,7 +249,7 @@ impl Listener {
         let controllers = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
         let tls = RustlsAcceptor::new(config).handshake_timeout(HANDSHAKE_TIMEOUT).acceptor(NoDelayAcceptor::new());
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, acceptor: PeerAcceptor { tls, controllers } })
+        Ok(Self { socket, acceptor: PeerAcceptor { tls, trust, controllers } })
     }
 
     /// Serves `router` until `handle` ends it.
@@ -252,6 +264,7 @@ impl Listener {
 #[derive(Clone)]
 struct PeerAcceptor {
     tls: RustlsAcceptor<NoDelayAcceptor>,
+    trust: watch::Receiver<Trust>,
     controllers: Arc<dyn ClientCertVerifier>,
 }
 
@@ -264,7 +277,7 @@ impl PeerAcceptor {
 }
 
 impl<S: Send + 'static> Accept<TcpStream, S> for PeerAcceptor {
-    type Stream = TlsStream<TcpStream>;
+    type Stream = Trusted;
     type Service = WithPeer<S>;
     type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
 
@@ -273,7 +286,7 @@ impl<S: Send + 'static> Accept<TcpStream, S> for PeerAcceptor {
         Box::pin(async move {
             let (stream, service) = this.tls.accept(stream, service).await?;
             let peer = this.peer(&stream).ok_or_else(|| io::Error::other("unreadable client certificate"))?;
-            Ok((stream, WithPeer { service, peer }))
+            Ok((Trusted::new(stream, this.trust), WithPeer { service, peer }))
         })
     }
 }

@@ -288,7 +288,8 @@ impl Server {
                 freshness_interval_ms: config.sync.freshness_interval_ms,
             },
         )?;
-        let listener = Listener::new(api_socket, certificates.api(), data.authority.certificate_der())?;
+        let listener =
+            Listener::new(api_socket, certificates.api(), certificates.trust(), data.authority.certificate_der())?;
         let enrol_listener = listener::open_listener(enrol_socket, certificates.enrol())?;
         let health = config.health.listen.map(bind).transpose()?;
 

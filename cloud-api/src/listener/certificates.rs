@@ -1,6 +1,6 @@
 //! What the two HTTPS listeners show, and whom the API trusts: read when the cloud starts, and again when the files change.
 //!
-//! New connections see what is new; open ones go on as they are. Files that cannot be used are told once, and what was read
+//! New connections see what is new; open ones go on as they are, unless their certificate is trusted no more: those end. Files that cannot be used are told once, and what was read
 //! before stays. The broker's certificate is always of the Cardea CA, and is made at each start.
 
 use std::path::PathBuf;
@@ -12,8 +12,10 @@ use cardea_access::time::Timestamp;
 use cardea_protocol::clock::SharedClock;
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
 
-use super::{ServerIdentity, TlsError, open_config, read_certificates, server_config};
+use super::trust::Trust;
+use super::{ServerIdentity, TlsError, client_verifier, open_config, read_certificates, server_config};
 use crate::config::Config;
 use crate::pki::{Authority, PkiError};
 
@@ -48,6 +50,7 @@ pub struct Certificates {
     authority: Arc<Authority>,
     api: RustlsConfig,
     enrol: RustlsConfig,
+    trust: watch::Sender<Trust>,
     seen: Mutex<Seen>,
 }
 
@@ -55,12 +58,13 @@ impl Certificates {
     /// Reads the files that the configuration names.
     pub fn read(settings: &Config, authority: Arc<Authority>, now: Timestamp) -> Result<Self, CertificatesError> {
         let files = digest(settings);
-        let (api, enrol) = load(settings, &authority, now)?;
+        let Loaded { api, enrol, trust } = load(settings, &authority, now)?;
         Ok(Self {
             settings: settings.clone(),
             authority,
             api: RustlsConfig::from_config(Arc::new(api)),
             enrol: RustlsConfig::from_config(Arc::new(enrol)),
+            trust: watch::Sender::new(trust),
             seen: Mutex::new(Seen { files, at: now }),
         })
     }
@@ -75,6 +79,11 @@ impl Certificates {
         self.enrol.clone()
     }
 
+    /// Whom the API trusts, whenever that changes.
+    pub fn trust(&self) -> watch::Receiver<Trust> {
+        self.trust.subscribe()
+    }
+
     /// Reads the files again, if they have changed, or if the certificate is this cloud's own and has come of age; whether
     /// anything is new. Where they cannot be used, everything stays as it was, until they change again.
     pub fn renew(&self, now: Timestamp) -> Result<bool, CertificatesError> {
@@ -85,9 +94,11 @@ impl Certificates {
             return Ok(false);
         }
         seen.files = files;
-        let (api, enrol) = load(&self.settings, &self.authority, now)?;
+        let Loaded { api, enrol, trust } = load(&self.settings, &self.authority, now)?;
         self.api.reload_from_config(Arc::new(api));
         self.enrol.reload_from_config(Arc::new(enrol));
+        // Last: a handshake that is trusted by what was before is asked again when it has ended.
+        self.trust.send_replace(trust);
         seen.at = now;
         Ok(true)
     }
@@ -124,16 +135,18 @@ fn digest(settings: &Config) -> [u8; 32] {
     all.finalize().into()
 }
 
-fn load(
-    settings: &Config,
-    authority: &Authority,
-    now: Timestamp,
-) -> Result<(rustls::ServerConfig, rustls::ServerConfig), CertificatesError> {
+struct Loaded {
+    api: rustls::ServerConfig,
+    enrol: rustls::ServerConfig,
+    trust: Trust,
+}
+
+fn load(settings: &Config, authority: &Authority, now: Timestamp) -> Result<Loaded, CertificatesError> {
     let identity = identity(settings, authority, now)?;
-    let clients = client_authorities(settings)?;
+    let clients = client_verifier(&client_authorities(settings)?, authority.certificate_der())?;
     let tls12 = settings.server.tls12;
-    let api = server_config(identity.duplicate(), &clients, authority.certificate_der(), tls12)?;
-    Ok((api, open_config(identity, tls12)?))
+    let api = server_config(identity.duplicate(), clients.clone(), tls12)?;
+    Ok(Loaded { api, enrol: open_config(identity, tls12)?, trust: Trust(clients) })
 }
 
 /// The server's certificate: the configured one, or one of the Cardea CA.

@@ -212,6 +212,43 @@ async fn a_client_ca_that_is_taken_away_lets_nobody_new_in() {
     assert!(client().get(&url).send().await.is_err());
 }
 
+/// Asks over a connection that stays open; whether there was an answer.
+async fn asks(tls: &mut tokio_rustls::client::TlsStream<TcpStream>) -> bool {
+    let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    if tls.write_all(request).await.is_err() {
+        return false;
+    }
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let mut some = [0; 1024];
+        match tls.read(&mut some).await {
+            Ok(0) | Err(_) => return false,
+            Ok(count) => answer.extend_from_slice(&some[..count]),
+        }
+    }
+    answer.starts_with(b"HTTP/1.1 204")
+}
+
+#[tokio::test]
+async fn an_open_connection_ends_with_the_trust_in_its_ca_and_no_sooner() {
+    let cloud = Cloud::start().await;
+    let stream = TcpStream::connect(cloud.api()).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut tls = connector(&cloud, &rustls::version::TLS13).connect(name, stream).await.unwrap();
+    assert!(asks(&mut tls).await);
+    let trusted = |pem: String| {
+        std::fs::write(cloud.folder.path().join("clients.pem"), pem).unwrap();
+        assert!(cloud.server.certificates().renew(cardea_protocol::Timestamp(0)).unwrap());
+    };
+    trusted(format!("{}{}", Ca::new("Others").pem, cloud.clients.pem));
+    assert!(asks(&mut tls).await, "its CA is one of two");
+    trusted(Ca::new("Others").pem);
+    // Nobody asks: it ends by itself.
+    let mut byte = [0];
+    let ended = tokio::time::timeout(Duration::from_secs(20), tls.read(&mut byte)).await.expect("it ends at once");
+    assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+}
+
 #[tokio::test]
 async fn health_is_told_without_a_certificate_and_nothing_else_is() {
     let cloud = Cloud::start_configured("[health]\nlisten = '127.0.0.1:0'\n").await;
