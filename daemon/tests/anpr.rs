@@ -27,10 +27,13 @@ async fn site(keys: &str) -> Site {
 
 /// With no plate registered.
 async fn unregistered(keys: &str) -> Site {
+    as_wished(keys, Wish { barrier: "anpr = \"lane\"".into(), ..Wish::default() }).await
+}
+
+/// The same with a barrier of the caller's.
+async fn as_wished(keys: &str, wish: Wish) -> Site {
     let anpr = format!("[[anpr]]\nid = \"lane\"\ndriver = \"hikvision\"\nurl = \"ANPR_URL\"\n{keys}\n");
-    let wish =
-        Wish { recognition: Some(recognition()), barrier: "anpr = \"lane\"".into(), sections: anpr, ..Wish::default() };
-    let site = Site::start(wish).await;
+    let site = Site::start(Wish { recognition: Some(recognition()), sections: anpr, ..wish }).await;
     // What the plate camera sends stands before the other camera: the barrier's own sees nothing.
     site.sim.set_picture("plate-cam", sample("yard.jpg")).unwrap();
     site.sim.set_picture("face-cam", sample("car-day.jpg")).unwrap();
@@ -160,15 +163,41 @@ async fn comes(site: &Site, id: &str, skip: usize, reason: &str) -> AccessDecisi
     decision
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_guest_is_let_in_again_for_five_minutes_and_not_after_a_restart_either() {
-    const ENTRY_MS: i64 = 5 * 60_000;
-    let mut site = unregistered("accept_text_only = true").await;
+/// How long a guest's plate is good after its first entry.
+const ENTRY_MS: i64 = 5 * 60_000;
+
+/// Admits the plate for one entry within a day.
+async fn admit_guest(site: &mut Site) {
     let until = Some(site.clock.now().plus_ms(24 * 3_600_000));
     let validity = Validity { from: None, until };
     let guest = PlateEntry::new(PlateId::new("plate-1").unwrap(), SHOWN.into());
-    let guest = PlateEntry { single_entry: true, validity, ..guest };
-    site.apply(Change::PlateAdmitted(guest)).await;
+    site.apply(Change::PlateAdmitted(PlateEntry { single_entry: true, validity, ..guest })).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guests_plate_that_waits_for_a_second_factor_is_spent() {
+    let barrier =
+        "anpr = \"lane\"\npad = \"off\"\nrules = { second_factor = { first = \"plate\", second = \"face\" } }";
+    let wish = Wish { barrier: barrier.to_owned(), barrier_also: "\"face\", ", ..Wish::default() };
+    let mut site = as_wished("accept_text_only = true", wish).await;
+    admit_guest(&mut site).await;
+    let awaited = comes(&site, "1", 0, "second-factor-awaited").await;
+    assert!(!awaited.granted);
+    let ends_at = awaited.ends_at.expect("the event says when the pass ends, although nothing has opened yet");
+    site.pass_time(ENTRY_MS - 120_000).await;
+    let again = comes(&site, "2", 1, "second-factor-awaited").await;
+    assert_eq!(again.ends_at, Some(ends_at), "the first time counts");
+    site.pass_time(120_000).await;
+    let late = comes(&site, "3", 2, "expired").await;
+    assert_eq!((late.granted, late.ends_at), (false, None));
+    assert_eq!(site.pulses("open"), 0);
+    site.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_is_let_in_again_for_five_minutes_and_not_after_a_restart_either() {
+    let mut site = unregistered("accept_text_only = true").await;
+    admit_guest(&mut site).await;
 
     let before = site.clock.now();
     let ends_at = comes(&site, "1", 0, "plate-admitted").await.ends_at.expect("the event says when the pass ends");

@@ -409,6 +409,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_clock_that_is_ahead_makes_no_entry_longer_and_one_that_is_behind_ends_it_when_it_says() {
+        let hour = 3_600_000;
+        for (its_clock, ends) in
+            [(hour, ENTRY_MS), (ENTRY_MS + 1, ENTRY_MS), (0, ENTRY_MS), (-60_000, ENTRY_MS - 60_000)]
+        {
+            let api = Api::new().await;
+            let pass = given(&api, &json!({"plate": "A123BC77", "valid_until": "2026-11-30T00:00:00Z"})).await;
+            let (plate, now) = (found(&api, &pass).await.plate_id.unwrap(), api.app.now());
+            let by_its_clock = now.plus_ms(its_clock);
+            let times = (by_its_clock, by_its_clock.plus_ms(ENTRY_MS));
+            let ended = move |tx: &Transaction<'_>| entered(tx, &site(), &plate, times, now);
+            assert!(api.app.storage.write(ended).await.unwrap());
+            let plates = api.app.storage.plates(&Scope::Operator, &site()).await.unwrap().unwrap();
+            assert_eq!(plates[0].validity.until, Some(now.plus_ms(ends)), "a clock {its_clock} ms off");
+            assert_eq!(found(&api, &pass).await.used_at, Some(by_its_clock), "as the controller says");
+        }
+    }
+
+    #[tokio::test]
     async fn a_residents_plate_is_not_ended_by_an_event() {
         let api = Api::new().await;
         let admitted = api.post(&format!("/v1/sites/{SITE}/plates"), &json!({"plate": "A123BC77"}), as_admin()).await;
