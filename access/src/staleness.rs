@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::credential::Method;
-use crate::rules::{Limits, RuleSet};
+use crate::rules::{Freshness, Limits, RuleSet};
 use crate::time::Now;
 
 impl Limits {
@@ -26,7 +26,12 @@ impl RuleSet {
     /// How long `method` still counts if the cloud says nothing more, in milliseconds; 0 if it is refused, `None` for ever.
     pub fn counts_for_ms(&self, method: Method, now: Now) -> Option<u64> {
         let limit_ms = self.limits.max_staleness_s(method)?.saturating_mul(1_000);
-        let age_ms = self.freshness.and_then(|freshness| freshness.age_ms(now));
+        // A wall clock that reads no later than the floor may have been raised to it: for how long the machine was off, it
+        // does not say.
+        let told = |freshness: &Freshness| {
+            freshness.received.is_some() || now.wall > self.clock_floor.max(freshness.statement_at)
+        };
+        let age_ms = self.freshness.filter(told).and_then(|freshness| freshness.age_ms(now));
         // At the limit it counts still.
         Some(age_ms.map_or(0, |age_ms| limit_ms.saturating_add(1).saturating_sub(age_ms)))
     }
@@ -134,6 +139,23 @@ mod tests {
         assert_eq!(told, expected.map(|(second, alarm)| (second, alarm.to_owned())));
         assert_eq!(rules.counts_for_ms(Method::Plate, now(900_000)), None, "plates have no limit here");
         assert_eq!(rules.staleness_limits_s(), BTreeMap::from([(Method::Face, 60), (Method::Card, 600)]));
+    }
+
+    #[test]
+    fn after_a_power_cut_a_clock_raised_to_the_floor_proves_no_freshness() {
+        let mut rules = rules();
+        rules.freshness = Some(Freshness { statement_at: Timestamp(10_000), received: None });
+        // As the access task judges: never earlier than what is known to have passed.
+        let counts = |rules: &RuleSet, wall| {
+            let raw = Now { wall: Timestamp(wall), mono: Monotonic(0) };
+            rules.counts_for_ms(Method::Face, Now { wall: rules.wall_time(raw), ..raw })
+        };
+        assert_eq!(counts(&rules, 0), Some(0), "a clock that was never set");
+        assert_eq!(counts(&rules, 9_999), Some(0), "a clock set back");
+        assert_eq!(counts(&rules, 11_000), Some(59_001));
+        rules.clock_floor = Timestamp(15_000);
+        assert_eq!(counts(&rules, 11_000), Some(0), "less than was known before the cut");
+        assert_eq!(counts(&rules, 16_000), Some(54_001));
     }
 
     #[test]
