@@ -228,6 +228,25 @@ async fn a_controller_follows_its_site_also_across_a_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_applied_counts_only_once_the_gate_decides_by_it() {
+    let cloud = Cloud::start().await;
+    let mut controller = Controller::start(&cloud).await;
+    controller.online().await;
+    let version = |controller: &Controller| *controller.store.holdings_version().borrow();
+    controller.access.gallery_at.send_replace(version(&controller));
+    eventually("in sync", || cloud.in_sync()).await;
+
+    cloud.admit_plate("A111AA77").await;
+    controller.holds(1).await;
+    let freshness = *controller.store.freshness().borrow();
+    let premature = timeout(Duration::from_millis(700), eventually("in sync", || cloud.in_sync())).await;
+    assert!(premature.is_err(), "the gate still decides as before");
+    assert_eq!(*controller.store.freshness().borrow(), freshness, "and nothing said by the cloud makes it fresh");
+    controller.access.gallery_at.send_replace(version(&controller));
+    eventually("in sync", || cloud.in_sync()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receipt_waits_for_the_gallery_and_completes_the_erasure() {
     let cloud = Cloud::start().await;
     let mut controller = Controller::start(&cloud).await;

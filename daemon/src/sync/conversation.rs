@@ -3,12 +3,15 @@
 
 use std::time::Duration;
 
+use cardea_access::time::Timestamp;
+use cardea_protocol::clock::SharedClock;
 use cardea_protocol::cose::CoseError;
 use cardea_protocol::envelope::{EnvelopeError, Receiver, Sender};
 use cardea_protocol::event::{AccessDecision, EventKind, Timings};
 use cardea_protocol::id::{CommandId, SessionId};
 use cardea_protocol::jws::{JwsError, Signer, Use};
 use cardea_protocol::message::{Command, CommandOutcome, Down, Hello, Receipt, Up};
+use cardea_protocol::rfc3339;
 use cardea_protocol::version::Versions;
 use rand::Rng as _;
 use tokio::sync::mpsc;
@@ -21,7 +24,7 @@ use super::session::{End, Session, Step};
 use super::{SyncStatus, SyncTask};
 use crate::identity::files::FileError;
 use crate::identity::{Identity, IdentityError, renew};
-use crate::seam::{CommandRequest, now_above};
+use crate::seam::{CommandRequest, HoldingsVersion, now_above};
 use crate::store::{Applied, ApplyError, StoreError};
 
 /// How often overdue things are looked at.
@@ -34,6 +37,10 @@ const SILENT_AT_LEAST: Duration = Duration::from_secs(10);
 const UNANSWERED: Duration = Duration::from_secs(30);
 /// How often the clock floor is raised, and the certificate's age looked at.
 const UPKEEP: Duration = Duration::from_mins(1);
+/// A gate that has not followed a change for so long stands still.
+const GATE_PATIENCE: Duration = Duration::from_secs(10);
+/// Clocks that are set differ by less than this, milliseconds.
+const CLOUD_AHEAD_MS: i64 = 300_000;
 /// Outcomes of one command: accepted, then one more.
 const OUTCOMES: usize = 4;
 /// The access task still works on another order; nothing waits.
@@ -71,6 +78,9 @@ pub(super) enum ConversationError {
     /// A batch was refused.
     #[error("the cloud's changes were not applied")]
     Apply(#[from] ApplyError),
+    /// The access task stands still.
+    #[error("the gate does not follow what the cloud has changed; the cloud is told nothing meanwhile")]
+    Gate,
     /// Nothing came.
     #[error("the cloud has said nothing for {0:?}")]
     Silent(Duration),
@@ -107,6 +117,7 @@ impl<'a> Conversation<'a> {
         let signer = identity.signer()?;
         let session_id = SessionId::from_random_bytes(task.rng.random());
         let controller = identity.controller().clone();
+        gate_follows(task).await?;
         let standing = task.store.standing().await?;
         let hello = Hello {
             versions: Versions::SPOKEN,
@@ -248,6 +259,7 @@ impl<'a> Conversation<'a> {
                     self.send(Up::Applied { revision: standing.cursor, digest: standing.digest }).await?;
                 }
                 Step::Freshness { revision, at, received } => {
+                    let at = believed(at, &self.task.clock);
                     self.task.store.keep_freshness(revision, at, received).await?;
                 }
                 Step::Command(command) => self.command(command).await?,
@@ -269,6 +281,7 @@ impl<'a> Conversation<'a> {
                 "templates are not sealed to this controller and are not held"
             );
         }
+        gate_follows(self.task).await?;
         let before = self.session.in_sync();
         let steps = self.session.applied(&applied);
         if self.session.in_sync() == Some(false) {
@@ -373,6 +386,31 @@ impl<'a> Conversation<'a> {
     }
 }
 
+/// Waits until the gate decides by all that the store holds: a block that was applied and is not yet followed is not in force,
+/// so nothing is acknowledged before, and no statement counts. A gate that knows nobody yet, because its models are being
+/// loaded, lets nobody in and is not waited for.
+async fn gate_follows(task: &mut SyncTask) -> Result<(), ConversationError> {
+    let version = *task.store.holdings_version().borrow();
+    let follows = task.links.gallery_at.wait_for(|at| *at >= version || *at == HoldingsVersion::default());
+    match tokio::time::timeout(GATE_PATIENCE, follows).await {
+        Ok(Ok(_)) => Ok(()),
+        _ => Err(ConversationError::Gate),
+    }
+}
+
+/// The date of a statement, but none that is far ahead of a clock here that is known to be set: the date outlives the
+/// statement, as time that has certainly passed, and the cloud's clock may stand wrong for a moment.
+fn believed(at: Timestamp, clock: &SharedClock) -> Timestamp {
+    if !clock.is_set() {
+        return at;
+    }
+    let latest = clock.now().plus_ms(CLOUD_AHEAD_MS);
+    if at > latest {
+        tracing::warn!(cloud = %rfc3339::format(at), "the cloud's clock is ahead of this one: its date is not believed");
+    }
+    at.min(latest)
+}
+
 /// Brings a command's outcomes back; an order given up is an answer too.
 async fn forward(
     command_id: CommandId,
@@ -407,4 +445,21 @@ fn refused(command_id: &CommandId, reason: &str) -> EventKind {
         ends_at: None,
         timings: Timings::default(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cardea_protocol::clock::ManualClock;
+
+    #[test]
+    fn a_cloud_whose_clock_jumps_ahead_does_not_take_the_time_here_with_it() {
+        let clock = ManualClock::at(Timestamp(1_000_000_000));
+        let shared: SharedClock = clock.clone();
+        let told = |after_ms| believed(Timestamp(1_000_000_000 + after_ms), &shared).0 - 1_000_000_000;
+        assert_eq!((told(-500), told(1_000), told(CLOUD_AHEAD_MS)), (-500, 1_000, CLOUD_AHEAD_MS));
+        assert_eq!(told(365 * 86_400_000), CLOUD_AHEAD_MS);
+        clock.say_set(false);
+        assert_eq!(told(365 * 86_400_000), 365 * 86_400_000, "a board without a battery has no time of its own");
+    }
 }
