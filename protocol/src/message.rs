@@ -84,6 +84,24 @@ pub struct Hello {
     /// The barriers and doors it drives.
     #[serde(deserialize_with = "limit::list::<_, _, { limit::EQUIPMENT }>")]
     pub equipment: Vec<AccessPoint>,
+    /// How long its credentials count without a word from the cloud.
+    #[serde(default)]
+    pub staleness: StalenessLimits,
+}
+
+/// How long each kind of credential in use at a controller counts without a word from the cloud, in seconds; `None`: it is not in
+/// use, or counts for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StalenessLimits {
+    /// Plates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plate_s: Option<u32>,
+    /// Faces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub face_s: Option<u32>,
+    /// Cards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card_s: Option<u32>,
 }
 
 /// A barrier or door as its controller knows it (ONVIF "access point").

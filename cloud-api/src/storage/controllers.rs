@@ -3,7 +3,7 @@
 use cardea_protocol::Timestamp;
 use cardea_protocol::digest::Digest;
 use cardea_protocol::id::{ControllerId, Revision, SiteId};
-use cardea_protocol::message::Hello;
+use cardea_protocol::message::{Hello, StalenessLimits};
 
 use super::certificates::{IssuedCertificate, insert_certificate};
 use super::changes::{id, revision_of, revision_to_sql};
@@ -63,6 +63,8 @@ pub struct Controller {
     pub software: Option<String>,
     /// The embedder it compares faces with.
     pub embedder: Option<String>,
+    /// How long its credentials count without a word from the cloud.
+    pub staleness: StalenessLimits,
     /// The revision it last acknowledged as applied.
     pub cursor: Revision,
     /// The newest revision of its site.
@@ -115,7 +117,7 @@ pub enum StandingError {
 
 const COLUMNS: &str = "c.controller_id, c.site_id, c.status, c.claim_expires, c.software, c.embedder, c.cursor,
     s.revision, c.in_sync, c.applied_at, c.connected, c.last_seen, c.created_at, c.claim_hash IS NOT NULL, c.sealed_digest,
-    c.revoked_at, c.decommissioned_at";
+    c.revoked_at, c.decommissioned_at, c.plate_staleness_s, c.face_staleness_s, c.card_staleness_s";
 
 fn controller(tx: &Transaction<'_>, row: &Row<'_>) -> Result<Controller, StorageError> {
     let (controller_id, site) = (id(row.get(0)?, ControllerId::new)?, id(row.get(1)?, SiteId::new)?);
@@ -130,6 +132,7 @@ fn controller(tx: &Transaction<'_>, row: &Row<'_>) -> Result<Controller, Storage
         claim_expires: row.get::<Option<i64>>(3)?.filter(|_| claimable).map(Timestamp),
         software: row.get(4)?,
         embedder: row.get(5)?,
+        staleness: StalenessLimits { plate_s: seconds(row, 17)?, face_s: seconds(row, 18)?, card_s: seconds(row, 19)? },
         cursor: revision_of(cursor)?,
         site_revision: revision_of(site_revision)?,
         in_sync: row.get::<bool>(8)? && cursor == site_revision,
@@ -141,6 +144,11 @@ fn controller(tx: &Transaction<'_>, row: &Row<'_>) -> Result<Controller, Storage
         revoked_at: row.get::<Option<i64>>(15)?.map(Timestamp),
         decommissioned_at: row.get::<Option<i64>>(16)?.map(Timestamp),
     })
+}
+
+fn seconds(row: &Row<'_>, column: usize) -> Result<Option<u32>, StorageError> {
+    let seconds = row.get::<Option<i64>>(column)?.map(u32::try_from).transpose();
+    seconds.map_err(|_| StorageError::Corrupt("limit of staleness"))
 }
 
 /// Refuses a controller that is not within the scope, as one that is not there.
@@ -324,14 +332,18 @@ impl Storage {
             came(tx, &controller, at)?;
             tx.execute(
                 "UPDATE controllers SET sealing_key = ?2, embedder = ?3, boot_id = ?4, software = ?5, in_sync = 0,
-                 last_seen = ?6 WHERE controller_id = ?1 AND status = 'active'",
+                 last_seen = ?6, plate_staleness_s = ?7, face_staleness_s = ?8, card_staleness_s = ?9
+                 WHERE controller_id = ?1 AND status = 'active'",
                 params![
                     controller.as_str(),
                     hello.sealing_key.0,
                     hello.embedder,
                     hello.boot_id.as_str(),
                     hello.software,
-                    at.0
+                    at.0,
+                    hello.staleness.plate_s.map(i64::from),
+                    hello.staleness.face_s.map(i64::from),
+                    hello.staleness.card_s.map(i64::from)
                 ],
             )?;
             replace_equipment(tx, &controller, &hello.equipment)

@@ -71,7 +71,7 @@ pub use engine::{AddressError, PostgresSettings};
 pub use subject_keys::KeyStoreSettings;
 
 /// Each step of the schema from one version to the next; a fresh database takes them all.
-const STEPS: [&str; 14] = [
+const STEPS: [&str; 15] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -86,6 +86,7 @@ const STEPS: [&str; 14] = [
     include_str!("schema/12.sql"),
     include_str!("schema/13.sql"),
     include_str!("schema/14.sql"),
+    include_str!("schema/15.sql"),
 ];
 const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 

@@ -138,7 +138,8 @@ async fn serve(
     let (mut gate, links) = Gate::start_on(hardware, Eyes::Models, config, clock, &store, &boot_id, heartbeat).await?;
     let ended = gate.cancellation();
     let (network, embedder) = (Arc::new(Internet), gate.embedder.clone());
-    let (sync, sync_status) = SyncTask::new(state, store.clone(), network, Arc::clone(clock), rng, links, embedder);
+    let (mut sync, sync_status) = SyncTask::new(state, store.clone(), network, Arc::clone(clock), rng, links, embedder);
+    sync.staleness = config.staleness_limits();
     gate.tasks.spawn_infallible("sync", sync::run(sync, ended.clone()));
     let sources =
         Sources { board: gate.status.clone(), store: store.clone(), clock: Arc::clone(clock), boot_id, sync_status };

@@ -126,6 +126,7 @@ impl<'a> Conversation<'a> {
             digest: standing.digest.clone(),
             sealing_key: identity.sealing_key.clone(),
             embedder: task.embedder.clone(),
+            staleness: task.staleness,
             software: env!("CARGO_PKG_VERSION").to_owned(),
             equipment: task.links.equipment.borrow_and_update().clone(),
         };

@@ -24,6 +24,7 @@ use std::time::Duration;
 use cardea_access::time::{Monotonic, Timestamp};
 use cardea_protocol::clock::SharedClock;
 use cardea_protocol::event::EventKind;
+use cardea_protocol::message::StalenessLimits;
 use rand::rngs::StdRng;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -86,6 +87,8 @@ pub struct SyncTask {
     pub outbox: Outbox,
     /// The embedder's id in the model pack; `None` without face models.
     pub embedder: Option<String>,
+    /// What is told of how long credentials count without the cloud.
+    pub staleness: StalenessLimits,
     /// Where its state is told.
     pub status: watch::Sender<SyncStatus>,
     started: Monotonic,
@@ -118,6 +121,7 @@ impl SyncTask {
                 links,
                 outbox,
                 embedder,
+                staleness: StalenessLimits::default(),
                 status,
                 started,
                 floor_at_start,

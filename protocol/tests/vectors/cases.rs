@@ -8,8 +8,8 @@ use cardea_protocol::id::{
     AccessPointId, BootId, CardId, CommandId, ErasureId, EventId, PlateId, Revision, SaleId, SubjectToken, TemplateId,
 };
 use cardea_protocol::message::{
-    AccessPoint, AccessPointKind, CardEntry, Change, Command, CommandOutcome, Down, Hello, PlateEntry, TemplateEntry,
-    Up, Validity,
+    AccessPoint, AccessPointKind, CardEntry, Change, Command, CommandOutcome, Down, Hello, PlateEntry, StalenessLimits,
+    TemplateEntry, Up, Validity,
 };
 use cardea_protocol::schedule::WeeklySchedule;
 use cardea_protocol::seal::{Sealed, SealingKey};
@@ -146,6 +146,7 @@ pub(crate) fn up() -> Vec<(&'static str, Up)> {
                 embedder: Some("embedder-1".to_owned()),
                 software: "0.1.0".to_owned(),
                 equipment: vec![door()],
+                staleness: StalenessLimits { plate_s: None, face_s: Some(3_600), card_s: Some(86_400) },
             }),
         ),
         ("applied", Up::Applied { revision: Revision(9), digest: digest() }),

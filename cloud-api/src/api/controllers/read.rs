@@ -3,6 +3,7 @@
 use axum::extract::State;
 use cardea_access::time::Timestamp;
 use cardea_protocol::id::{ControllerId, ErasureId};
+use cardea_protocol::message::StalenessLimits;
 use cardea_protocol::rfc3339;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,6 +12,7 @@ use crate::api::web::extract::Params;
 use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::state::Shared;
+use crate::storage::controllers::Controller;
 use crate::storage::owed::ToAccountFor;
 
 // === doc ===
@@ -44,6 +46,8 @@ pub(crate) struct ControllerView {
     software: Option<String>,
     /// The embedder it compares faces with.
     embedder: Option<String>,
+    /// From when on its plates, faces and cards no longer open, if it stays away. None of them while it is connected.
+    refuses_from: RefusesFromView,
     /// When it was revoked (RFC 3339).
     #[schema(format = DateTime)]
     revoked_at: Option<String>,
@@ -53,6 +57,31 @@ pub(crate) struct ControllerView {
     /// What is to be accounted for before it holds nothing of residents. Of a revoked controller nobody will hear it is gone:
     /// it stays so until the controller is decommissioned.
     to_account_for: ToAccountForView,
+}
+
+/// From when on a controller that is away refuses what it cannot know to be current. Not said: that kind is not in use there, or
+/// counts for ever.
+#[derive(Default, Serialize, ToSchema)]
+pub(crate) struct RefusesFromView {
+    /// Plates (RFC 3339).
+    #[schema(format = DateTime)]
+    plate: Option<String>,
+    /// Faces (RFC 3339).
+    #[schema(format = DateTime)]
+    face: Option<String>,
+    /// Cards (RFC 3339).
+    #[schema(format = DateTime)]
+    card: Option<String>,
+}
+
+impl RefusesFromView {
+    /// The last word it can have had is no later than it was last heard of.
+    fn of(controller: &Controller) -> Self {
+        let Some(last_seen) = controller.last_seen.filter(|_| !controller.connected) else { return Self::default() };
+        let from = |limit_s: Option<u32>| limit_s.map(|s| rfc3339::format(last_seen.plus_ms(i64::from(s) * 1_000)));
+        let StalenessLimits { plate_s, face_s, card_s } = controller.staleness;
+        Self { plate: from(plate_s), face: from(face_s), card: from(card_s) }
+    }
 }
 
 /// What a controller may still hold.
@@ -103,6 +132,7 @@ pub(crate) async fn handle(
 ) -> Result<axum::Json<ControllerView>, Problem> {
     let controller = app.storage.controller(&caller.scope(), &controller).await?.ok_or(Problem::NotFound)?;
     let to_account_for = app.storage.to_account_for(&controller.controller_id).await?.into();
+    let refuses_from = RefusesFromView::of(&controller);
     Ok(axum::Json(ControllerView {
         controller_id: controller.controller_id.to_string(),
         site_id: controller.site.to_string(),
@@ -116,6 +146,7 @@ pub(crate) async fn handle(
         last_seen: controller.last_seen.map(rfc3339::format),
         software: controller.software,
         embedder: controller.embedder,
+        refuses_from,
         revoked_at: controller.revoked_at.map(rfc3339::format),
         decommissioned_at: controller.decommissioned_at.map(rfc3339::format),
         to_account_for,
@@ -126,6 +157,10 @@ pub(crate) async fn handle(
 
 #[cfg(test)]
 mod tests {
+    use cardea_protocol::rfc3339;
+
+    use crate::storage::StorageError;
+    use crate::storage::engine::params;
     use crate::testing::{Api, CONTROLLER, SITE, as_operator};
 
     #[tokio::test]
@@ -135,5 +170,24 @@ mod tests {
         assert_eq!(answer.json["site_id"], SITE);
         assert_eq!((&answer.json["connected"], &answer.json["in_sync"]), (&false.into(), &false.into()));
         assert_eq!(api.get("/v1/controllers/none", as_operator()).await.problem(), (404, "not-found"));
+    }
+
+    #[tokio::test]
+    async fn of_one_that_is_away_it_is_seen_when_it_will_refuse() {
+        let api = Api::new().await;
+        let at = api.app.now();
+        let path = format!("/v1/controllers/{CONTROLLER}");
+        let set = |connected: bool| {
+            let sql = "UPDATE controllers SET face_staleness_s = 3600, last_seen = ?2, connected = ?3 WHERE controller_id = ?1";
+            api.app.storage.write(move |tx| tx.execute(sql, params![CONTROLLER, at.0, connected]))
+        };
+        let set_away: Result<usize, StorageError> = set(false).await;
+        set_away.unwrap();
+        let seen = api.get(&path, as_operator()).await.json["refuses_from"].clone();
+        let expected = rfc3339::format(at.plus_ms(3_600_000));
+        assert_eq!((&seen["face"], &seen["plate"]), (&expected.as_str().into(), &serde_json::Value::Null));
+        let set_back: Result<usize, StorageError> = set(true).await;
+        set_back.unwrap();
+        assert_eq!(api.get(&path, as_operator()).await.json["refuses_from"]["face"], serde_json::Value::Null);
     }
 }

@@ -127,7 +127,7 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
         r#"{"controller_id": "birch-street-12-gate", "site_id": "birch-street-12", "status": "active", "connected": true,
         "in_sync": true, "cursor": 41, "digest": "sha256:5d41402a…", "site_revision": 41,
         "applied_at": "2026-11-23T18:19:26Z", "last_seen": "2026-11-23T18:19:30Z", "software": "0.1.0",
-        "embedder": "base-face-1", "revoked_at": null, "decommissioned_at": null,
+        "embedder": "base-face-1", "refuses_from": {"plate": null, "face": null, "card": null}, "revoked_at": null, "decommissioned_at": null,
         "to_account_for": {"subjects": 12, "erasures_owed": 1, "erasures": [
             {"erasure_id": "0f4f2c52-3a8a-4b63-9f0c-0d8f3a0a7a51", "waiting_since": "2026-11-23T18:19:26.301Z"}]}}"#,
     ),

@@ -156,6 +156,10 @@ pub(in crate::api) const ROWS: &[Row] = &[
     row("ControllerView.last_seen", "controllers", "shows whether it is reachable", SITE_LIFE),
     row("ControllerView.software", "controllers", "shows what needs an update", SITE_LIFE),
     row("ControllerView.embedder", "controllers", "shows which templates it can use", SITE_LIFE),
+    row("ControllerView.refuses_from", "controllers", "shows whether revocations are enforced", SITE_LIFE),
+    row("RefusesFromView.plate", "controllers", "shows whether revocations are enforced", SITE_LIFE),
+    row("RefusesFromView.face", "controllers", "shows whether revocations are enforced", SITE_LIFE),
+    row("RefusesFromView.card", "controllers", "shows whether revocations are enforced", SITE_LIFE),
     row("ControllerView.revoked_at", "controllers", "shows the controller's standing", SITE_LIFE),
     row("ControllerView.decommissioned_at", "controllers", "shows the controller's standing", SITE_LIFE),
     row(

@@ -9,7 +9,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cardea_protocol::envelope::{EnvelopeError, Receiver, Sender};
 use cardea_protocol::id::{AccessPointId, BootId, ControllerId, SessionId};
 use cardea_protocol::jws::{Signer, Use};
-use cardea_protocol::message::{AccessPoint, AccessPointKind, Down, Hello, Up};
+use cardea_protocol::message::{AccessPoint, AccessPointKind, Down, Hello, StalenessLimits, Up};
 use cardea_protocol::seal::{OpeningKey, SealingKey};
 use cardea_protocol::version::Versions;
 use cardea_protocol::{est, topic};
@@ -124,6 +124,7 @@ impl Controller {
 
     pub(super) fn hello(&self) -> Hello {
         Hello {
+            staleness: StalenessLimits { face_s: Some(3_600), ..StalenessLimits::default() },
             versions: Versions::SPOKEN,
             boot_id: self.boot.clone(),
             cursor: self.held.cursor,
