@@ -14,7 +14,7 @@ PERTURB ?= 20
 DRAWN ?= 1000
 say = @printf '\n\033[1m==> %s\033[0m\n'
 
-.PHONY: help setup build demo up test test-pi lint bench forensics accuracy fuzz audit sbom clean
+.PHONY: help setup build demo up test test-pi lint bench forensics kills accuracy fuzz audit sbom clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -77,6 +77,13 @@ SEED ?= 1
 forensics: build ## RESIDENTS (1000) enrolled and erased amid kill -9, then a search of all files and memory: about half an hour
 	$(say) "Erasure, examined: $(RESIDENTS) residents"
 	@RUST_LOG=debug target/debug/cardea-forensics --residents $(RESIDENTS) --seed $(SEED)
+
+# What `make test` does fifteen times.
+KILLS ?= 1000
+EVENTS ?= 1000000
+kills: build ## cloud and controller killed with kill -9, KILLS (1000) times and until EVENTS (1000000) events have come: half an hour and more
+	$(say) "kill -9: $(KILLS) kills, $(EVENTS) events"
+	@target/debug/cardea-kill --kills $(KILLS) --events $(EVENTS) --seed $(SEED)
 
 # A sanitiser is an unstable flag of the compiler. RUSTC_BOOTSTRAP lets the pinned stable toolchain take it, for this build
 # only; the alternative is a second, unpinned toolchain. What the fuzzer finds interesting stays in .tools/fuzz; what it

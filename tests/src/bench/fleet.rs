@@ -34,9 +34,11 @@ pub struct Fleet {
     _ends: DropGuard,
 }
 
-struct Member {
+/// One controller.
+pub(crate) struct Member {
     id: ControllerId,
-    store: Store,
+    /// Its store.
+    pub(crate) store: Store,
     status: watch::Receiver<SyncStatus>,
     holdings: watch::Receiver<HoldingsVersion>,
 }
@@ -98,7 +100,8 @@ impl Fleet {
 }
 
 impl Member {
-    fn start(
+    /// Starts it with what it has claimed; it ends when `cancel` says so.
+    pub(crate) fn start(
         id: ControllerId,
         state: StateDir,
         seed: u64,
@@ -139,12 +142,17 @@ async fn enrol(site: &Site, operator: &BackEnd, id: &ControllerId, state: &State
     let path = format!("/v1/sites/{SITE}/controllers");
     let code =
         operator.post(&path, &json!({ "controller_id": id.as_str() })).await?.expect(201)?.text("/claim_code")?;
+    claim_with(site, id, state, &code).await
+}
+
+/// Claims a controller that is registered.
+pub(crate) async fn claim_with(site: &Site, id: &ControllerId, state: &StateDir, code: &str) -> anyhow::Result<()> {
     let request = Claim {
         enrolment_url: site.enrolment.parse()?,
         api_url: site.api.parse()?,
         ca_pem: std::fs::read(&site.cloud_ca)?,
         controller: id.clone(),
-        code: ClaimCode::new(&code),
+        code: ClaimCode::new(code),
         replace: false,
     };
     claim(state, &request, SystemClock.now()).await?;

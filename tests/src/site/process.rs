@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::{Instant, sleep};
 
 /// A running program. Dropping it kills it; [`Process::stop`] ends it politely.
@@ -58,11 +59,15 @@ impl Process {
         Ok(Self { name, child, log })
     }
 
+    /// The lines the program prints, to be had once; it must have been started with its stdout piped.
+    pub fn lines(&mut self) -> anyhow::Result<Lines<BufReader<ChildStdout>>> {
+        let stdout = self.child.stdout.take().context("the program's output is not piped")?;
+        Ok(BufReader::new(stdout).lines())
+    }
+
     /// The first line the program prints; it must have been started with its stdout piped.
     pub async fn first_line(&mut self, within: Duration) -> anyhow::Result<String> {
-        use tokio::io::{AsyncBufReadExt as _, BufReader};
-        let stdout = self.child.stdout.take().context("the program's output is not piped")?;
-        let mut lines = BufReader::new(stdout).lines();
+        let mut lines = self.lines()?;
         match tokio::time::timeout(within, lines.next_line()).await {
             Ok(Ok(Some(line))) => Ok(line),
             _ => bail!("{} said nothing within {within:?}; its log:\n{}", self.name, self.tail()),
