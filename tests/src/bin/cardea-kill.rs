@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use cardea_tests::kills::Extent;
 use cardea_tests::kills::controller::{self, Run};
 use cardea_tests::story::telling::line;
 use cardea_tests::{kills, site};
@@ -16,15 +17,8 @@ struct Arguments {
     /// Where the scratch folder goes; it is kept.
     #[arg(long, default_value = "target/kills")]
     out: PathBuf,
-    /// How many kills at least.
-    #[arg(long, default_value_t = 1_000)]
-    kills: usize,
-    /// How many events at least.
-    #[arg(long, default_value_t = 1_000_000)]
-    events: u64,
-    /// Chooses who is killed, and when.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    #[command(flatten)]
+    extent: Extent,
     #[command(subcommand)]
     part: Option<Part>,
 }
@@ -55,7 +49,7 @@ async fn play() -> anyhow::Result<()> {
     if arguments.out.exists() {
         std::fs::remove_dir_all(&arguments.out).with_context(|| format!("removing {}", arguments.out.display()))?;
     }
-    let figures = kills::run(&arguments.out, arguments.kills, arguments.events, arguments.seed).await?;
+    let figures = kills::run(&arguments.out, arguments.extent).await?;
     line(format_args!(
         "   {} kills of the cloud and {} of the controller: {} events reported as committed are all in the cloud's database \
          once, and {} that were not reported any more; {} plates and {} erasures, each as the customer was told",

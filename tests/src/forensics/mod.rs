@@ -17,7 +17,8 @@
 //!
 //! **A search that finds nothing proves nothing,** so each is first shown what is still there, and at the end something planted.
 //!
-//! In memory, what is in clear must be gone. Of what is encrypted, pieces stay in buffers that SQLite has given up; they are counted.
+//! In memory, what is in clear must be gone. Of what is encrypted, pieces stay, perhaps in buffers that
+//! SQLite has given up; they are counted. Which buffers those are was not examined.
 //! Out of reach are blocks that the file system has given up, and swap.
 
 pub mod examiner;

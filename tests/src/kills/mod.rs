@@ -36,12 +36,27 @@ use changes::Changes;
 use ledger::Ledger;
 
 const PATIENCE: Duration = Duration::from_mins(5);
-/// Half of the kills come so soon, milliseconds: in a start.
+/// Half of the kills come so soon after the last, milliseconds: in a start of the controller.
 const SOON_MS: u64 = 150;
-/// The others at most so late.
-const LATE_MS: u64 = 1_500;
 /// Kills between two lines that tell of them.
 const TOLD_EVERY: usize = 50;
+
+/// How much of it.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Extent {
+    /// How many kills at least.
+    #[arg(long, default_value_t = 1_000)]
+    pub kills: usize,
+    /// How many events at least are to be reported as committed.
+    #[arg(long, default_value_t = 100_000)]
+    pub events: u64,
+    /// Half of the kills come within so many milliseconds of the last, the others much sooner: the more, the more events arrive.
+    #[arg(long, default_value_t = 1_500, value_parser = clap::value_parser!(u64).range(1..))]
+    pub within_ms: u64,
+    /// Chooses who is killed, and when.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
 
 /// What was done.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,15 +77,19 @@ pub struct Figures {
 
 /// Kills at least so often and until so many events were reported as committed, in `dir`, which must not exist. An error says
 /// what was lost or has come back.
-pub async fn run(dir: &Path, kills: usize, events: u64, seed: u64) -> anyhow::Result<Figures> {
-    let mut trial = Trial::start(dir, seed).await?;
-    match trial.all(kills, events).await {
+pub async fn run(dir: &Path, extent: Extent) -> anyhow::Result<Figures> {
+    let mut trial = Trial::start(dir, extent).await?;
+    match trial.all().await {
         Ok(figures) => Ok(figures),
-        Err(error) => Err(error.context(format!("the cloud's log ends with:\n{}", trial.site.cloud().tail()))),
+        Err(error) => {
+            let log = trial.site.cloud().tail();
+            Err(error.context(format!("with the seed {}; the cloud's log ends with:\n{log}\n", extent.seed)))
+        }
     }
 }
 
 struct Trial {
+    extent: Extent,
     site: Site,
     customer: BackEnd,
     embedder: String,
@@ -120,7 +139,7 @@ impl Running {
 }
 
 impl Trial {
-    async fn start(dir: &Path, seed: u64) -> anyhow::Result<Self> {
+    async fn start(dir: &Path, extent: Extent) -> anyhow::Result<Self> {
         let site = Site::start(dir, Tempo::DEMO, site::now()).await?;
         let code = site.register(PASSWORD).await?;
         fleet::claim_with(&site, &ControllerId::new(CONTROLLER)?, &StateDir::new(site.dir.join("controller")), &code)
@@ -130,9 +149,10 @@ impl Trial {
         let embedder = Onlooker::load()?.faces.embedder().model().to_owned();
         let running = Running::start(&site, &embedder, 0, false)?;
         Ok(Self {
+            extent,
             customer,
             embedder,
-            rng: StdRng::seed_from_u64(seed),
+            rng: StdRng::seed_from_u64(extent.seed),
             changes: Changes::new()?,
             ledger: Ledger::default(),
             running,
@@ -141,7 +161,8 @@ impl Trial {
         })
     }
 
-    async fn all(&mut self, kills: usize, events: u64) -> anyhow::Result<Figures> {
+    async fn all(&mut self) -> anyhow::Result<Figures> {
+        let Extent { kills, events, .. } = self.extent;
         let mut told = 0;
         while self.figures.cloud + self.figures.controller < kills || self.ledger.committed() < events {
             self.kill_amid_a_change().await?;
@@ -165,7 +186,7 @@ impl Trial {
             2 => (true, true),
             _ => (false, true),
         };
-        let latest = if self.rng.random() { SOON_MS } else { LATE_MS };
+        let latest = if self.rng.random() { SOON_MS } else { self.extent.within_ms };
         let moment = Duration::from_millis(self.rng.random_range(0..latest));
         let Self { site, changes, ledger, running, customer, .. } = self;
         let killing = async {
