@@ -144,7 +144,7 @@ pub(crate) fn tls(ca_pem: &[u8], credential: Option<&Credential>) -> Result<Clie
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
+        .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_root_certificates(roots);
     let mut config = match credential {
         None => builder.with_no_client_auth(),
