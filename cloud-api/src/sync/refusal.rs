@@ -1,4 +1,5 @@
-//! What a session does with a controller that it cannot talk with: it says so to both sides, and never goes on as if nothing had come.
+//! What a session does with a message that it cannot take: it says so to those whom it concerns, and never goes on as if nothing
+//! had come.
 
 use std::time::Duration;
 
@@ -51,12 +52,23 @@ impl Session {
         self.publish(payload).await
     }
 
-    async fn alarm(&mut self, alarm: &'static str) -> Result<(), SessionError> {
+    /// A message of a session that is over was refused. What was on its way when that ended comes late, until the controller
+    /// has spoken in the next; after that, somebody has kept it.
+    pub(super) async fn of_an_ended_session(&mut self) -> Result<(), SessionError> {
+        if self.live.as_ref().is_some_and(|live| !live.begins()) {
+            return self.alarm("message-replayed").await;
+        }
+        tracing::debug!(controller = %self.controller, "a message of an ended session was refused");
+        Ok(())
+    }
+
+    /// Tells the operator that something is wrong with what comes in this controller's name, once in a while.
+    pub(super) async fn alarm(&mut self, alarm: &'static str) -> Result<(), SessionError> {
         let now = Instant::now();
         if self.alarmed.get(alarm).is_some_and(|at| now.duration_since(*at) < ALARM_EVERY) {
             return Ok(());
         }
-        tracing::warn!(controller = %self.controller, alarm, "its session cannot go on");
+        tracing::warn!(controller = %self.controller, alarm, "a message was refused");
         self.context.storage.raise_alarm(&self.site, &self.controller, alarm, self.now()).await?;
         self.alarmed.insert(alarm, now);
         Ok(())

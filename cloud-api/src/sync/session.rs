@@ -251,12 +251,10 @@ impl Session {
                 Ok(_) => {
                     tracing::warn!(controller = %self.controller, "a message is missing: the session begins again");
                     self.restart(RECONNECT_MS);
-                    return Ok(());
+                    return self.alarm("message-missing").await;
                 }
-                Err(error @ (EnvelopeError::Replayed { .. } | EnvelopeError::Address)) => {
-                    tracing::warn!(controller = %self.controller, %error, "message refused");
-                    return Ok(());
-                }
+                Err(EnvelopeError::Replayed { .. }) => return self.alarm("message-replayed").await,
+                Err(EnvelopeError::Address) => return self.alarm("message-misdirected").await,
                 // A hello of a new session, or one signed with a renewed key.
                 Err(EnvelopeError::Session | EnvelopeError::Cose(_)) => {}
                 Err(EnvelopeError::Unknown { .. } | EnvelopeError::Content(_)) => return self.not_understood().await,
@@ -278,16 +276,18 @@ impl Session {
         let (envelope, verifier, certificate) = match opened {
             Some((Ok(envelope), verifier, certificate)) => (envelope, verifier, certificate),
             Some((Err(EnvelopeError::Unknown { session }), ..)) => {
-                return if self.is_new(&session) { self.not_understood_in(session).await } else { Ok(()) };
+                return if self.is_new(&session) {
+                    self.not_understood_in(session).await
+                } else {
+                    self.of_an_ended_session().await
+                };
             }
+            Some((Err(EnvelopeError::Address), ..)) => return self.alarm("message-misdirected").await,
             Some((Err(EnvelopeError::Content(_)), ..)) => return self.not_understood().await,
-            _ => {
-                tracing::warn!(controller = %self.controller, "a message that does not verify was refused");
-                return Ok(());
-            }
+            _ => return self.alarm("message-forged").await,
         };
         if !self.is_new(&envelope.session) {
-            return Ok(());
+            return self.of_an_ended_session().await;
         }
         let Up::Hello(hello) = envelope.message else {
             // The cloud was restarted, and the controller has not noticed.
@@ -324,7 +324,6 @@ impl Session {
     /// Whether nothing was heard of a session before; from now on, it was.
     fn is_new(&mut self, session: &SessionId) -> bool {
         if self.remembered.contains(session) {
-            tracing::warn!(controller = %self.controller, "a message of an ended session was refused");
             return false;
         }
         self.remembered.push_back(session.clone());

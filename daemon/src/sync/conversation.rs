@@ -66,6 +66,14 @@ pub(super) enum ConversationError {
     /// A message of the cloud is not what it should be.
     #[error("a message was not signed by the cloud this controller was claimed for, or cannot be understood")]
     Envelope(#[source] EnvelopeError),
+    /// Messages were withheld or lost on the way: a revocation may be among them.
+    #[error("message {got} of the cloud came where {expected} was due")]
+    Missing {
+        /// The number that was due.
+        expected: u64,
+        /// The number that came.
+        got: u64,
+    },
     /// A message could not be signed.
     #[error(transparent)]
     Sign(#[from] CoseError),
@@ -103,6 +111,8 @@ pub(super) struct Conversation<'a> {
     waiting: JoinSet<()>,
     renewal: JoinSet<Result<(), renew::RenewError>>,
     heard_at: Instant,
+    /// The number of the last message of the cloud.
+    last_seq: u64,
     /// Whether the cloud has answered at all.
     pub(super) heard: bool,
 }
@@ -143,6 +153,7 @@ impl<'a> Conversation<'a> {
             waiting: JoinSet::new(),
             renewal: JoinSet::new(),
             heard_at: Instant::now(),
+            last_seq: 0,
             heard: false,
         };
         conversation.send(Up::Hello(hello)).await?;
@@ -206,18 +217,30 @@ impl<'a> Conversation<'a> {
         let received = self.task.clock.monotonic();
         let envelope = match self.receiver.open::<Down>(payload) {
             Ok(envelope) => envelope,
-            // Late from the session before, or repeated by the broker: nothing to do with it.
+            // Late, from the session before: the cloud had not read the hello yet.
+            Err(EnvelopeError::Session) if !self.heard => return Ok(()),
             Err(error @ (EnvelopeError::Session | EnvelopeError::Replayed { .. })) => {
                 tracing::warn!(%error, "a message was refused");
+                self.task.alarm("message-replayed");
                 return Ok(());
             }
             Err(error) => {
-                if matches!(error, EnvelopeError::Unknown { .. } | EnvelopeError::Content(_)) {
-                    self.task.report_not_understood();
-                }
+                self.task.alarm(match error {
+                    EnvelopeError::Cose(_) => "message-forged",
+                    EnvelopeError::Address => "message-misdirected",
+                    _ => "message-not-understood",
+                });
                 return Err(ConversationError::Envelope(error));
             }
         };
+        let expected = self.last_seq + 1;
+        self.last_seq = envelope.seq;
+        // What ends the session may come from a cloud that has forgotten it, and its numbers with it.
+        let ends = matches!(envelope.message, Down::Reconnect { .. } | Down::Refused { .. });
+        if envelope.seq != expected && !ends {
+            self.task.alarm("message-missing");
+            return Err(ConversationError::Missing { expected, got: envelope.seq });
+        }
         self.heard_at = Instant::now();
         if !self.heard && !matches!(envelope.message, Down::Refused { .. }) {
             self.first_heard().await?;

@@ -18,6 +18,7 @@ mod mqtt;
 pub mod network;
 mod session;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ const CLAIM_POLL: Duration = Duration::from_secs(2);
 const FLOOR_STEP_MS: i64 = 30_000;
 /// Renewals are at least this far apart, an hour.
 const RENEW_EVERY_MS: u64 = 3_600_000;
-/// That messages are not understood is reported again after an hour.
+/// The same alarm about the cloud's messages is reported again after an hour: a flood must not fill the outbox.
 const ALARM_EVERY_MS: u64 = 3_600_000;
 
 /// How things stand with the cloud, for people at the controller.
@@ -94,7 +95,8 @@ pub struct SyncTask {
     started: Monotonic,
     floor_at_start: Timestamp,
     renewed_at: Option<Monotonic>,
-    alarmed_at: Option<Monotonic>,
+    /// When each of the alarms about messages was last reported.
+    alarmed: BTreeMap<&'static str, Monotonic>,
 }
 
 impl SyncTask {
@@ -126,7 +128,7 @@ impl SyncTask {
                 started,
                 floor_at_start,
                 renewed_at: None,
-                alarmed_at: None,
+                alarmed: BTreeMap::new(),
             },
             receiver,
         )
@@ -151,12 +153,12 @@ impl SyncTask {
         may
     }
 
-    /// Reports that a message of the cloud is not understood, once in a while: every session may end so.
-    fn report_not_understood(&mut self) {
+    /// Reports that something is wrong with what comes in the cloud's name, once in a while.
+    fn alarm(&mut self, alarm: &'static str) {
         let now = self.clock.monotonic();
-        if self.alarmed_at.is_none_or(|last| now.since_ms(last) >= ALARM_EVERY_MS) {
-            self.alarmed_at = Some(now);
-            self.outbox.push(None, EventKind::Alarm { alarm: "message-not-understood".to_owned() });
+        if self.alarmed.get(alarm).is_none_or(|last| now.since_ms(*last) >= ALARM_EVERY_MS) {
+            self.alarmed.insert(alarm, now);
+            self.outbox.push(None, EventKind::Alarm { alarm: alarm.to_owned() });
         }
     }
 
