@@ -12,5 +12,6 @@ pub mod kills;
 pub mod look;
 pub mod picture;
 pub mod report;
+pub mod sim;
 pub mod site;
 pub mod story;

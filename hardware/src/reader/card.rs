@@ -15,7 +15,7 @@ impl CardNumber {
     }
 
     /// The bytes of a chip's serial number, in the order in which the reader sends them.
-    pub(crate) fn uid(bytes: &[u8]) -> Self {
+    pub fn uid(bytes: &[u8]) -> Self {
         let mut text = String::with_capacity(4 + 2 * bytes.len());
         text.push_str("uid:");
         for byte in bytes {

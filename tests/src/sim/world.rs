@@ -1,0 +1,345 @@
+//! One history: who does what when, and what goes wrong.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use cardea_protocol::id::{AccessPointId, CardId, CommandId, ConsentId, PlateId, TemplateId};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use tokio::sync::Notify;
+
+use super::Outcome;
+use super::clock::{SimClock, TrueTime};
+use super::cloud;
+use super::controller;
+use super::coverage::{Coverage, Fault};
+use super::ground::{CONTROLLERS, Ground};
+use super::network::{Net, Weather};
+use super::people::{self, ALL, OF_EACH, People, What};
+use super::trace::Trace;
+use super::witness::Witness;
+
+/// Steps of a history.
+const STEPS: std::ops::Range<u32> = 20..60;
+/// The longest pause between two of them.
+const PAUSE_MS: u64 = 12_000;
+
+/// What ends a misfortune.
+#[derive(Clone, Debug)]
+enum Due {
+    Weather,
+    Reconnect(usize),
+    Rise,
+    StartGate(usize),
+    StartCloud,
+}
+
+/// A world.
+pub(super) struct World<'a> {
+    pub(super) ground: &'a Ground,
+    pub(super) time: TrueTime,
+    pub(super) trace: Trace,
+    pub(super) witness: Witness,
+    pub(super) coverage: Coverage,
+    pub(super) people: People,
+    pub(super) cloud: cloud::Machine,
+    pub(super) gates: Vec<controller::Machine>,
+    net: Net,
+    rng: StdRng,
+    due: BTreeMap<(u64, u64), Due>,
+    dues: u64,
+    calm: bool,
+}
+
+impl<'a> World<'a> {
+    /// Everything runs, and nothing has happened yet.
+    pub(super) async fn new(ground: &'a Ground, seed: u64, loud: bool, coverage: Coverage) -> Result<Self> {
+        let time = TrueTime::begin();
+        let mut rng = StdRng::seed_from_u64(seed);
+        let trace = Trace::new(time, loud);
+        let witness = Witness::new(ground, time, trace.clone(), coverage.clone())?;
+        let embedded = rng.random();
+        let net = Net::new(rng.random(), time, embedded, trace.clone(), witness.clone(), coverage.clone());
+        let mut cloud = cloud::Machine::new(SimClock::new(time))?;
+        witness.cloud_on(cloud.data.clone());
+        cloud.start(ground, &net, &mut rng).await?;
+        let number = rng.random_range(1..=CONTROLLERS);
+        cloud.furnish(ground, number).await?;
+        let mut gates = Vec::new();
+        for (number, claimed) in ground.controllers.iter().take(number).enumerate() {
+            let mut gate = controller::Machine::new(number, claimed, SimClock::new(time))?;
+            witness.meet(&claimed.id, claimed.verifier.clone(), gate.disk.clone());
+            gate.start(claimed, &net, &mut rng).await?;
+            gates.push(gate);
+        }
+        let people = People::new()?;
+        let due = BTreeMap::new();
+        Ok(Self { ground, time, trace, witness, coverage, people, cloud, gates, net, rng, due, dues: 0, calm: false })
+    }
+
+    pub(super) fn breaks(&self, what: String) {
+        self.witness.breaks(what);
+    }
+
+    /// What has become of it.
+    pub(super) fn end(mut self) -> Outcome {
+        for gate in &mut self.gates {
+            gate.crash();
+        }
+        self.cloud.crash(&self.net);
+        Outcome { broken: self.witness.broken(), hash: self.trace.hash(), trace: self.trace.end() }
+    }
+
+    /// Lives through all of it.
+    pub(super) async fn live(&mut self) -> Result<()> {
+        let steps = self.rng.random_range(STEPS);
+        for _ in 0..steps {
+            let pause = self.rng.random_range(0..PAUSE_MS);
+            self.pass(pause).await?;
+            if self.rng.random_range(0..100) < 25 {
+                self.misfortune();
+            } else {
+                self.operate().await?;
+            }
+            self.look()?;
+            if !self.witness.broken().is_empty() {
+                return Ok(());
+            }
+        }
+        self.calm = true;
+        self.net.weather(Weather::default());
+        while let Some((_, due)) = self.due.pop_first() {
+            self.end_of(due).await?;
+        }
+        for number in 0..self.gates.len() {
+            self.revive_gate(number).await?;
+        }
+        self.revive_cloud().await?;
+        self.settle().await
+    }
+
+    /// Lets time pass, with what falls due and what fails in it.
+    async fn pass(&mut self, ms: u64) -> Result<()> {
+        let until = self.time.ms() + ms;
+        loop {
+            let next = self.due.keys().next().map_or(until, |(at, _)| (*at).min(until));
+            let wait = Duration::from_millis(next.saturating_sub(self.time.ms()));
+            let failed = failure(&self.cloud.failed, &self.gates);
+            tokio::select! {
+                biased;
+                which = failed => self.failed(which),
+                () = tokio::time::sleep(wait) => {
+                    let now = self.time.ms();
+                    let ripe = self.due.first_entry().filter(|due| due.key().0 <= now).map(|due| due.remove());
+                    match ripe {
+                        Some(due) => self.end_of(due).await?,
+                        None if now >= until => return Ok(()),
+                        None => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn later(&mut self, range: std::ops::Range<u64>, due: Due) {
+        let at = self.time.ms() + self.rng.random_range(range);
+        self.dues += 1;
+        self.due.insert((at, self.dues), due);
+    }
+
+    /// The power of a machine has failed by itself.
+    fn failed(&mut self, which: Option<usize>) {
+        match which {
+            Some(number) => {
+                self.trace.note(format_args!("gate-{number} fails at a commit"));
+                self.coverage.hit(Fault::ControllerCrash);
+                self.stop_gate(number);
+            }
+            None => {
+                self.trace.note(format_args!("the cloud fails at a commit"));
+                self.coverage.hit(Fault::CloudCrash);
+                self.stop_cloud();
+            }
+        }
+    }
+
+    fn stop_gate(&mut self, number: usize) {
+        self.gates[number].crash();
+        self.later(500..40_000, Due::StartGate(number));
+    }
+
+    fn stop_cloud(&mut self) {
+        self.cloud.crash(&self.net);
+        self.later(500..60_000, Due::StartCloud);
+    }
+
+    async fn end_of(&mut self, due: Due) -> Result<()> {
+        self.trace.note(format_args!("{due:?}"));
+        match due {
+            Due::Weather => self.net.weather(Weather::default()),
+            Due::Reconnect(number) => self.net.partition(&self.ground.controllers[number].id, false),
+            Due::Rise => self.net.rise(),
+            Due::StartGate(number) => self.revive_gate(number).await?,
+            Due::StartCloud => self.revive_cloud().await?,
+        }
+        Ok(())
+    }
+
+    async fn revive_gate(&mut self, number: usize) -> Result<()> {
+        if self.gates[number].life.is_some() {
+            return Ok(());
+        }
+        let claimed = &self.ground.controllers[number];
+        if let Err(error) = self.gates[number].start(claimed, &self.net, &mut self.rng).await {
+            self.trace.note(format_args!("gate-{number} does not start: {error}"));
+            if self.calm {
+                return Err(error);
+            }
+            self.stop_gate(number);
+        }
+        Ok(())
+    }
+
+    async fn revive_cloud(&mut self) -> Result<()> {
+        if self.cloud.life.is_some() {
+            return Ok(());
+        }
+        if let Err(error) = self.cloud.start(self.ground, &self.net, &mut self.rng).await {
+            self.trace.note(format_args!("the cloud does not start: {error}"));
+            if self.calm {
+                return Err(error);
+            }
+            self.stop_cloud();
+        }
+        Ok(())
+    }
+
+    /// Something goes wrong.
+    fn misfortune(&mut self) {
+        let number = self.rng.random_range(0..self.gates.len());
+        match self.rng.random_range(0..4) {
+            0 => {
+                let mut chance = |most: u32| if self.rng.random() { self.rng.random_range(0..most) } else { 0 };
+                let weather = Weather {
+                    drop: chance(300),
+                    duplicate: chance(500),
+                    reorder: chance(500),
+                    delay_ms: u64::from(chance(12_000)),
+                };
+                self.trace.note(format_args!("{weather:?}"));
+                self.net.weather(weather);
+                self.later(5_000..90_000, Due::Weather);
+            }
+            1 | 2 => {
+                self.trace.note(format_args!("gate-{number} is cut off"));
+                self.coverage.hit(Fault::Partition);
+                self.net.partition(&self.ground.controllers[number].id, true);
+                self.later(1_000..240_000, Due::Reconnect(number));
+            }
+            _ => {
+                self.trace.note(format_args!("the broker ends"));
+                self.coverage.hit(Fault::BrokerRestart);
+                self.net.fall();
+                self.later(100..20_000, Due::Rise);
+            }
+        }
+    }
+
+    /// Somebody does something.
+    async fn operate(&mut self) -> Result<()> {
+        let i = self.rng.random_range(0..OF_EACH);
+        let number = self.rng.random_range(0..self.gates.len());
+        let ground = self.ground;
+        let done = match self.rng.random_range(0..20) {
+            0 | 1 => {
+                let ids = (ConsentId::random(), TemplateId::from_random_bytes(self.rng.random()));
+                self.people.templates[i].push(ids.1.clone());
+                self.trace.note(format_args!("enrol {i}"));
+                self.cloud.enrol(ground, &self.people.subjects[i], ids).await
+            }
+            2 => {
+                self.trace.note(format_args!("withdraw {i}"));
+                let done = self.cloud.withdraw(ground, &self.people.subjects[i].token).await;
+                if done.is_ok() {
+                    self.coverage.hit(Fault::Erased);
+                }
+                done
+            }
+            3 | 4 => match self.people.plate(&self.cloud, i)? {
+                Some(id) => {
+                    self.trace.note(format_args!("remove plate {i}"));
+                    self.cloud.remove_plate(ground, &id).await
+                }
+                None => {
+                    let id = PlateId::from_random_bytes(self.rng.random());
+                    self.people.plates[i].push(id.clone());
+                    self.trace.note(format_args!("admit plate {i}"));
+                    self.cloud.admit_plate(ground, id, people::plate(i)).await
+                }
+            },
+            5 | 6 => match self.people.card(&self.cloud, i)? {
+                Some(id) => {
+                    self.trace.note(format_args!("remove card {i}"));
+                    self.cloud.remove_card(ground, &id).await
+                }
+                None => {
+                    let id = CardId::from_random_bytes(self.rng.random());
+                    self.people.cards[i].push(id.clone());
+                    self.trace.note(format_args!("admit card {i}"));
+                    self.cloud.admit_card(ground, id, people::uid(i)).await
+                }
+            },
+            7..=9 => {
+                let point = AccessPointId::new(format!("gate-{number}-door"))?;
+                self.trace.note(format_args!("open gate-{number}"));
+                let order = (CommandId::from_random_bytes(self.rng.random()), point);
+                self.cloud.open(ground, order, self.trace.clone(), self.coverage.clone());
+                Ok(())
+            }
+            _ => {
+                let what: What = ALL[self.rng.random_range(0..ALL.len())];
+                self.present(number, what).await?;
+                Ok(())
+            }
+        };
+        if let Err(error) = done {
+            self.coverage.hit(Fault::OperationFailed);
+            self.trace.note(format_args!("not done: {error}"));
+        }
+        // What has been erased since is known as such from here on.
+        for what in ALL {
+            self.people.removed_at(&self.cloud, &self.witness, what)?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits for a machine's power to fail by itself: a controller's, or (`None`) the cloud's.
+fn failure(cloud: &Arc<Notify>, gates: &[controller::Machine]) -> impl Future<Output = Option<usize>> + use<> {
+    let cloud = cloud.clone();
+    let gates: Vec<_> = gates.iter().map(|gate| gate.failed.clone()).collect();
+    async move {
+        let mut waits: Vec<std::pin::Pin<Box<dyn Future<Output = Option<usize>> + Send>>> =
+            vec![Box::pin(async move {
+                cloud.notified().await;
+                None
+            })];
+        for (number, gate) in gates.into_iter().enumerate() {
+            waits.push(Box::pin(async move {
+                gate.notified().await;
+                Some(number)
+            }));
+        }
+        std::future::poll_fn(move |context| {
+            for wait in &mut waits {
+                if let std::task::Poll::Ready(which) = wait.as_mut().poll(context) {
+                    return std::task::Poll::Ready(which);
+                }
+            }
+            std::task::Poll::Pending
+        })
+        .await
+    }
+}
