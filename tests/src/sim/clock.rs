@@ -58,6 +58,12 @@ impl SimClock {
         self.skew_ms.store(ms, Ordering::SeqCst);
     }
 
+    /// The wall clock is right again, and known to be.
+    pub(super) fn set(&self) {
+        self.skew(0);
+        self.set.store(true, Ordering::SeqCst);
+    }
+
     /// How far the wall clock is ahead of true time.
     pub(super) fn skewed_by(&self) -> i64 {
         self.skew_ms.load(Ordering::SeqCst)

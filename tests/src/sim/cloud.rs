@@ -53,6 +53,8 @@ pub(super) struct Machine {
     pub(super) clock: Arc<SimClock>,
     pub(super) failed: Arc<Notify>,
     pub(super) life: Option<Life>,
+    /// Its clock was ahead, and what it signed may be believed to be from the near future.
+    pub(super) was_ahead: bool,
     /// The last revision that was seen on the disk.
     pub(super) revision: i64,
 }
@@ -81,6 +83,7 @@ impl Machine {
             clock,
             failed: Arc::default(),
             life: None,
+            was_ahead: false,
             revision: 0,
         })
     }
@@ -88,9 +91,17 @@ impl Machine {
     /// Starts the program.
     pub(super) async fn start(&mut self, ground: &Ground, net: &Net, rng: &mut StdRng) -> Result<()> {
         let power = Power::on(self.failed.clone());
+        let started = self.start_on(&power, ground, net, rng).await;
+        if started.is_err() {
+            power.cut();
+        }
+        started
+    }
+
+    async fn start_on(&mut self, power: &Power, ground: &Ground, net: &Net, rng: &mut StdRng) -> Result<()> {
         let mut disk_rng = StdRng::seed_from_u64(rng.random());
         let pace = Box::new(move || Duration::from_millis(disk_rng.random_range(0..=DISK_MS)));
-        let disks = Disks { data: self.data.open(&power)?, keys: self.keys.open(&power)? };
+        let disks = Disks { data: self.data.open(power)?, keys: self.keys.open(power)? };
         let clock: SharedClock = self.clock.clone();
         let keys = KeyStoreSettings { file: None, vault: ground.vault.clone(), at: clock.now() };
         let storage = Storage::on_runtime(disks, keys, pace)?;
@@ -105,6 +116,7 @@ impl Machine {
         };
         let started = tokio::time::timeout(PATIENCE, Sync::start(parts)).await;
         let sync = started.context("the cloud did not come up")??;
+        let power = power.clone();
         self.life = Some(Life { power, storage, sync, calls: JoinSet::new() });
         Ok(())
     }
@@ -114,6 +126,18 @@ impl Machine {
         let Some(life) = self.life.take() else { return };
         life.power.cut();
         net.cloud_gone();
+    }
+
+    /// Whether the disks take nothing more.
+    pub(super) fn fill(&self, full: bool) {
+        self.data.fill(full);
+        self.keys.fill(full);
+    }
+
+    /// An old copy is in the place of the data; the key store is never restored. To be started.
+    pub(super) fn restore(&mut self, copy: Disk) {
+        self.data = Arc::new(copy);
+        self.revision = 0;
     }
 
     /// What is there before the first controller comes.

@@ -35,7 +35,6 @@ const DECIDED_WITHIN_MS: u64 = 150;
 
 /// A controller's machine: what outlives its program.
 pub(super) struct Machine {
-    pub(super) number: usize,
     pub(super) disk: Arc<Disk>,
     pub(super) clock: Arc<SimClock>,
     pub(super) failed: Arc<Notify>,
@@ -55,7 +54,6 @@ pub(super) struct Machine {
 /// One run of the program.
 pub(super) struct Life {
     pub(super) power: Power,
-    pub(super) store: Store,
     gate: Gate,
     house: House,
     sync: JoinHandle<()>,
@@ -82,9 +80,8 @@ impl Shown {
 }
 
 impl Machine {
-    pub(super) fn new(number: usize, claimed: &Claimed, clock: Arc<SimClock>) -> Result<Self> {
+    pub(super) fn new(claimed: &Claimed, clock: Arc<SimClock>) -> Result<Self> {
         Ok(Self {
-            number,
             disk: Arc::new(Disk::new(claimed.id.as_str())?),
             clock,
             failed: Arc::default(),
@@ -101,6 +98,14 @@ impl Machine {
     /// Starts the program.
     pub(super) async fn start(&mut self, claimed: &Claimed, net: &Net, rng: &mut StdRng) -> Result<()> {
         let power = Power::on(self.failed.clone());
+        let started = self.start_on(&power, claimed, net, rng).await;
+        if started.is_err() {
+            power.cut();
+        }
+        started
+    }
+
+    async fn start_on(&mut self, power: &Power, claimed: &Claimed, net: &Net, rng: &mut StdRng) -> Result<()> {
         let mut disk_rng = StdRng::seed_from_u64(rng.random());
         let pace = Box::new(move || Duration::from_millis(disk_rng.random_range(0..=DISK_MS)));
         let options = StoreOptions {
@@ -108,8 +113,8 @@ impl Machine {
             events: EventsConfig::default(),
             machine_boot: Some(format!("boot-{}", self.boot)),
         };
-        let store = Store::on_runtime(self.disk.open(&power)?, options, pace)?;
-        let house = House::new(&power)?;
+        let store = Store::on_runtime(self.disk.open(power)?, options, pace)?;
+        let house = House::new(power)?;
         let clock: SharedClock = self.clock.clone();
         let boot = BootId::from_random_bytes(rng.random());
         let eyes = Eyes::Told(Told { embedder: EMBEDDER.to_owned(), score_cosine: 0.5 });
@@ -127,7 +132,8 @@ impl Machine {
             gate.embedder.clone(),
         );
         let sync = tokio::spawn(sync::run(task, cancel.clone()));
-        self.life = Some(Life { power, store, gate, house, sync, cancel });
+        let power = power.clone();
+        self.life = Some(Life { power, gate, house, sync, cancel });
         Ok(())
     }
 
@@ -140,6 +146,16 @@ impl Machine {
         life.cancel.cancel();
         // Nothing that it still does can have an effect: it has no power.
         tokio::spawn(life.gate.shutdown());
+    }
+
+    /// Whether a task has ended, and the program with it.
+    pub(super) async fn has_ended(&mut self) -> bool {
+        let Some(life) = &mut self.life else { return false };
+        tokio::select! {
+            biased;
+            _ = life.gate.ended() => true,
+            () = std::future::ready(()) => life.sync.is_finished(),
+        }
     }
 
     /// How often something was opened.

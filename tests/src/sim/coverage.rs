@@ -15,6 +15,7 @@ pub enum Fault {
     BrokerRestart,
     ControllerCrash,
     ControllerPowerLoss,
+    ControllerEnded,
     CloudCrash,
     ControllerDiskFull,
     CloudDiskFull,

@@ -15,6 +15,7 @@ use super::clock::{SimClock, TrueTime};
 use super::cloud;
 use super::controller;
 use super::coverage::{Coverage, Fault};
+use super::disk::Disk;
 use super::ground::{CONTROLLERS, Ground};
 use super::network::{Net, Weather};
 use super::people::{self, ALL, OF_EACH, People, What};
@@ -25,6 +26,10 @@ use super::witness::Witness;
 const STEPS: std::ops::Range<u32> = 20..60;
 /// The longest pause between two of them.
 const PAUSE_MS: u64 = 12_000;
+const HOUR_MS: i64 = 3_600_000;
+/// By how much a clock may be wrong.
+const JUMPS_MS: [i64; 8] =
+    [-24 * HOUR_MS, -HOUR_MS, -600_000, -70_000, 70_000, 600_000, HOUR_MS, 24 * HOUR_MS];
 
 /// What ends a misfortune.
 #[derive(Clone, Debug)]
@@ -34,6 +39,10 @@ enum Due {
     Rise,
     StartGate(usize),
     StartCloud,
+    EmptyGateDisk(usize),
+    EmptyCloudDisks,
+    SetGateClock(usize),
+    SetCloudClock,
 }
 
 /// A world.
@@ -51,6 +60,7 @@ pub(super) struct World<'a> {
     due: BTreeMap<(u64, u64), Due>,
     dues: u64,
     calm: bool,
+    backup: Option<Disk>,
 }
 
 impl<'a> World<'a> {
@@ -68,15 +78,16 @@ impl<'a> World<'a> {
         let number = rng.random_range(1..=CONTROLLERS);
         cloud.furnish(ground, number).await?;
         let mut gates = Vec::new();
-        for (number, claimed) in ground.controllers.iter().take(number).enumerate() {
-            let mut gate = controller::Machine::new(number, claimed, SimClock::new(time))?;
+        for claimed in ground.controllers.iter().take(number) {
+            let mut gate = controller::Machine::new(claimed, SimClock::new(time))?;
             witness.meet(&claimed.id, claimed.verifier.clone(), gate.disk.clone());
             gate.start(claimed, &net, &mut rng).await?;
             gates.push(gate);
         }
         let people = People::new()?;
         let due = BTreeMap::new();
-        Ok(Self { ground, time, trace, witness, coverage, people, cloud, gates, net, rng, due, dues: 0, calm: false })
+        let (dues, calm, backup) = (0, false, None);
+        Ok(Self { ground, time, trace, witness, coverage, people, cloud, gates, net, rng, due, dues, calm, backup })
     }
 
     pub(super) fn breaks(&self, what: String) {
@@ -103,21 +114,53 @@ impl<'a> World<'a> {
             } else {
                 self.operate().await?;
             }
+            self.bury().await?;
             self.look()?;
             if !self.witness.broken().is_empty() {
                 return Ok(());
             }
         }
         self.calm = true;
+        self.make_whole().await?;
+        self.settle().await
+    }
+
+    /// Nothing goes wrong any more, and what has is mended.
+    async fn make_whole(&mut self) -> Result<()> {
+        self.trace.note(format_args!("nothing goes wrong any more"));
+        for gate in &mut self.gates {
+            match &gate.life {
+                Some(life) if life.power.is_off() => gate.crash(),
+                Some(life) => life.power.fail_after(u32::MAX, true),
+                None => {}
+            }
+        }
+        match &self.cloud.life {
+            Some(life) if life.power.is_off() => self.cloud.crash(&self.net),
+            Some(life) => life.power.fail_after(u32::MAX, true),
+            None => {}
+        }
         self.net.weather(Weather::default());
+        self.net.rise();
         while let Some((_, due)) = self.due.pop_first() {
             self.end_of(due).await?;
         }
         for number in 0..self.gates.len() {
             self.revive_gate(number).await?;
         }
-        self.revive_cloud().await?;
-        self.settle().await
+        self.revive_cloud().await
+    }
+
+    /// A program of which a task has ended is started anew, as systemd does.
+    async fn bury(&mut self) -> Result<()> {
+        for number in 0..self.gates.len() {
+            if self.gates[number].has_ended().await {
+                self.trace.note(format_args!("gate-{number}'s program has ended by itself"));
+                self.coverage.hit(Fault::ControllerEnded);
+                self.stop_gate(number);
+            }
+        }
+        Ok(())
     }
 
     /// Lets time pass, with what falls due and what fails in it.
@@ -152,21 +195,36 @@ impl<'a> World<'a> {
     /// The power of a machine has failed by itself.
     fn failed(&mut self, which: Option<usize>) {
         match which {
-            Some(number) => {
+            Some(number) if self.gates[number].life.as_ref().is_some_and(|life| life.power.is_off()) => {
                 self.trace.note(format_args!("gate-{number} fails at a commit"));
                 self.coverage.hit(Fault::ControllerCrash);
                 self.stop_gate(number);
             }
-            None => {
+            None if self.cloud.life.as_ref().is_some_and(|life| life.power.is_off()) => {
                 self.trace.note(format_args!("the cloud fails at a commit"));
                 self.coverage.hit(Fault::CloudCrash);
                 self.stop_cloud();
             }
+            // It has been started anew since.
+            _ => {}
         }
     }
 
+    /// The program of a gate ends, or its whole machine.
     fn stop_gate(&mut self, number: usize) {
         self.gates[number].crash();
+        if self.rng.random_range(0..3) == 0 {
+            self.coverage.hit(Fault::ControllerPowerLoss);
+            self.gates[number].boot += 1;
+            let clock = self.gates[number].clock.clone();
+            let knows = self.rng.random_range(0..3) > 0;
+            self.trace.note(format_args!("gate-{number} has lost its power; it knows the time: {knows}"));
+            clock.boot(knows);
+            if !knows {
+                clock.skew(-self.rng.random_range(0..4 * HOUR_MS));
+                self.later(1_000..180_000, Due::SetGateClock(number));
+            }
+        }
         self.later(500..40_000, Due::StartGate(number));
     }
 
@@ -183,6 +241,10 @@ impl<'a> World<'a> {
             Due::Rise => self.net.rise(),
             Due::StartGate(number) => self.revive_gate(number).await?,
             Due::StartCloud => self.revive_cloud().await?,
+            Due::EmptyGateDisk(number) => self.gates[number].disk.fill(false),
+            Due::EmptyCloudDisks => self.cloud.fill(false),
+            Due::SetGateClock(number) => self.gates[number].clock.set(),
+            Due::SetCloudClock => self.cloud.clock.set(),
         }
         Ok(())
     }
@@ -208,6 +270,7 @@ impl<'a> World<'a> {
         }
         if let Err(error) = self.cloud.start(self.ground, &self.net, &mut self.rng).await {
             self.trace.note(format_args!("the cloud does not start: {error}"));
+            self.net.cloud_gone();
             if self.calm {
                 return Err(error);
             }
@@ -219,30 +282,97 @@ impl<'a> World<'a> {
     /// Something goes wrong.
     fn misfortune(&mut self) {
         let number = self.rng.random_range(0..self.gates.len());
-        match self.rng.random_range(0..4) {
-            0 => {
-                let mut chance = |most: u32| if self.rng.random() { self.rng.random_range(0..most) } else { 0 };
-                let weather = Weather {
-                    drop: chance(300),
-                    duplicate: chance(500),
-                    reorder: chance(500),
-                    delay_ms: u64::from(chance(12_000)),
-                };
-                self.trace.note(format_args!("{weather:?}"));
-                self.net.weather(weather);
-                self.later(5_000..90_000, Due::Weather);
-            }
-            1 | 2 => {
+        match self.rng.random_range(0..16) {
+            0 | 1 => self.storm(),
+            2..=4 => {
                 self.trace.note(format_args!("gate-{number} is cut off"));
                 self.coverage.hit(Fault::Partition);
                 self.net.partition(&self.ground.controllers[number].id, true);
                 self.later(1_000..240_000, Due::Reconnect(number));
             }
-            _ => {
+            5 => {
                 self.trace.note(format_args!("the broker ends"));
                 self.coverage.hit(Fault::BrokerRestart);
                 self.net.fall();
                 self.later(100..20_000, Due::Rise);
+            }
+            6..=8 => {
+                let (commits, made) = (self.rng.random_range(0..8), self.rng.random());
+                self.trace.note(format_args!("gate-{number} will fail after {commits} commits, the last made: {made}"));
+                if let Some(life) = &self.gates[number].life {
+                    life.power.fail_after(commits, made);
+                }
+            }
+            9 | 10 => {
+                let (commits, made) = (self.rng.random_range(0..8), self.rng.random());
+                self.trace.note(format_args!("the cloud will fail after {commits} commits, the last made: {made}"));
+                if let Some(life) = &self.cloud.life {
+                    life.power.fail_after(commits, made);
+                }
+            }
+            11 => {
+                self.trace.note(format_args!("gate-{number}'s disk is full"));
+                self.coverage.hit(Fault::ControllerDiskFull);
+                self.gates[number].disk.fill(true);
+                self.later(1_000..60_000, Due::EmptyGateDisk(number));
+            }
+            12 => {
+                self.trace.note(format_args!("the cloud's disks are full"));
+                self.coverage.hit(Fault::CloudDiskFull);
+                self.cloud.fill(true);
+                self.later(1_000..60_000, Due::EmptyCloudDisks);
+            }
+            13 => self.misset(number),
+            _ => self.back_up_or_restore(),
+        }
+    }
+
+    /// The network is at its worst for a while.
+    fn storm(&mut self) {
+        let mut chance = |most: u32| if self.rng.random() { self.rng.random_range(0..most) } else { 0 };
+        let weather = Weather {
+            drop: chance(300),
+            duplicate: chance(500),
+            reorder: chance(500),
+            delay_ms: u64::from(chance(12_000)),
+        };
+        self.trace.note(format_args!("{weather:?}"));
+        self.net.weather(weather);
+        self.later(5_000..90_000, Due::Weather);
+    }
+
+    /// A clock is set wrong for a while.
+    fn misset(&mut self, number: usize) {
+        let jump = JUMPS_MS[self.rng.random_range(0..JUMPS_MS.len())];
+        self.coverage.hit(Fault::ClockJump);
+        if self.rng.random_range(0..4) == 0 {
+            self.trace.note(format_args!("the cloud's clock jumps by {jump}"));
+            self.cloud.clock.skew(jump);
+            self.cloud.was_ahead |= jump > 0;
+            self.later(1_000..120_000, Due::SetCloudClock);
+        } else {
+            self.trace.note(format_args!("gate-{number}'s clock jumps by {jump}"));
+            self.gates[number].clock.skew(jump);
+            self.later(1_000..180_000, Due::SetGateClock(number));
+        }
+    }
+
+    /// The cloud's data are copied, or replaced by the copy that was made before.
+    fn back_up_or_restore(&mut self) {
+        match self.backup.take() {
+            None => {
+                self.trace.note(format_args!("the cloud's data are copied"));
+                self.backup = self.cloud.data.copy("backup").ok();
+            }
+            Some(backup) => {
+                self.trace.note(format_args!("the cloud's data are replaced by an old copy"));
+                self.coverage.hit(Fault::Restore);
+                self.stop_cloud();
+                self.cloud.restore(backup);
+                self.witness.cloud_on(self.cloud.data.clone());
+                // Whoever restores starts the broker anew.
+                self.net.fall();
+                self.later(100..5_000, Due::Rise);
             }
         }
     }
