@@ -28,8 +28,7 @@ const STEPS: std::ops::Range<u32> = 20..60;
 const PAUSE_MS: u64 = 12_000;
 const HOUR_MS: i64 = 3_600_000;
 /// By how much a clock may be wrong.
-const JUMPS_MS: [i64; 8] =
-    [-24 * HOUR_MS, -HOUR_MS, -600_000, -70_000, 70_000, 600_000, HOUR_MS, 24 * HOUR_MS];
+const JUMPS_MS: [i64; 8] = [-24 * HOUR_MS, -HOUR_MS, -600_000, -70_000, 70_000, 600_000, HOUR_MS, 24 * HOUR_MS];
 
 /// What ends a misfortune.
 #[derive(Clone, Debug)]
@@ -140,6 +139,8 @@ impl<'a> World<'a> {
             Some(life) => life.power.fail_after(u32::MAX, true),
             None => {}
         }
+        self.cloud.fill(false);
+        self.gates.iter().for_each(|gate| gate.disk.fill(false));
         self.net.weather(Weather::default());
         self.net.rise();
         while let Some((_, due)) = self.due.pop_first() {
