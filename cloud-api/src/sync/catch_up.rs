@@ -21,6 +21,8 @@ const WINDOW: usize = 8;
 const MAX_REPAIRS: u32 = 3;
 /// A receipt that is owed for longer than this when a session begins is not on its way, milliseconds.
 const RECEIPT_LATE_MS: i64 = 60_000;
+/// So long after the beginning of a session every order from before it is late.
+pub(super) const ORDERS_LATE: Duration = Duration::from_secs(90);
 /// Something sent and not applied for this long is sent again.
 const RESEND: Duration = Duration::from_secs(15);
 
@@ -192,6 +194,12 @@ impl Session {
         let standing = self.context.storage.standing(&self.site, embedder.as_deref()).await?;
         self.send(Down::Freshness { revision: standing.revision, digest: standing.digest, at }).await?;
         let Some(live) = &mut self.live else { return Ok(()) };
+        // An order of a start after a restore may stand in the log where the controller has been already: what it follows is right,
+        // and it was never asked.
+        let settled = live.repairs == 0 && live.applied == standing.revision;
+        if settled && live.orders_due.take_if(|due| *due <= Instant::now()).is_some() {
+            return self.order_again(at.plus_ms(-RECEIPT_LATE_MS)).await;
+        }
         if !live.unapplied.is_empty() && live.progress_at.elapsed() >= RESEND {
             tracing::warn!(controller = %self.controller, "changes were not applied in time: sent again");
             live.unapplied.clear();

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::SyncSettings;
 use super::carrier::Outgoing;
+use super::catch_up::ORDERS_LATE;
 use super::hub::{Connection, Input, Order};
 use super::orders::Orders;
 use crate::keys::{KeyError, Vault};
@@ -92,6 +93,8 @@ pub(super) struct Live {
     pub(super) unapplied: VecDeque<Revision>,
     /// When it last got something to apply, or said that it had.
     pub(super) progress_at: Instant,
+    /// When what it owes an answer to is looked at once more; `None` once that was done.
+    pub(super) orders_due: Option<Instant>,
     /// Snapshots sent because its digest was wrong, since it was last right.
     pub(super) repairs: u32,
     /// A snapshot was sent, which carries no orders to erase, and its digest was not right since.
@@ -311,6 +314,7 @@ impl Session {
             sent: hello.cursor,
             unapplied: VecDeque::new(),
             progress_at: Instant::now(),
+            orders_due: Some(Instant::now() + ORDERS_LATE),
             repairs: 0,
             without_orders: false,
             hello: hello.clone(),
