@@ -1,5 +1,7 @@
 //! Plays seeds of the simulation until one breaks something: `cardea-seeds --seeds 100000`, or one aloud: `--seed 42`.
 
+#![expect(clippy::print_stdout, reason = "a program for people")]
+
 use std::process::ExitCode;
 
 use anyhow::Result;

@@ -82,7 +82,7 @@ struct CardReader {
 }
 
 impl Reader for CardReader {
-    fn id(&self) -> &str {
+    fn id(&self) -> &'static str {
         "reader"
     }
 
@@ -109,7 +109,7 @@ struct LaneCamera {
 
 #[async_trait]
 impl PlateCamera for LaneCamera {
-    fn id(&self) -> &str {
+    fn id(&self) -> &'static str {
         "lane"
     }
 

@@ -3,6 +3,7 @@
 //! Nothing that is random beyond the seed (ids that the programs draw from the operating system, ciphertexts) may get into it.
 
 use std::fmt;
+use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
@@ -42,7 +43,8 @@ impl Trace {
     pub(super) fn note(&self, what: fmt::Arguments<'_>) {
         let line = format!("{:>9} {what}", self.time.ms());
         if self.loud {
-            eprintln!("{line}");
+            // Whoever reads a history that long may have stopped.
+            let _ = writeln!(std::io::stderr().lock(), "{line}");
         }
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.hash.update(line.as_bytes());
@@ -56,7 +58,7 @@ impl Trace {
     /// The hash of all of it, the first 16 digits.
     pub(super) fn hash(&self) -> String {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.hash.clone().finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(&told.hash.clone().finalize()[..8])
     }
 
     /// Its end.
