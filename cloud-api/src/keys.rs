@@ -18,19 +18,13 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use cardea_protocol::at_rest::{self, AtRestError};
 use cardea_protocol::id::{SiteId, SubjectToken, TemplateId, WebhookId};
 use cardea_protocol::jws::{JwsError, Signer, Verifier};
-use chacha20poly1305::aead::{Aead as _, Payload};
-use chacha20poly1305::{ChaCha20Poly1305, Key, KeyInit as _, Nonce};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 pub(crate) use columns::{Column, ColumnKeys, Place};
-
-const NONCE_BYTES: usize = 12;
-/// How much of the stack is wiped after a use of the cipher: more than it takes, without optimisation too.
-const FRAME: usize = 16 * 1024;
-const FRAMES: usize = 4;
 
 /// Why a key file or something under it could not be used. Names files, never contents.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +57,15 @@ pub enum KeyError {
     /// A ciphertext is damaged, or was made under another key or for another row.
     #[error("a stored secret does not decrypt: it is damaged or belongs to another key file")]
     Decrypt,
+}
+
+impl From<AtRestError> for KeyError {
+    fn from(error: AtRestError) -> Self {
+        match error {
+            AtRestError::Random => Self::Generate,
+            AtRestError::Unreadable => Self::Decrypt,
+        }
+    }
 }
 
 /// Fills `bytes` from the operating system's generator.
@@ -98,35 +101,40 @@ impl Vault {
 
     /// Encrypts a subject's key for the row of that subject at that site: nonce and ciphertext.
     pub fn wrap(&self, site: &SiteId, subject: &SubjectToken, key: &SubjectKey) -> Result<Vec<u8>, KeyError> {
-        seal(&*self.derive("subject-key wrap", b""), row(site, subject).as_bytes(), key.0.as_slice())
+        let wrapping = self.derive("subject-key wrap", b"");
+        Ok(at_rest::encrypt(wrapping.as_slice(), row(site, subject).as_bytes(), &key.0)?)
     }
 
     /// The key [`Vault::wrap`] wrapped for that subject at that site.
     pub fn unwrap(&self, site: &SiteId, subject: &SubjectToken, wrapped: &[u8]) -> Result<SubjectKey, KeyError> {
-        let key = open(&*self.derive("subject-key wrap", b""), row(site, subject).as_bytes(), wrapped)?;
+        let key =
+            at_rest::decrypt(self.derive("subject-key wrap", b"").as_slice(), row(site, subject).as_bytes(), wrapped)?;
         if key.len() == 32 { Ok(SubjectKey(key)) } else { Err(KeyError::Decrypt) }
     }
 
     /// Encrypts a signing key for the database: nonce and ciphertext, associated data = its id.
     pub fn wrap_signing_key(&self, key: &SigningKey) -> Result<Vec<u8>, KeyError> {
-        seal(&*self.derive("signing-key wrap", b""), key.kid.as_bytes(), key.private_pem.as_bytes())
+        let wrapping = self.derive("signing-key wrap", b"");
+        Ok(at_rest::encrypt(wrapping.as_slice(), key.kid.as_bytes(), key.private_pem.as_bytes())?)
     }
 
     /// The key of that id that [`Vault::wrap_signing_key`] wrapped.
     pub fn unwrap_signing_key(&self, kid: &str, wrapped: &[u8]) -> Result<SigningKey, KeyError> {
-        let pem = open(&*self.derive("signing-key wrap", b""), kid.as_bytes(), wrapped)?;
+        let pem = at_rest::decrypt(self.derive("signing-key wrap", b"").as_slice(), kid.as_bytes(), wrapped)?;
         let pem = std::str::from_utf8(&pem).map(|pem| Zeroizing::new(pem.to_owned())).map_err(|_| KeyError::Decrypt)?;
         SigningKey::from_pem(pem).filter(|key| key.kid == kid).ok_or(KeyError::Decrypt)
     }
 
     /// Encrypts the secret of a webhook for the database: nonce and ciphertext, associated data = its id.
     pub fn wrap_webhook_secret(&self, webhook: &WebhookId, secret: &[u8]) -> Result<Vec<u8>, KeyError> {
-        seal(&*self.derive("webhook-secret wrap", b""), webhook.as_str().as_bytes(), secret)
+        let wrapping = self.derive("webhook-secret wrap", b"");
+        Ok(at_rest::encrypt(wrapping.as_slice(), webhook.as_str().as_bytes(), secret)?)
     }
 
     /// The secret that [`Vault::wrap_webhook_secret`] wrapped for that webhook.
     pub fn unwrap_webhook_secret(&self, webhook: &WebhookId, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        open(&*self.derive("webhook-secret wrap", b""), webhook.as_str().as_bytes(), wrapped)
+        let wrapping = self.derive("webhook-secret wrap", b"");
+        Ok(at_rest::decrypt(wrapping.as_slice(), webhook.as_str().as_bytes(), wrapped)?)
     }
 
     /// A keyed fingerprint of `value`, for tombstones: equal values are found, none can be read back.
@@ -168,56 +176,17 @@ impl fmt::Debug for SubjectKey {
 impl SubjectKey {
     /// A fresh one.
     pub fn generate() -> Result<Self, KeyError> {
-        let mut key = Zeroizing::new(vec![0; 32]);
-        aws_lc_rs::rand::fill(&mut key).map_err(|_| KeyError::Generate)?;
-        Ok(Self(key))
+        Ok(Self(at_rest::random_key()?))
     }
 
     /// Encrypts a template's bytes: nonce and ChaCha20-Poly1305 ciphertext (RFC 8439), associated data = its id.
     pub fn encrypt(&self, template: &TemplateId, plaintext: &[u8]) -> Result<Vec<u8>, KeyError> {
-        seal(&self.0, template.as_str().as_bytes(), plaintext)
+        Ok(at_rest::encrypt(&self.0, template.as_str().as_bytes(), plaintext)?)
     }
 
     /// The bytes [`SubjectKey::encrypt`] encrypted under that id.
     pub fn decrypt(&self, template: &TemplateId, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        open(&self.0, template.as_str().as_bytes(), ciphertext)
-    }
-}
-
-/// `key` is of 32 bytes.
-fn seal(key: &[u8], aad: &[u8], msg: &[u8]) -> Result<Vec<u8>, KeyError> {
-    let nonce = random::<NONCE_BYTES>()?;
-    let sealed = cipher(key, |cipher| cipher.encrypt(Nonce::from_slice(&nonce), Payload { msg, aad }));
-    Ok([nonce.as_slice(), &sealed.map_err(|_| KeyError::Generate)?].concat())
-}
-
-/// `key` is of 32 bytes.
-fn open(key: &[u8], aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    let (nonce, msg) = sealed.split_at_checked(NONCE_BYTES).ok_or(KeyError::Decrypt)?;
-    let opened = cipher(key, |cipher| cipher.decrypt(Nonce::from_slice(nonce), Payload { msg, aad }));
-    opened.map(Zeroizing::new).map_err(|_| KeyError::Decrypt)
-}
-
-/// Does something with the cipher, and leaves nothing of it on the stack.
-fn cipher<T>(key: &[u8], work: impl FnOnce(ChaCha20Poly1305) -> T) -> T {
-    let done = used(key, work);
-    wipe_stack(FRAMES);
-    done
-}
-
-#[inline(never)]
-fn used<T>(key: &[u8], work: impl FnOnce(ChaCha20Poly1305) -> T) -> T {
-    work(ChaCha20Poly1305::new(Key::from_slice(key)))
-}
-
-/// Overwrites the stack that the call before this one has used: a key that was moved or returned has left copies there, which
-/// no destructor knows of.
-#[inline(never)]
-fn wipe_stack(frames: usize) {
-    let frame = [0_u8; FRAME];
-    std::hint::black_box(&frame);
-    if frames > 1 {
-        wipe_stack(frames - 1);
+        Ok(at_rest::decrypt(&self.0, template.as_str().as_bytes(), ciphertext)?)
     }
 }
 

@@ -6,9 +6,10 @@
 //! the one does not open and the other is not found.
 
 use aws_lc_rs::hmac;
+use cardea_protocol::at_rest;
 use zeroize::Zeroizing;
 
-use super::{KeyError, Vault, open, seal};
+use super::{KeyError, Vault};
 
 /// A column under the vault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,12 +75,14 @@ impl ColumnKeys {
 
     /// Nonce and ChaCha20-Poly1305 ciphertext (RFC 8439) of `value`; associated data is its place.
     pub(crate) fn seal(&self, place: Place<'_>, value: &str) -> Result<Vec<u8>, KeyError> {
-        seal(self.pair(place.column).seal.as_slice(), &context(&[place.site, place.row]), value.as_bytes())
+        let key = &self.pair(place.column).seal;
+        Ok(at_rest::encrypt(key.as_slice(), &context(&[place.site, place.row]), value.as_bytes())?)
     }
 
     /// What [`ColumnKeys::seal`] has sealed for that place.
     pub(crate) fn open(&self, place: Place<'_>, sealed: &[u8]) -> Result<Zeroizing<String>, KeyError> {
-        let bytes = open(self.pair(place.column).seal.as_slice(), &context(&[place.site, place.row]), sealed)?;
+        let key = &self.pair(place.column).seal;
+        let bytes = at_rest::decrypt(key.as_slice(), &context(&[place.site, place.row]), sealed)?;
         std::str::from_utf8(&bytes).map(|text| Zeroizing::new(text.to_owned())).map_err(|_| KeyError::Decrypt)
     }
 

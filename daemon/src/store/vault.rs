@@ -3,23 +3,21 @@
 
 use std::path::Path;
 
-use chacha20poly1305::aead::{Aead, Payload};
-use chacha20poly1305::{ChaCha20Poly1305, Key, KeyInit, Nonce};
+use cardea_protocol::at_rest::{self, AtRestError, KEY_LEN};
 use zeroize::Zeroizing;
 
 use crate::identity::files::{self, FileError};
-
-/// Bytes of a nonce, at the start of every ciphertext.
-pub(super) const NONCE_LEN: usize = 12;
-const KEY_LEN: usize = 32;
-/// How much of the stack is wiped after a use of the cipher: more than it takes, without optimisation too.
-const FRAME: usize = 16 * 1024;
-const FRAMES: usize = 4;
 
 /// A ciphertext does not open: another key, another row, or changed bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a stored ciphertext does not open with this controller's device key")]
 pub struct Unreadable;
+
+impl From<AtRestError> for Unreadable {
+    fn from(_: AtRestError) -> Self {
+        Self
+    }
+}
 
 /// Why the device key could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +52,8 @@ impl DeviceKey {
             let key = <[u8; KEY_LEN]>::try_from(bytes.as_slice()).map_err(|_| DeviceKeyError::Length(path.into()))?;
             return Ok(Self(Zeroizing::new(key)));
         }
-        let key = Self(random().map_err(|_| DeviceKeyError::Random)?);
+        let mut key = Self(Zeroizing::new([0; KEY_LEN]));
+        aws_lc_rs::rand::fill(key.0.as_mut_slice()).map_err(|_| DeviceKeyError::Random)?;
         files::write_secret(path, key.0.as_slice())?;
         Ok(key)
     }
@@ -66,74 +65,28 @@ impl DeviceKey {
 
     /// A fresh key for one subject, and the same wrapped for its row.
     pub(super) fn new_subject_key(&self, subject: &str) -> Result<(SubjectKey, Vec<u8>), Unreadable> {
-        let mut key = Zeroizing::new(vec![0; KEY_LEN]);
-        aws_lc_rs::rand::fill(&mut key).map_err(|_| Unreadable)?;
-        let wrapped = encrypt(self.0.as_slice(), &key, subject.as_bytes())?;
+        let key = at_rest::random_key()?;
+        let wrapped = at_rest::encrypt(self.0.as_slice(), subject.as_bytes(), &key)?;
         Ok((SubjectKey(key), wrapped))
     }
 
     /// Opens a subject's wrapped key.
     pub(super) fn unwrap(&self, subject: &str, wrapped: &[u8]) -> Result<SubjectKey, Unreadable> {
-        let key = decrypt(self.0.as_slice(), wrapped, subject.as_bytes())?;
+        let key = at_rest::decrypt(self.0.as_slice(), subject.as_bytes(), wrapped)?;
         if key.len() == KEY_LEN { Ok(SubjectKey(key)) } else { Err(Unreadable) }
     }
 }
 
-/// One subject's key; memory is wiped on drop. It lies on the heap: an array would be copied wherever it is moved, and only its
-/// last copy be wiped.
+/// One subject's key, as [`at_rest::random_key`] makes it; memory is wiped on drop.
 pub(super) struct SubjectKey(Zeroizing<Vec<u8>>);
 
 impl SubjectKey {
     pub(super) fn encrypt(&self, template_id: &str, plaintext: &[u8]) -> Result<Vec<u8>, Unreadable> {
-        encrypt(&self.0, plaintext, template_id.as_bytes())
+        Ok(at_rest::encrypt(&self.0, template_id.as_bytes(), plaintext)?)
     }
 
     pub(super) fn decrypt(&self, template_id: &str, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
-        decrypt(&self.0, ciphertext, template_id.as_bytes())
-    }
-}
-
-fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, Unreadable> {
-    let mut bytes = Zeroizing::new([0; N]);
-    aws_lc_rs::rand::fill(bytes.as_mut_slice()).map_err(|_| Unreadable)?;
-    Ok(bytes)
-}
-
-/// `key` is of [`KEY_LEN`] bytes.
-fn encrypt(key: &[u8], plaintext: &[u8], aad: &[u8]) -> Result<Vec<u8>, Unreadable> {
-    let nonce = random::<NONCE_LEN>()?;
-    let payload = Payload { msg: plaintext, aad };
-    let sealed = cipher(key, |cipher| cipher.encrypt(Nonce::from_slice(nonce.as_slice()), payload));
-    Ok([nonce.as_slice(), &sealed.map_err(|_| Unreadable)?].concat())
-}
-
-/// `key` is of [`KEY_LEN`] bytes.
-fn decrypt(key: &[u8], ciphertext: &[u8], aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
-    let (nonce, msg) = ciphertext.split_at_checked(NONCE_LEN).ok_or(Unreadable)?;
-    let plaintext = cipher(key, |cipher| cipher.decrypt(Nonce::from_slice(nonce), Payload { msg, aad }));
-    plaintext.map(Zeroizing::new).map_err(|_| Unreadable)
-}
-
-/// Does something with the cipher, and leaves nothing of it on the stack.
-fn cipher<T>(key: &[u8], work: impl FnOnce(ChaCha20Poly1305) -> T) -> T {
-    let done = used(key, work);
-    wipe_stack(FRAMES);
-    done
-}
-
-#[inline(never)]
-fn used<T>(key: &[u8], work: impl FnOnce(ChaCha20Poly1305) -> T) -> T {
-    work(ChaCha20Poly1305::new(Key::from_slice(key)))
-}
-
-/// Overwrites the stack that the call before this one has used: a key that was moved or returned has left copies there, which
-/// no destructor knows of.
-#[inline(never)]
-fn wipe_stack(frames: usize) {
-    let frame = [0_u8; FRAME];
-    std::hint::black_box(&frame);
-    if frames > 1 {
-        wipe_stack(frames - 1);
+        Ok(at_rest::decrypt(&self.0, template_id.as_bytes(), ciphertext)?)
     }
 }
 
