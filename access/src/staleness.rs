@@ -22,18 +22,42 @@ impl Limits {
     }
 }
 
+/// How things stand with one kind of evidence in use here that has a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Staleness {
+    /// The kind.
+    pub method: Method,
+    /// Its limit, in seconds.
+    pub limit_s: u64,
+    /// How long it still counts, as of [`RuleSet::counts_for_ms`].
+    pub counts_for_ms: u64,
+}
+
 impl RuleSet {
-    /// How long `method` still counts if the cloud says nothing more, in milliseconds; 0 if it is refused, `None` for ever.
-    pub fn counts_for_ms(&self, method: Method, now: Now) -> Option<u64> {
-        let limit_ms = self.limits.max_staleness_s(method)?.saturating_mul(1_000);
+    /// How old the last word of the cloud is, in milliseconds; `None` if there is none, or its age cannot be known.
+    pub fn word_age_ms(&self, now: Now) -> Option<u64> {
         // A wall clock that reads no later than the floor may have been raised to it: for how long the machine was off, it
         // does not say.
         let told = |freshness: &Freshness| {
             freshness.received.is_some() || now.wall > self.clock_floor.max(freshness.statement_at)
         };
-        let age_ms = self.freshness.filter(told).and_then(|freshness| freshness.age_ms(now));
+        self.freshness.filter(told)?.age_ms(now)
+    }
+
+    /// How long `method` still counts if the cloud says nothing more, in milliseconds; 0 if it is refused, `None` for ever.
+    pub fn counts_for_ms(&self, method: Method, now: Now) -> Option<u64> {
+        let limit_ms = self.limits.max_staleness_s(method)?.saturating_mul(1_000);
         // At the limit it counts still.
-        Some(age_ms.map_or(0, |age_ms| limit_ms.saturating_add(1).saturating_sub(age_ms)))
+        Some(self.word_age_ms(now).map_or(0, |age_ms| limit_ms.saturating_add(1).saturating_sub(age_ms)))
+    }
+
+    /// How things stand with each kind of evidence in use here that has a limit.
+    pub fn staleness(&self, now: Now) -> Vec<Staleness> {
+        let standing = |(method, limit_s)| {
+            let counts_for_ms = self.counts_for_ms(method, now)?;
+            Some(Staleness { method, limit_s, counts_for_ms })
+        };
+        self.limited().filter_map(standing).collect()
     }
 
     /// The kinds of evidence in use here that have a limit, in order.
@@ -73,10 +97,10 @@ impl StalenessWatch {
             return Vec::new();
         }
         let mut alarms = Vec::new();
-        for (method, limit_s) in rules.limited() {
-            let stage = match rules.counts_for_ms(method, now) {
-                Some(0) => Stage::Stale,
-                Some(left_ms) if left_ms <= limit_s.saturating_mul(500) => Stage::Waning,
+        for Staleness { method, limit_s, counts_for_ms } in rules.staleness(now) {
+            let stage = match counts_for_ms {
+                0 => Stage::Stale,
+                left_ms if left_ms <= limit_s.saturating_mul(500) => Stage::Waning,
                 _ => Stage::Fresh,
             };
             let told = self.0.entry(method).or_default();

@@ -139,6 +139,21 @@ async fn past_its_staleness_limit_a_card_opens_nothing_until_the_cloud_has_spoke
 }
 
 #[tokio::test]
+async fn after_a_power_cut_with_the_clock_unset_the_status_says_what_the_door_does() {
+    let (mut site, reader, _folder) = site_with("[cards]\nmax_staleness_s = 3600\n").await;
+    site.apply(admitted("card-1", "w26:12:1")).await;
+    let counts = |site: &Site| site.gate.status.counts_for_ms().get("card").copied();
+    site.until("cards count", |site| counts(site) > Some(3_500_000)).await;
+    // Five minutes ran before the cut, and the clock came up with one of them.
+    site.store.raise_clock_floor(site.clock.now().plus_ms(300_000)).await.unwrap();
+    let site = site.power_cut(60_000).await;
+    site.until("the gate tells", |site| counts(site).is_some()).await;
+    assert_eq!(counts(&site), Some(0));
+    assert!(!shown_until(&site, &reader, 1, 0, "card-stale").await.granted);
+    site.finish().await;
+}
+
+#[tokio::test]
 async fn trying_numbers_makes_the_reader_deaf_with_an_alarm() {
     let (mut site, reader, folder) = site().await;
     site.apply(admitted("card-1", "w26:12:99")).await;

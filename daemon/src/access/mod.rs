@@ -43,6 +43,7 @@ use cardea_access::rules::{AccessPoint, Area, Limits, RuleSet};
 use cardea_access::schedule::Schedule;
 use cardea_hardware::Hardware;
 use cardea_protocol::clock::SharedClock;
+use cardea_protocol::message::StalenessLimits;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -86,6 +87,8 @@ pub(crate) struct Blind {
     versions: watch::Receiver<HoldingsVersion>,
     calibration: mpsc::Sender<Calibration>,
     loaded: mpsc::Sender<Held>,
+    /// How long what opens something here counts without a word from the cloud.
+    pub(crate) staleness: StalenessLimits,
 }
 
 impl Blind {
@@ -109,6 +112,7 @@ pub(crate) fn start(
     let postures = Postures::new(config, &hardware, &kept.lockdowns)?;
     let signals = Signals::start(&points, &postures, &hardware);
     let mut knowledge = Knowledge::new(rules(config, &links));
+    let staleness = limits(&knowledge.rules.staleness_limits_s());
     let now = seam::now_above(&clock, store.clock_floor());
     knowledge.rules.ledger = Ledger::restore(kept.inside, now);
     let by_id = points.iter().enumerate().map(|(i, point)| (point.id.clone(), i)).collect();
@@ -137,7 +141,13 @@ pub(crate) fn start(
     let inlets =
         Inlets { captures, calibration, loaded, signals, commands: links.commands, freshness: links.freshness, orders };
     tasks.spawn_infallible("access", task.run(inlets, cancel.clone()));
-    Ok(Blind { store, versions: links.holdings, calibration: calibration_sender, loaded: loaded_sender })
+    Ok(Blind { store, versions: links.holdings, calibration: calibration_sender, loaded: loaded_sender, staleness })
+}
+
+/// The limits as the cloud is told of them.
+fn limits(limits_s: &BTreeMap<Method, u64>) -> StalenessLimits {
+    let of = |method| limits_s.get(&method).map(|s| u32::try_from(*s).unwrap_or(u32::MAX));
+    StalenessLimits { plate_s: of(Method::Plate), face_s: of(Method::Face), card_s: of(Method::Card) }
 }
 
 /// The rules before anything is known of plates and faces.

@@ -92,7 +92,8 @@ impl AccessTask {
             origin: Origin::Customer,
             subject: None,
         });
-        let decision = self.decide(i, &evidence, self.now());
+        let now = self.now();
+        let decision = self.decide(i, &evidence, now);
         let decide_ms = Some(begun.elapsed().as_secs_f32() * 1_000.0);
         let event = record(&decision, &evidence, Timings { decide_ms, ..Timings::default() });
         if decision.is_allowed() {
@@ -110,7 +111,6 @@ impl AccessTask {
         if let Some(rules) = self.knowledge.rules.access_points.get_mut(&id) {
             rules.faulted = !point.usable();
         }
-        self.knowledge.rules.clock_floor = self.store.clock_floor();
         let request = AccessRequest {
             access_point: id,
             direction: point.direction,
@@ -168,7 +168,8 @@ impl AccessTask {
 
     /// The exit button opens, whatever else is the matter.
     async fn exit(&mut self, i: usize) {
-        let decision = self.decide(i, &Evidence::ExitButton, self.now());
+        let now = self.now();
+        let decision = self.decide(i, &Evidence::ExitButton, now);
         self.happen(i, Happening::ExitPressed, None).await;
         self.record(i, record(&decision, &Evidence::ExitButton, Timings::default()));
     }

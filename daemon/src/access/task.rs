@@ -105,7 +105,7 @@ impl AccessTask {
         inlets.freshness.mark_changed();
         self.tell_inside();
         self.follow_postures().await;
-        self.status.staleness_limits(&self.knowledge.rules.staleness_limits_s());
+        self.tell_staleness();
         self.publish();
         loop {
             self.heartbeat.beat();
@@ -140,7 +140,8 @@ impl AccessTask {
     }
 
     /// Both clocks. The wall clock never reads less than what the rules know to have passed.
-    pub(super) fn now(&self) -> Now {
+    pub(super) fn now(&mut self) -> Now {
+        self.knowledge.rules.clock_floor = self.store.clock_floor();
         let now = Now { wall: self.clock.now(), mono: self.clock.monotonic() };
         Now { wall: self.knowledge.rules.wall_time(now), ..now }
     }
@@ -304,7 +305,9 @@ impl AccessTask {
 
     fn tell_staleness(&mut self) {
         let now = self.now();
-        for alarm in self.staleness.look(&self.knowledge.rules, now) {
+        let rules = &self.knowledge.rules;
+        self.status.staleness(rules.word_age_ms(now), rules.staleness(now));
+        for alarm in self.staleness.look(rules, now) {
             tracing::warn!(%alarm, "the word of the cloud");
             self.outbox.push(None, EventKind::Alarm { alarm });
         }

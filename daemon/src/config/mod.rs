@@ -32,7 +32,6 @@ use std::path::{Path, PathBuf};
 use cardea_hardware::config::{
     AnprConfig, BoardConfig, CameraConfig, HardwareConfig, InputConfig, OutputConfig, ReaderConfig,
 };
-use cardea_protocol::message::StalenessLimits;
 use serde::{Deserialize, Serialize};
 
 pub use access_point::{AccessPointConfig, BarrierConfig, Credential, DoorConfig, Lane, LockMode, Pad};
@@ -153,19 +152,6 @@ impl Config {
         config.resolve(path.parent().unwrap_or(Path::new("")));
         let problems = validate::problems(&config);
         if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid { path: path.to_owned(), problems }) }
-    }
-
-    /// How long what opens something here counts without a word from the cloud.
-    pub fn staleness_limits(&self) -> StalenessLimits {
-        let limit = |of: Credential, max_s: Option<u64>| {
-            let used = self.access_points.iter().any(|point| point.credentials().contains(&of));
-            max_s.filter(|_| used).map(|s| u32::try_from(s).unwrap_or(u32::MAX))
-        };
-        StalenessLimits {
-            plate_s: limit(Credential::Plate, self.plates.max_staleness_s),
-            face_s: limit(Credential::Face, Some(self.biometrics.max_staleness_s)),
-            card_s: limit(Credential::Card, self.cards.max_staleness_s),
-        }
     }
 
     /// The part that `cardea_hardware` opens.

@@ -16,7 +16,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cardea_access::time::Now;
 use cardea_protocol::clock::SharedClock;
 use cardea_protocol::id::BootId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -177,14 +176,11 @@ impl Sources {
     async fn status(&self) -> Result<Status, StoreError> {
         let standing = self.store.standing().await?;
         let outbox_events = self.store.events_waiting().await?;
-        let now = Now { wall: self.clock.now(), mono: self.clock.monotonic() };
-        let freshness_age_ms = self.store.freshness().borrow().and_then(|f| f.for_rules().age_ms(now));
         let posted = self.board.posted();
-        let left_ms = |limit_s: u64| freshness_age_ms.map_or(0, |age| (limit_s * 1_000 + 1).saturating_sub(age));
         Ok(Status {
             software: env!("CARGO_PKG_VERSION").to_owned(),
             boot_id: self.boot_id.clone(),
-            at: now.wall,
+            at: self.clock.now(),
             rss_bytes: resident_bytes(),
             cloud: CloudStatus::from(&*self.sync_status.borrow()),
             access_points: posted.access_points.clone(),
@@ -194,13 +190,9 @@ impl Sources {
             holdings: HoldingsStatus {
                 cursor: standing.cursor.0,
                 digest: standing.digest.to_string(),
-                freshness_age_ms,
-                counts_for_ms: posted
-                    .staleness_limits_s
-                    .iter()
-                    .map(|(of, limit)| (of.clone(), left_ms(*limit)))
-                    .collect(),
-                staleness_limits_s: posted.staleness_limits_s.clone(),
+                freshness_age_ms: posted.word_age_ms,
+                counts_for_ms: posted.of_each(|of| of.counts_for_ms),
+                staleness_limits_s: posted.of_each(|of| of.limit_s),
                 plates: posted.plates,
                 templates: posted.templates,
                 outbox_events,

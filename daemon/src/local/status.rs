@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cardea_access::credential::Method;
+use cardea_access::staleness::Staleness;
 use cardea_access::time::Timestamp;
 use cardea_protocol::event::{AccessDecision, Timings};
 use cardea_protocol::id::{AccessPointId, BootId};
@@ -95,7 +95,8 @@ pub struct HoldingsStatus {
     pub cursor: u64,
     /// Over what is really held.
     pub digest: String,
-    /// Age of the cloud's last freshness statement, in milliseconds; `None` if there is none, or its age cannot be known.
+    /// Age of the cloud's last freshness statement that the gate goes by, in milliseconds; `None` if there is none, or its age
+    /// cannot be known.
     pub freshness_age_ms: Option<u64>,
     /// How long each kind of credential in use here still counts if the cloud says nothing more, in milliseconds: 0 where it
     /// is refused. What has no limit is not here.
@@ -162,7 +163,15 @@ pub(super) struct Posted {
     pub(super) recent: VecDeque<RecentDecision>,
     pub(super) plates: usize,
     pub(super) templates: usize,
-    pub(super) staleness_limits_s: BTreeMap<String, u64>,
+    pub(super) word_age_ms: Option<u64>,
+    pub(super) staleness: Vec<Staleness>,
+}
+
+impl Posted {
+    /// A figure of each kind of evidence that has a limit here.
+    pub(super) fn of_each(&self, figure: impl Fn(&Staleness) -> u64) -> BTreeMap<String, u64> {
+        self.staleness.iter().map(|of| (of.method.name().to_owned(), figure(of))).collect()
+    }
 }
 
 impl StatusBoard {
@@ -192,10 +201,10 @@ impl StatusBoard {
         (posted.plates, posted.templates) = (plates, templates);
     }
 
-    /// How long each kind of evidence in use here counts without a word from the cloud, seconds.
-    pub(crate) fn staleness_limits(&self, limits_s: &BTreeMap<Method, u64>) {
-        let named = limits_s.iter().map(|(method, limit_s)| (method.name().to_owned(), *limit_s)).collect();
-        self.posted().staleness_limits_s = named;
+    /// How old the word of the cloud is that the gate goes by, in milliseconds, and what still counts by it.
+    pub(crate) fn staleness(&self, word_age_ms: Option<u64>, staleness: Vec<Staleness>) {
+        let mut posted = self.posted();
+        (posted.word_age_ms, posted.staleness) = (word_age_ms, staleness);
     }
 
     /// A camera's task has something to count.
@@ -222,6 +231,11 @@ impl StatusBoard {
     /// Whether each board and camera answers.
     pub fn devices(&self) -> BTreeMap<String, Option<bool>> {
         self.posted().devices.clone()
+    }
+
+    /// How long each kind of evidence that has a limit here still counts, in milliseconds.
+    pub fn counts_for_ms(&self) -> BTreeMap<String, u64> {
+        self.posted().of_each(|of| of.counts_for_ms)
     }
 
     /// The last decisions, newest first.

@@ -6,7 +6,7 @@ use cardea_hardware::{DeviceError, Hardware};
 use cardea_protocol::clock::SharedClock;
 use cardea_protocol::event::EventKind;
 use cardea_protocol::id::BootId;
-use cardea_protocol::message::AccessPoint;
+use cardea_protocol::message::{AccessPoint, StalenessLimits};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +51,8 @@ pub struct Gate {
     pub status: StatusBoard,
     /// The embedder's id, if faces are recognised.
     pub embedder: Option<String>,
+    /// How long what opens something here counts without a word from the cloud.
+    pub staleness: StalenessLimits,
     /// Orders at the controller. Only `try_send`: a busy access task is a refusal, never a queue.
     pub orders: mpsc::Sender<OrderRequest>,
     /// Shows it faces, where it was told to see by [`Eyes::Told`].
@@ -123,11 +125,12 @@ impl Gate {
             Eyes::Models => load_recognisers(config, &outbox).await,
             Eyes::Told(told) => told.recognisers(),
         };
+        let staleness = blind.staleness;
         blind.see(recognisers.calibration.clone(), &mut tasks, &cancel).await;
         capture::start(config, &hardware, &recognisers, clock, &status, &sightings, &mut tasks, &cancel);
         let embedder = recognisers.embedder().map(str::to_owned);
         let faces = Faces::new(sightings, Arc::clone(clock));
-        Ok((Self { hardware, tasks, status, embedder, orders, faces, cancel }, sync_links))
+        Ok((Self { hardware, tasks, status, embedder, staleness, orders, faces, cancel }, sync_links))
     }
 
     /// What ends all tasks.

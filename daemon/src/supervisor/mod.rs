@@ -139,7 +139,7 @@ async fn serve(
     let ended = gate.cancellation();
     let (network, embedder) = (Arc::new(Internet), gate.embedder.clone());
     let (mut sync, sync_status) = SyncTask::new(state, store.clone(), network, Arc::clone(clock), rng, links, embedder);
-    sync.staleness = config.staleness_limits();
+    sync.staleness = gate.staleness;
     gate.tasks.spawn_infallible("sync", sync::run(sync, ended.clone()));
     let sources =
         Sources { board: gate.status.clone(), store: store.clone(), clock: Arc::clone(clock), boot_id, sync_status };

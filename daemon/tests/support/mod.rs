@@ -124,14 +124,24 @@ impl Site {
     }
 
     /// The controller's program ends and starts anew, with nothing but what is on its disk.
-    pub(crate) async fn restart(mut self) -> Self {
+    pub(crate) async fn restart(self) -> Self {
+        self.restart_with(store_options()).await
+    }
+
+    /// The same after its machine was without power, and its clock came up `ms` later.
+    pub(crate) async fn power_cut(self, ms: i64) -> Self {
+        self.ahead_ms.fetch_add(ms, Ordering::Relaxed);
+        self.restart_with(StoreOptions { machine_boot: Some("after the cut".into()), ..store_options() }).await
+    }
+
+    async fn restart_with(mut self, options: StoreOptions) -> Self {
         self.gate.shutdown().await;
         drop((self.store, self.links));
         let path = self.folder.path().join("cardead.db");
         let opening = async {
             loop {
                 // The storage's thread may still hold the file.
-                match Store::open(&path, store_options()) {
+                match Store::open(&path, options.clone()) {
                     Ok(store) => return store,
                     Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
                 }
