@@ -29,6 +29,8 @@ pub(super) fn back_up(database: &Path, draft: &Path) -> Result<(), BackupError> 
     let path = draft
         .to_str()
         .ok_or_else(|| BackupError::Unsound { path: draft.to_owned(), found: "its name is not UTF-8".to_owned() })?;
+    // Without it, pages that are split while the copy is written keep copies of rows where no row is any more.
+    connection.pragma_update(None, "secure_delete", "ON").map_err(StorageError::from)?;
     connection.execute("VACUUM INTO ?1", [path]).map_err(StorageError::from)?;
     check(draft)
 }
@@ -93,8 +95,17 @@ fn prepare(
     let carried_out = settle(&storage, clock)?;
     drop(storage);
     close_log(draft)?;
+    rewrite(draft)?;
     std::fs::File::open(draft).and_then(|file| file.sync_all()).map_err(failed(draft, "written"))?;
     Ok(carried_out)
+}
+
+/// Nothing but the rows that are left, whatever the backup had between them: it may have been written by a program that took no care.
+fn rewrite(draft: &Path) -> Result<(), BackupError> {
+    let connection = open(draft, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // If it fails, the draft is thrown away: no journal of it needs to be on the disk.
+    let rewritten = connection.execute_batch("PRAGMA secure_delete = ON; PRAGMA journal_mode = MEMORY; VACUUM");
+    Ok(rewritten.map_err(StorageError::from)?)
 }
 
 /// Takes the write-ahead log into the database file, which needs that nobody else has it open. SQLite does not wait for that

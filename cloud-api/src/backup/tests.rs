@@ -1,17 +1,21 @@
+use std::collections::HashSet;
 use std::os::unix::fs::PermissionsExt as _;
 
 use cardea_access::grammar::Grammars;
 use cardea_access::plate::Plate;
 use cardea_protocol::card::CardHash;
 use cardea_protocol::clock::ManualClock;
-use cardea_protocol::id::{CustomerId, PlateId, SaleId, SiteId};
+use cardea_protocol::id::{ConsentId, CustomerId, PlateId, SaleId, SiteId, SubjectToken, TemplateId};
 use cardea_protocol::message::Validity;
 
 use super::*;
 use crate::fingerprint;
+use crate::keys::SubjectKey;
+use crate::storage::consents::NewConsent;
 use crate::storage::plates::NewPlate;
 use crate::storage::sales::NewSale;
 use crate::storage::sites::Scope;
+use crate::storage::templates::NewTemplate;
 use crate::testing::START;
 
 /// A configuration as `text` completes it, and what it keeps in `folder`.
@@ -130,6 +134,82 @@ fn a_file_of_sqlite_brings_nothing_back() {
     a_backup_brings_nothing_back(&house, folder.path());
     let left: Vec<_> = std::fs::read_dir(folder.path().join("data")).unwrap().collect();
     assert!(left.iter().flatten().all(|file| !file.file_name().to_string_lossy().contains("restoring")), "{left:?}");
+}
+
+/// SQLite leaves copies of rows in pages that it has split. A backup that was taken without care for that is restored as one
+/// with it.
+#[test]
+fn what_was_erased_since_is_in_no_byte_of_what_is_restored() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = House::new(folder.path(), "");
+    let data = house.data();
+    let mut ciphertexts = Vec::new();
+    house.runtime.block_on(async {
+        crate::testing::record_text(&data.storage, &CustomerId::new("customer-1").unwrap()).await;
+        for number in 0..=40_u8 {
+            ciphertexts.push(enrol(&data.storage, number).await);
+        }
+    });
+    // The first stays.
+    let gone: HashSet<&[u8]> = ciphertexts[1..].iter().flat_map(|ciphertext| ciphertext.chunks_exact(16)).collect();
+    let remnants = |bytes: &[u8]| bytes.windows(16).filter(|window| gone.contains(window)).count();
+    let (careful, careless) = (folder.path().join("careful.backup"), folder.path().join("careless.backup"));
+    back_up(&house.config, &careful).unwrap();
+    let database = folder.path().join("data/cloud.db");
+    let connection = rusqlite::Connection::open(&database).unwrap();
+    connection.execute("VACUUM INTO ?1", [careless.to_str().unwrap()]).unwrap();
+    let rows = |file: &Path| std::fs::read(file).unwrap();
+    assert!((1..=gone.len()).contains(&remnants(&rows(&careful))), "each row once");
+    assert!(remnants(&rows(&careless)) > gone.len(), "nothing is left between the rows: it proves nothing");
+    house.runtime.block_on(async {
+        for number in 1..=40_u8 {
+            let subject = subject(number);
+            let consent = data.storage.active_consent(&Scope::Operator, &site(), &subject).await.unwrap().unwrap();
+            data.storage.withdraw_consent(&Scope::Operator, &site(), &consent.unwrap(), START).await.unwrap();
+        }
+        data.storage.scrub().await.unwrap();
+    });
+    drop((connection, data));
+    assert_eq!(remnants(&rows(&database)), 0);
+    for backup in [careful, careless] {
+        assert!(house.restored(&backup).carried_out >= 40);
+        assert_eq!(remnants(&rows(&database)), 0, "{}", backup.display());
+    }
+}
+
+fn subject(number: u8) -> SubjectToken {
+    SubjectToken::new(&format!("5f0c2f0e-8a1b-4c5e-9d1e-0a1b2c3d4e{number:02x}")).unwrap()
+}
+
+/// Enrols somebody with a template as long as a real one; answers its ciphertext.
+async fn enrol(storage: &Storage, number: u8) -> Vec<u8> {
+    let vault = Vault::from_bytes([7; 32]);
+    let (consent_id, template_id, subject) = (ConsentId::random(), TemplateId::random(), subject(number));
+    let consent = NewConsent {
+        consent_id: consent_id.clone(),
+        site: site(),
+        subject: subject.clone(),
+        document_version: "2026-03".to_owned(),
+        given_at: START,
+        evidence_sha256: "ab".repeat(32),
+        fingerprint: fingerprint::subject(&vault, &subject),
+        lifts_sale: None,
+    };
+    storage.record_consent(&Scope::Operator, consent, START).await.unwrap();
+    let key = SubjectKey::generate().unwrap();
+    let ciphertext = key.encrypt(&template_id, &[number; 1_050]).unwrap();
+    let encrypted = (vault.wrap(&site(), &subject, &key).unwrap(), ciphertext.clone());
+    let template = NewTemplate {
+        template_id,
+        site: site(),
+        subject,
+        consent: consent_id,
+        model: "embedder".to_owned(),
+        content_hash: [0; 32],
+        encrypt: move |_: Option<Vec<u8>>| Ok(encrypted.clone()),
+    };
+    storage.add_template(&Scope::Operator, template, START).await.unwrap();
+    ciphertext
 }
 
 #[test]
