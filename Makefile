@@ -14,7 +14,7 @@ PERTURB ?= 20
 DRAWN ?= 1000
 say = @printf '\n\033[1m==> %s\033[0m\n'
 
-.PHONY: help setup build demo up test test-pi lint bench forensics kills sim accuracy fuzz audit sbom clean
+.PHONY: help setup build demo up test test-pi lint bench fleet forensics kills sim accuracy fuzz audit sbom clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -86,6 +86,13 @@ WITHIN_MS ?= 1500
 kills: build ## cloud and controller killed with kill -9, KILLS (1000) times and until EVENTS (100000) events have come
 	$(say) "kill -9: $(KILLS) kills, $(EVENTS) events"
 	@target/debug/cardea-kill --kills $(KILLS) --events $(EVENTS) --within-ms $(WITHIN_MS) --seed $(SEED)
+
+# Each of them is a thread here and a database on this disk.
+CONTROLLERS ?= 1000
+fleet: setup ## CONTROLLERS (1000) at one cloud over mTLS MQTT: connect storm, pushes, receipts, memory; about ten minutes
+	$(say) "A fleet of $(CONTROLLERS) controllers"
+	@cargo build --release --workspace --bins
+	@target/release/cardea-fleet --controllers $(CONTROLLERS)
 
 # Optimised, since that is many times as fast.
 SEEDS ?= 10000

@@ -10,10 +10,11 @@
 pub mod boards;
 pub mod cameras;
 pub mod cycles;
-pub mod fleet;
+pub mod mosquitto;
 pub mod peer;
 pub mod plates;
 pub mod relay;
+pub mod revocation;
 pub mod sales;
 pub mod search;
 pub mod silence;

@@ -1,7 +1,7 @@
 //! Property sales at a site with a hundred controllers: from the API call until the last of them has blocked the former owner,
 //! and until the cloud has every acknowledgement and every signed receipt.
 //!
-//! Each sale takes a plate, and a resident whose face every controller holds. The controllers ([`super::fleet`]) share this
+//! Each sale takes a plate, and a resident whose face every controller holds. The controllers ([`crate::fleet`]) share this
 //! machine's processors and its disk with the cloud, which real ones do not.
 
 use std::path::Path;
@@ -10,9 +10,9 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::fleet::Fleet;
 use super::site::resident_mib;
 use super::{Summary, median, percentile};
+use crate::fleet::Fleet;
 use crate::look::Onlooker;
 use crate::picture::{self, View};
 use crate::site::back_end::BackEnd;
@@ -44,10 +44,11 @@ pub async fn run(dir: &Path, summary: &mut Summary) -> anyhow::Result<()> {
         let begun = Instant::now();
         let body = json!({ "plates": [plate(number)], "subjects": [subject(number)] });
         let path = format!("/v1/sites/{SITE}/property-sales");
-        let (sold, last) = tokio::join!(customer.post(&path, &body), fleet.next_change());
+        let (sold, changed) = tokio::join!(customer.post(&path, &body), fleet.next_changes());
         let sold = sold?.expect(201)?;
         answers.push(sold.took.as_secs_f64() * 1e3);
-        blocked.push((last? - begun).as_secs_f64() * 1e3);
+        let last = changed?.into_iter().max().unwrap_or(begun);
+        blocked.push((last - begun).as_secs_f64() * 1e3);
         let path = format!("/v1/property-sales/{}", sold.text("/sale_id")?);
         until_complete(&customer, &path).await?;
         complete.push(begun.elapsed().as_secs_f64() * 1e3);

@@ -161,7 +161,7 @@ impl Bench<'_> {
 }
 
 /// `VmRSS` of a process (proc(5)).
-pub(super) fn resident_mib(pid: Option<u32>) -> anyhow::Result<f64> {
+pub(crate) fn resident_mib(pid: Option<u32>) -> anyhow::Result<f64> {
     let pid = pid.context("the program is not running")?;
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS in /proc")?;

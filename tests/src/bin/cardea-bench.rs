@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use cardea_tests::bench::{
-    Summary, boards, cameras, cycles, plates, relay, sales, search, silence, site as system, stages, storage, video,
+    Summary, boards, cameras, cycles, plates, relay, revocation, sales, search, silence, site as system, stages,
+    storage, video,
 };
 use cardea_tests::site;
 use cardea_tests::story::telling::line;
@@ -31,6 +32,9 @@ struct Arguments {
     /// The cloud under load only: silent connections, and sales at a hundred controllers
     #[arg(long)]
     crowd: bool,
+    /// How soon a revocation holds, and a first sync, only
+    #[arg(long)]
+    sync: bool,
     /// A PostgreSQL database to measure the cloud's storage on as well, such as
     /// postgresql:///scratch?host=/run/postgresql&user=me
     #[arg(long)]
@@ -69,6 +73,10 @@ async fn measure() -> anyhow::Result<()> {
         crowd(&arguments, &mut summary).await?;
         return report(&summary, &arguments);
     }
+    if arguments.sync {
+        sync(&arguments, &mut summary).await?;
+        return report(&summary, &arguments);
+    }
     if let Ok(load) = std::fs::read_to_string("/proc/loadavg") {
         line(format_args!("load averages of this machine: {}", load.trim()));
     }
@@ -90,6 +98,7 @@ async fn measure() -> anyhow::Result<()> {
         line(format_args!("the whole system ..."));
         system::run(&scratch(&arguments, "site")?, &mut summary).await?;
         crowd(&arguments, &mut summary).await?;
+        sync(&arguments, &mut summary).await?;
     }
     report(&summary, &arguments)
 }
@@ -108,6 +117,11 @@ async fn crowd(arguments: &Arguments, summary: &mut Summary) -> anyhow::Result<(
     silence::run(&scratch(arguments, "silence")?, summary).await?;
     line(format_args!("sales at a hundred controllers: about two minutes ..."));
     sales::run(&scratch(arguments, "sales")?, summary).await
+}
+
+async fn sync(arguments: &Arguments, summary: &mut Summary) -> anyhow::Result<()> {
+    line(format_args!("revocations at ten and at a thousand controllers: about five minutes ..."));
+    revocation::run(&scratch(arguments, "revocation")?, summary).await
 }
 
 async fn look(arguments: &Arguments, summary: &mut Summary) -> anyhow::Result<()> {

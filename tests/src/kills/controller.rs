@@ -14,7 +14,7 @@ use cardea_protocol::id::ControllerId;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::bench::fleet::Member;
+use crate::fleet::Member;
 use crate::site::CONTROLLER;
 
 /// Events between two reports.

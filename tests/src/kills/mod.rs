@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::bench::fleet;
+use crate::fleet::Means;
 use crate::look::Onlooker;
 use crate::site::back_end::BackEnd;
 use crate::site::process::Process;
@@ -142,8 +142,8 @@ impl Trial {
     async fn start(dir: &Path, extent: Extent) -> anyhow::Result<Self> {
         let site = Site::start(dir, Tempo::DEMO, site::now()).await?;
         let code = site.register(PASSWORD).await?;
-        fleet::claim_with(&site, &ControllerId::new(CONTROLLER)?, &StateDir::new(site.dir.join("controller")), &code)
-            .await?;
+        let state = StateDir::new(site.dir.join("controller"));
+        Means::of(&site)?.claim(&ControllerId::new(CONTROLLER)?, &state, &code).await?;
         let customer = site.customer().await?;
         customer.post("/v1/consent-texts", &consent_text()).await?.expect(201)?;
         let embedder = Onlooker::load()?.faces.embedder().model().to_owned();

@@ -100,11 +100,11 @@ impl World<'_> {
         self.trace.note(format_args!("at rest"));
         // A statement comes to everybody.
         tokio::time::sleep(Duration::from_secs(45)).await;
-        for number in 0..self.gates.len() {
-            for what in ALL {
-                let admitted = self.people.is_admitted(&self.cloud, what)?;
-                // The same card again, and a boom that is on its way, are not judged anew.
-                tokio::time::sleep(Duration::from_secs(35)).await;
+        for what in ALL {
+            let admitted = self.people.is_admitted(&self.cloud, what)?;
+            // The same card again, and a boom that is on its way, are not judged anew.
+            tokio::time::sleep(Duration::from_secs(35)).await;
+            for number in 0..self.gates.len() {
                 let granted = self.present(number, what).await?;
                 // A floor under the clock that was raised by a cloud that was ahead stays ahead: too little is admitted.
                 let stale = self.cloud.was_ahead && !granted;

@@ -1,4 +1,4 @@
-//! A certification authority for the demo's customer and operator, made anew for every site.
+//! A certification authority for the demo's customer and operator, made anew for every site, and for peers of benchmarks.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ pub struct ClientCa {
     now: OffsetDateTime,
 }
 
-/// Files of one client: certificate chain and private key, PEM.
+/// Files of one client or server: certificate chain and private key, PEM.
 #[derive(Clone, Debug)]
 pub struct ClientFiles {
     /// The certificate.
@@ -56,6 +56,17 @@ impl ClientCa {
         params.distinguished_name.push(DnType::OrganizationName, organisation);
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(params, name, format!("CN={name},O={organisation}"))
+    }
+
+    /// Issues a server certificate for a host.
+    pub fn server(&self, host: &str) -> anyhow::Result<ClientFiles> {
+        let mut params = CertificateParams::new([host.to_owned()])?;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.issue(params, host, format!("CN={host}"))
+    }
+
+    fn issue(&self, mut params: CertificateParams, name: &str, subject_dn: String) -> anyhow::Result<ClientFiles> {
         params.not_before = self.now - Duration::days(1);
         params.not_after = self.now + Duration::days(7);
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
@@ -63,7 +74,7 @@ impl ClientCa {
         let files = ClientFiles {
             certificate: self.dir.join(format!("{name}.pem")),
             key: self.dir.join(format!("{name}.key")),
-            subject_dn: format!("CN={name},O={organisation}"),
+            subject_dn,
         };
         std::fs::write(&files.certificate, certificate.pem())?;
         write_private(&files.key, &key.serialize_pem())?;
