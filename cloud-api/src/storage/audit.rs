@@ -98,6 +98,16 @@ fn begin(tx: &Transaction<'_>, action: &NewAction, outcome: &str, at: Timestamp)
     )
 }
 
+/// Writes down, in one entry of the transaction that does it, what has been done.
+pub(super) fn done(
+    tx: &Transaction<'_>,
+    action: &NewAction,
+    outcome: &'static str,
+    at: Timestamp,
+) -> Result<(), StorageError> {
+    begin(tx, action, outcome, at).map(drop)
+}
+
 impl Storage {
     /// Writes down that a call has begun.
     pub async fn audit_begin(&self, action: NewAction, at: Timestamp) -> Result<AuditId, StorageError> {
@@ -134,7 +144,7 @@ impl Storage {
         outcome: &'static str,
         at: Timestamp,
     ) -> Result<(), StorageError> {
-        self.write(move |tx| begin(tx, &action, outcome, at).map(drop)).await
+        self.write(move |tx| done(tx, &action, outcome, at)).await
     }
 
     /// The newest calls as (action, principal, target, outcome), newest first: for `check` and tests.

@@ -4,6 +4,7 @@ use cardea_protocol::Timestamp;
 use cardea_protocol::id::{ControllerId, CustomerId, ErasureId, SaleId, SiteId, SubjectToken};
 use cardea_protocol::message::Receipt;
 
+use super::audit::{self, NewAction};
 use super::changes::{ChangeKind, append_change, id, subject_of};
 use super::controllers::ControllerStatus;
 use super::engine::{Transaction, params};
@@ -101,12 +102,25 @@ pub(crate) fn erase_subject(
     at: Timestamp,
 ) -> Result<ErasureId, StorageError> {
     let erasure = ErasureId::random();
+    erase_as(tx, &erasure, site, subject, (reason, sale), at)?;
+    Ok(erasure)
+}
+
+/// The same under an id that is known already: of an erasure that a restored database has forgotten.
+pub(super) fn erase_as(
+    tx: &Transaction<'_>,
+    erasure: &ErasureId,
+    site: &SiteId,
+    subject: &SubjectToken,
+    (reason, sale): (ErasureReason, Option<(&SaleId, &CustomerId)>),
+    at: Timestamp,
+) -> Result<(), StorageError> {
     let whose = [site.as_str(), subject.as_str()];
     let templates: i64 =
         tx.query_row("SELECT count(*) FROM templates WHERE site_id = ?1 AND subject = ?2", whose, |row| row.get(0))?;
     // The key first, for good: whatever else survives somewhere is noise without it. If this transaction does not last, the
     // journal says what is owed.
-    let entries = tx.keys()?.erase(site, subject, sale, at)?;
+    let entries = tx.keys()?.erase(erasure, site, subject, sale, at)?;
     tx.execute("DELETE FROM templates WHERE site_id = ?1 AND subject = ?2", whose)?;
     applied(tx, &entries)?;
     tx.execute(
@@ -129,8 +143,28 @@ pub(crate) fn erase_subject(
         params![site.as_str(), subject.as_str(), erasure.as_str()],
     )?;
     tx.execute("DELETE FROM template_holders WHERE site_id = ?1 AND subject = ?2", whose)?;
-    settle_erasures(tx, at)?;
-    Ok(erasure)
+    settle_erasures(tx, at)
+}
+
+/// A receipt of an erasure that is not here. The journal knows whether it was ever ordered: then the database is a restored one from
+/// before its subject, and the controller is to keep its receipt no longer.
+fn forgotten(tx: &Transaction<'_>, receipt: &Receipt, at: Timestamp) -> Result<bool, ReceiptError> {
+    let controller = receipt.controller.as_str();
+    let site: Option<String> =
+        tx.query_opt("SELECT site_id FROM controllers WHERE controller_id = ?1", [controller], |row| row.get(0))?;
+    let Some(site) = site else { return Err(ReceiptError::UnknownErasure) };
+    if !tx.keys()?.has_ordered(&site, receipt.erasure.as_str())? {
+        return Err(ReceiptError::UnknownErasure);
+    }
+    let action = NewAction {
+        customer: None,
+        site: Some(id(site, SiteId::new)?),
+        principal_id: Some(controller.to_owned()),
+        action: "receipt_of_forgotten_erasure",
+        target: Some(receipt.erasure.to_string()),
+    };
+    audit::done(tx, &action, if receipt.verified { "done" } else { "traces-remain" }, at)?;
+    Ok(true)
 }
 
 /// Completes every erasure that no controller owes an answer to, and the sales that waited for it; tells of both.
@@ -227,7 +261,8 @@ impl Storage {
 
     /// Stores a controller's receipt, whose signature and fields the caller has verified, as the answer to its
     /// erasure. The first receipt stays; a repeated one changes nothing. One that tells of traces left behind is kept, and
-    /// does not settle what is owed. Returns whether the erasure is complete.
+    /// does not settle what is owed. One of an erasure that a restored database has forgotten, with its subject, is entered in
+    /// the audit alone. Returns whether the erasure is complete.
     pub async fn store_receipt(&self, receipt: &Receipt, jws: &str, at: Timestamp) -> Result<bool, ReceiptError> {
         let (receipt, jws) = (receipt.clone(), jws.to_owned());
         self.write(move |tx| {
@@ -240,7 +275,7 @@ impl Storage {
                     |row| row.get(0),
                 )?;
             if !known {
-                return Err(ReceiptError::UnknownErasure);
+                return forgotten(tx, &receipt, at);
             }
             // A controller that was claimed after the order owes no answer; the one it gives is kept all the same.
             tx.execute(

@@ -1,5 +1,5 @@
 use cardea_protocol::Timestamp;
-use cardea_protocol::id::{PlateId, SubjectToken};
+use cardea_protocol::id::{ErasureId, PlateId, SubjectToken};
 use proptest::prelude::*;
 
 use super::*;
@@ -60,7 +60,7 @@ fn take(tx: &Transaction<'_>, step: Step) -> Result<(), StorageError> {
             )?;
             logged(ChangeKind::TemplateAdded, number)
         }
-        Step::EraseKey => tx.keys()?.erase(&site, &subject, None, AT).map(drop),
+        Step::EraseKey => tx.keys()?.erase(&ErasureId::random(), &site, &subject, None, AT).map(drop),
         Step::KeepKey => tx.keys()?.keep(&site, &subject, b"wrapped"),
         Step::Look => Ok(()),
     }

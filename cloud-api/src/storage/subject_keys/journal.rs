@@ -38,6 +38,13 @@ pub(super) struct Entry {
     pub(super) at: Timestamp,
 }
 
+impl Entry {
+    /// The erasure that it is the entry of.
+    pub(super) fn erasure(&self) -> Result<ErasureId, StorageError> {
+        id(self.entry_id.clone(), ErasureId::new)
+    }
+}
+
 /// A plate, card or subject that a sale blocks.
 pub(in crate::storage) struct Block<'a> {
     pub(in crate::storage) site: &'a SiteId,
@@ -53,10 +60,11 @@ impl KeyStore {
         *self.vault.derive("erasure journal", format!("{site}\0{}", subject.as_str()).as_bytes())
     }
 
-    /// Deletes a subject's key and enters that in the journal; lasts when this returns. Answers every entry of that
-    /// subject, for the data to note once it has followed.
+    /// Deletes a subject's key and enters that in the journal, under the erasure's id; lasts when this returns. Answers every
+    /// entry of that subject, for the data to note once it has followed.
     pub(in crate::storage) fn erase(
         &self,
+        erasure: &ErasureId,
         site: &SiteId,
         subject: &SubjectToken,
         sale: Option<(&SaleId, &CustomerId)>,
@@ -68,14 +76,24 @@ impl KeyStore {
                 "DELETE FROM subject_keys WHERE site_id = ?1 AND subject = ?2",
                 params![site.as_str(), subject.as_str()],
             )?;
-            enter(tx, Kind::Erased, site, &value, sale, at)
+            enter(tx, erasure, Kind::Erased, site, &value, sale, at)
         })
     }
 
     /// Enters in the journal what a sale blocks; lasts when this returns. Answers every entry of that value.
     pub(in crate::storage) fn block(&self, block: &Block<'_>, at: Timestamp) -> Result<Vec<String>, StorageError> {
         let sale = Some((block.sale, block.customer));
-        self.transaction(|tx| enter(tx, Kind::Blocked, block.site, block.fingerprint, sale, at))
+        self.transaction(|tx| enter(tx, &ErasureId::random(), Kind::Blocked, block.site, block.fingerprint, sale, at))
+    }
+
+    /// Whether the journal holds that erasure of the site.
+    pub(in crate::storage) fn has_ordered(&self, site: &str, erasure: &str) -> Result<bool, StorageError> {
+        let found = self.reading().query(
+            "SELECT 1 FROM journal WHERE entry_id = ?1 AND site_id = ?2 AND kind = 'erased'",
+            [erasure, site],
+            |row| row.get::<i64>(0),
+        )?;
+        Ok(!found.is_empty())
     }
 
     /// The whole journal, oldest first.
@@ -107,18 +125,19 @@ impl KeyStore {
     }
 }
 
+/// An erasure that is carried out again stands there already.
 fn enter(
     tx: &Transaction<'_>,
+    entry: &ErasureId,
     kind: Kind,
     site: &SiteId,
     value: &[u8; 32],
     sale: Option<(&SaleId, &CustomerId)>,
     at: Timestamp,
 ) -> Result<Vec<String>, StorageError> {
-    let entry = ErasureId::random();
     tx.execute(
         "INSERT INTO journal (entry_id, kind, site_id, value_hmac, sale_id, customer_id, at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (entry_id) DO NOTHING",
         params![
             entry.as_str(),
             kind.as_str(),

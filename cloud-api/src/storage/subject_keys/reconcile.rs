@@ -16,7 +16,7 @@ use crate::storage::StorageError;
 use crate::storage::changes::{ChangeKind, append_change, id, revision_to_sql, subject_of};
 use crate::storage::columns;
 use crate::storage::engine::{Transaction, params};
-use crate::storage::erasures::{ErasureReason, erase_subject};
+use crate::storage::erasures::{ErasureReason, erase_as, erase_subject};
 use crate::storage::guest_passes::end_passes_of;
 use crate::storage::holdings::{cards, plates};
 use crate::storage::sales::{block, sold_card, sold_plate};
@@ -129,7 +129,8 @@ fn withdraw(tx: &Transaction<'_>, keys: &KeyStore, entry: &Entry) -> Result<(), 
     for subject in subjects(tx, &entry.site)? {
         if keys.fingerprint(&entry.site, &subject).as_slice() == entry.value_hmac {
             end_consents(tx, &entry.site, &subject, "withdrawal", entry.at)?;
-            let erasure = erase_subject(tx, &entry.site, &subject, ErasureReason::ConsentWithdrawn, None, entry.at)?;
+            let erasure = entry.erasure()?;
+            erase_as(tx, &erasure, &entry.site, &subject, (ErasureReason::ConsentWithdrawn, None), entry.at)?;
             append_change(tx, &entry.site, ChangeKind::SubjectErased, erasure.as_str(), entry.at)?;
         }
     }
@@ -142,8 +143,8 @@ fn sell(tx: &Transaction<'_>, keys: &KeyStore, entries: &[Entry]) -> Result<(), 
     if !begin_sale(tx, sale, site, customer, *at)? {
         return Ok(());
     }
-    let is = |kind: Kind, value: &[u8; 32]| {
-        entries.iter().any(|entry| entry.kind == kind && entry.value_hmac == value.as_slice())
+    let is_blocked = |value: &[u8; 32]| {
+        entries.iter().any(|entry| entry.kind == Kind::Blocked && entry.value_hmac == value.as_slice())
     };
     let blocked = entries.iter().filter(|entry| entry.kind == Kind::Blocked);
     for entry in blocked {
@@ -151,23 +152,26 @@ fn sell(tx: &Transaction<'_>, keys: &KeyStore, entries: &[Entry]) -> Result<(), 
         block(tx, site, &value.map_err(|_| StorageError::Corrupt("journal entry"))?, sale)?;
     }
     for PlateEntry { plate_id, plate, .. } in plates(tx, site)? {
-        if is(Kind::Blocked, &fingerprint::stored_plate(&keys.vault, &plate)) {
+        if is_blocked(&fingerprint::stored_plate(&keys.vault, &plate)) {
             tx.execute("DELETE FROM plates WHERE plate_id = ?1", [plate_id.as_str()])?;
             sold_plate(tx, sale, &plate_id)?;
         }
     }
     for CardEntry { card_id, hash, .. } in cards(tx, site)? {
-        if is(Kind::Blocked, &fingerprint::card(&keys.vault, &hash)) {
+        if is_blocked(&fingerprint::card(&keys.vault, &hash)) {
             tx.execute("DELETE FROM cards WHERE card_id = ?1", [card_id.as_str()])?;
             sold_card(tx, sale, &card_id)?;
         }
     }
     for subject in subjects(tx, site)? {
-        if is(Kind::Erased, &keys.fingerprint(site, &subject)) {
+        let value = keys.fingerprint(site, &subject);
+        let of_subject = |entry: &&Entry| entry.kind == Kind::Erased && entry.value_hmac == value.as_slice();
+        if let Some(entry) = entries.iter().find(of_subject) {
             end_consents(tx, site, &subject, "property-sale", *at)?;
             remove_what_opens(tx, sale, site, &subject)?;
             end_passes_of(tx, sale, site, &subject, *at)?;
-            erase_subject(tx, site, &subject, ErasureReason::PropertySold, Some((sale, customer)), *at)?;
+            let why = (ErasureReason::PropertySold, Some((sale, customer)));
+            erase_as(tx, &entry.erasure()?, site, &subject, why, *at)?;
         }
     }
     let revision = append_change(tx, site, ChangeKind::PropertySold, sale.as_str(), *at)?;

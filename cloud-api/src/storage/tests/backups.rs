@@ -6,15 +6,17 @@ use std::path::PathBuf;
 use cardea_access::grammar::Grammars;
 use cardea_access::plate::Plate;
 use cardea_protocol::Timestamp;
-use cardea_protocol::id::{ConsentId, CustomerId, PlateId, SaleId, SiteId, SubjectToken, TemplateId};
-use cardea_protocol::message::Validity;
+use cardea_protocol::id::{
+    ConsentId, ControllerId, CustomerId, ErasureId, PlateId, Revision, SaleId, SiteId, SubjectToken, TemplateId,
+};
+use cardea_protocol::message::{Receipt, Validity};
 use proptest::prelude::*;
 
 use crate::fingerprint;
 use crate::keys::{SubjectKey, Vault};
 use crate::storage::consents::{ConsentError, NewConsent};
 use crate::storage::engine::{Engine as _, Sqlite, Transaction};
-use crate::storage::erasures::{ErasureReason, erase_subject};
+use crate::storage::erasures::{ErasureReason, ReceiptError, erase_subject};
 use crate::storage::plates::NewPlate;
 use crate::storage::sales::NewSale;
 use crate::storage::sites::Scope;
@@ -293,11 +295,43 @@ async fn an_erasure_cut_short_after_the_key_is_finished_at_the_next_start() {
 }
 
 #[tokio::test]
+async fn a_restored_database_knows_its_erasures_by_their_own_ids() {
+    let mut house = House::new().await;
+    let (gate, at) = (ControllerId::new("gate-1").unwrap(), house.now());
+    let (scope, until) = (Scope::Operator, at.plus_ms(60_000));
+    house.storage.register_controller(&scope, &gate, &site(), "hash".to_owned(), until, at).await.unwrap();
+    house.enrol(0).await;
+    house.back_up().await;
+    house.enrol(1).await;
+    let ids = "SELECT erasure_id FROM erasures ORDER BY ordered_at";
+    house.withdraw(0).await;
+    house.withdraw(1).await;
+    let ordered = house.reads(move |tx| tx.query(ids, [], |row| row.get::<String>(0))).await;
+    house.restore(0).await;
+    assert_eq!(house.reads(move |tx| tx.query(ids, [], |row| row.get::<String>(0))).await, ordered[..1]);
+    // Of the other the backup does not know the subject. Its receipt is taken, so that nobody keeps it for ever.
+    let receipt = |erasure: ErasureId| Receipt {
+        erasure,
+        controller: gate.clone(),
+        revision: Revision(1),
+        templates_erased: 1,
+        verified: true,
+        at,
+    };
+    let forgotten = receipt(ErasureId::new(ordered[1].clone()).unwrap());
+    assert!(house.storage.store_receipt(&forgotten, "jws", at).await.unwrap());
+    let audit = house.storage.recent_actions(1).await.unwrap().remove(0);
+    assert_eq!((audit.0.as_str(), audit.2.as_ref()), ("receipt_of_forgotten_erasure", Some(&ordered[1])));
+    let invented = house.storage.store_receipt(&receipt(ErasureId::random()), "jws", at).await;
+    assert!(matches!(invented, Err(ReceiptError::UnknownErasure)));
+}
+
+#[tokio::test]
 async fn after_an_erasure_cut_short_a_new_consent_starts_clean() {
     let mut house = House::new().await;
     house.enrol(0).await;
     let cut = house.storage.write(|tx| {
-        tx.keys()?.erase(&site(), &subject(0), None, START)?;
+        tx.keys()?.erase(&ErasureId::random(), &site(), &subject(0), None, START)?;
         Err::<(), _>(StorageError::Closed)
     });
     assert!(cut.await.is_err());

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use cardea_protocol::id::{SiteId, SubjectToken};
+use cardea_protocol::id::{ErasureId, SiteId, SubjectToken};
 
 use super::super::{Storage, StorageError};
 use crate::testing::{START, SUBJECT, Scratch, memory_keys};
@@ -46,7 +46,7 @@ async fn what_is_deleted_and_scrubbed_is_in_no_file() {
                 tx.execute(&format!("DELETE FROM {table}"), [])?;
             }
             let (site, subject) = (SiteId::new("house-1").unwrap(), SubjectToken::new(SUBJECT).unwrap());
-            tx.keys()?.erase(&site, &subject, None, START)?;
+            tx.keys()?.erase(&ErasureId::random(), &site, &subject, None, START)?;
             Ok::<_, StorageError>(())
         })
         .await
