@@ -14,6 +14,7 @@ use cardea_cloud::storage::commands::NewCommand;
 use cardea_cloud::storage::consent_texts::ConsentText;
 use cardea_cloud::storage::consents::NewConsent;
 use cardea_cloud::storage::plates::NewPlate;
+use cardea_cloud::storage::sales::NewSale;
 use cardea_cloud::storage::sites::Scope;
 use cardea_cloud::storage::templates::NewTemplate;
 use cardea_cloud::storage::{Disks, KeyStoreSettings, Storage};
@@ -23,8 +24,8 @@ use cardea_protocol::card::CardHash;
 use cardea_protocol::clock::{Clock as _, SharedClock};
 use cardea_protocol::digest::template_hash;
 use cardea_protocol::id::{
-    AccessPointId, CardId, CommandId, ConsentId, ConsentTextId, ControllerId, CustomerId, PlateId, SubjectToken,
-    TemplateId,
+    AccessPointId, CardId, CommandId, ConsentId, ConsentTextId, ControllerId, CustomerId, PlateId, SaleId, SiteId,
+    SubjectToken, TemplateId,
 };
 use cardea_protocol::message::{CommandOutcome, Validity};
 use rand::rngs::StdRng;
@@ -37,6 +38,7 @@ use super::coverage::{Coverage, Fault};
 use super::disk::{Disk, Power};
 use super::ground::{FRESHNESS_MS, Ground};
 use super::network::Net;
+use super::people;
 use super::trace::Trace;
 use super::witness::COMMAND_MS;
 
@@ -45,6 +47,7 @@ const DISK_MS: u64 = 12;
 /// Nothing that is asked of the cloud takes longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 const TEXT: &str = "2026-03";
+const CUSTOMER: &str = "customer-1";
 
 /// The cloud's machine: what outlives its program.
 pub(super) struct Machine {
@@ -66,6 +69,16 @@ pub(super) struct Life {
     sync: Sync,
     /// Calls that wait for an outcome.
     calls: JoinSet<()>,
+}
+
+/// Where something is registered, and in spite of which sale.
+pub(super) struct Registration {
+    pub(super) site: SiteId,
+    pub(super) lifts: Option<SaleId>,
+}
+
+fn card_hash([a, b, c, d]: [u8; 4]) -> Result<CardHash> {
+    Ok(CardHash::of(&CardNumber::parse(&format!("uid:{a:02X}{b:02X}{c:02X}{d:02X}"))?))
 }
 
 /// A resident.
@@ -144,9 +157,12 @@ impl Machine {
     pub(super) async fn furnish(&self, ground: &Ground, controllers: usize) -> Result<()> {
         let life = self.life.as_ref().context("the cloud is down")?;
         let (storage, at) = (&life.storage, self.clock.now());
-        let customer = CustomerId::new("customer-1")?;
-        storage.register_site(&ground.site, "Test street 1".to_owned(), at).await?;
-        storage.register_customer(&customer, "Test".to_owned(), vec![ground.site.clone()], at).await?;
+        let customer = CustomerId::new(CUSTOMER)?;
+        let sites = vec![ground.site.clone(), ground.abroad.clone()];
+        for site in &sites {
+            storage.register_site(site, "Test street 1".to_owned(), at).await?;
+        }
+        storage.register_customer(&customer, "Test".to_owned(), sites, at).await?;
         let text = ConsentText {
             text_id: ConsentTextId::random(),
             customer,
@@ -172,12 +188,12 @@ impl Machine {
         tokio::time::timeout(PATIENCE, work).await.context("no answer")?
     }
 
-    pub(super) async fn admit_plate(&self, ground: &Ground, id: PlateId, plate: &str) -> Result<()> {
+    pub(super) async fn admit_plate(&self, ground: &Ground, at: &Registration, id: PlateId, plate: &str) -> Result<()> {
         let life = self.life.as_ref().context("the cloud is down")?;
         let plate = Plate::parse(plate, &Grammars::new(Grammar::ALL))?;
         let new = NewPlate {
             plate_id: id,
-            site: ground.site.clone(),
+            site: at.site.clone(),
             fingerprint: fingerprint::plate(&ground.vault, &plate),
             plate,
             subject: None,
@@ -185,10 +201,10 @@ impl Machine {
             single_entry: false,
             validity: Validity::ALWAYS,
             subject_fingerprint: None,
-            lifts_sale: None,
+            lifts_sale: at.lifts.clone(),
         };
         Self::within(async { Ok(life.storage.admit_plate(&Scope::Operator, new, self.clock.now()).await?) }).await?;
-        life.sync.changed(&ground.site);
+        life.sync.changed(&at.site);
         Ok(())
     }
 
@@ -200,22 +216,21 @@ impl Machine {
         Ok(())
     }
 
-    pub(super) async fn admit_card(&self, ground: &Ground, id: CardId, uid: [u8; 4]) -> Result<()> {
+    pub(super) async fn admit_card(&self, ground: &Ground, at: &Registration, id: CardId, uid: [u8; 4]) -> Result<()> {
         let life = self.life.as_ref().context("the cloud is down")?;
-        let [a, b, c, d] = uid;
-        let hash = CardHash::of(&CardNumber::parse(&format!("uid:{a:02X}{b:02X}{c:02X}{d:02X}"))?);
+        let hash = card_hash(uid)?;
         let new = NewCard {
             card_id: id,
-            site: ground.site.clone(),
+            site: at.site.clone(),
             fingerprint: fingerprint::card(&ground.vault, &hash),
             hash,
             subject: None,
             validity: Validity::ALWAYS,
             subject_fingerprint: None,
-            lifts_sale: None,
+            lifts_sale: at.lifts.clone(),
         };
         Self::within(async { Ok(life.storage.admit_card(&Scope::Operator, new, self.clock.now()).await?) }).await?;
-        life.sync.changed(&ground.site);
+        life.sync.changed(&at.site);
         Ok(())
     }
 
@@ -228,9 +243,15 @@ impl Machine {
     }
 
     /// Records a consent, where there is none, and a template under it.
-    pub(super) async fn enrol(&self, ground: &Ground, subject: &Subject, ids: (ConsentId, TemplateId)) -> Result<()> {
+    pub(super) async fn enrol(
+        &self,
+        ground: &Ground,
+        registration: &Registration,
+        subject: &Subject,
+        ids: (ConsentId, TemplateId),
+    ) -> Result<()> {
         let life = self.life.as_ref().context("the cloud is down")?;
-        let (scope, site, at) = (Scope::Operator, ground.site.clone(), self.clock.now());
+        let (scope, site, at) = (Scope::Operator, registration.site.clone(), self.clock.now());
         let (consent, template_id) = ids;
         let active = async { Ok(life.storage.active_consent(&scope, &site, &subject.token).await?) };
         let consent = match Self::within(active).await?.flatten() {
@@ -244,7 +265,7 @@ impl Machine {
                     given_at: at,
                     evidence_sha256: "ab".repeat(32),
                     fingerprint: fingerprint::subject(&ground.vault, &subject.token),
-                    lifts_sale: None,
+                    lifts_sale: registration.lifts.clone(),
                 };
                 Self::within(async { Ok(life.storage.record_consent(&scope, new, at).await?) }).await?;
                 consent
@@ -286,6 +307,52 @@ impl Machine {
         Self::within(async { Ok(life.storage.withdraw_consent(&scope, site, &consent, at).await?) }).await?;
         life.sync.changed(site);
         Self::within(async { Ok(life.storage.scrub().await?) }).await
+    }
+
+    /// Sells a flat: its plate, card and resident go, together.
+    pub(super) async fn sell(&self, ground: &Ground, sale_id: SaleId, i: usize, subject: &SubjectToken) -> Result<()> {
+        let life = self.life.as_ref().context("the cloud is down")?;
+        let (site, at) = (&ground.site, self.clock.now());
+        let plate = Plate::parse(people::plate(i), &Grammars::new(Grammar::ALL))?;
+        let card = card_hash(people::uid(i))?;
+        let sale = NewSale {
+            sale_id,
+            site: site.clone(),
+            customer: CustomerId::new(CUSTOMER)?,
+            plates: vec![(plate.clone(), fingerprint::plate(&ground.vault, &plate))],
+            cards: vec![(card.clone(), fingerprint::card(&ground.vault, &card))],
+            subjects: vec![(subject.clone(), fingerprint::subject(&ground.vault, subject))],
+        };
+        let of = (ground.vault.clone(), ground.vault.clone());
+        let fingerprints = (
+            move |plate: &Plate| fingerprint::plate(&of.0, plate),
+            move |card: &CardHash| fingerprint::card(&of.1, card),
+        );
+        let sold = async { Ok(life.storage.sell_property(&Scope::Operator, sale, fingerprints, at).await?) };
+        Self::within(sold).await?.context("the site is not there")?;
+        life.sync.changed(site);
+        Self::within(async { Ok(life.storage.scrub().await?) }).await
+    }
+
+    /// Revokes a controller: a thief has it.
+    pub(super) async fn revoke(&self, controller: &ControllerId) -> Result<()> {
+        let life = self.life.as_ref().context("the cloud is down")?;
+        let at = self.clock.now();
+        Self::within(async { Ok(life.storage.revoke_controller(&Scope::Operator, controller, at).await?) }).await?;
+        Self::within(async { Ok(life.sync.end_sessions(controller).await) }).await
+    }
+
+    /// It is declared destroyed.
+    pub(super) async fn decommission(&self, controller: &ControllerId) -> Result<()> {
+        let life = self.life.as_ref().context("the cloud is down")?;
+        let at = self.clock.now();
+        Self::within(async { Ok(life.storage.decommission_controller(&Scope::Operator, controller, at).await?) }).await
+    }
+
+    /// Whether a controller counts no more, by the disk.
+    pub(super) fn is_retired(&self, controller: &ControllerId) -> Result<bool> {
+        let sql = "SELECT 1 FROM controllers WHERE controller_id = ?1 AND status IN ('revoked', 'decommissioned')";
+        self.has(sql, controller.as_str())
     }
 
     /// Orders an access point to open, and does not wait for what becomes of it.

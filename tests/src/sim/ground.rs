@@ -29,6 +29,8 @@ pub struct Ground {
     pub(super) authority: Arc<Authority>,
     pub(super) signing: SigningKey,
     pub(super) site: SiteId,
+    /// A site of the same customer, without a controller.
+    pub(super) abroad: SiteId,
     pub(super) controllers: Vec<Claimed>,
     _folder: tempfile::TempDir,
 }
@@ -47,12 +49,12 @@ impl Ground {
         let folder = tempfile::tempdir().context("no folder for keys")?;
         let authority = Arc::new(Authority::open_or_create(folder.path(), START)?);
         let signing = SigningKey::generate()?;
-        let site = SiteId::new("house-1")?;
+        let (site, abroad) = (SiteId::new("house-1")?, SiteId::new("house-2")?);
         let controllers = (0..CONTROLLERS)
             .map(|number| claimed(number, folder.path(), &authority, &signing, &site))
             .collect::<Result<_>>()?;
         let vault = Arc::new(Vault::from_bytes([7; 32]));
-        Ok(Self { vault, authority, signing, site, controllers, _folder: folder })
+        Ok(Self { vault, authority, signing, site, abroad, controllers, _folder: folder })
     }
 }
 

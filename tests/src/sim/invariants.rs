@@ -86,6 +86,7 @@ impl World<'_> {
 
     /// Waits until all is quiet, and then looks at everything.
     pub(super) async fn settle(&mut self) -> Result<()> {
+        self.decommission_revoked().await?;
         let end = self.time.ms() + QUIET_MS;
         loop {
             let wanting = self.wanting()?;
@@ -104,7 +105,7 @@ impl World<'_> {
             let admitted = self.people.is_admitted(&self.cloud, what)?;
             // The same card again, and a boom that is on its way, are not judged anew.
             tokio::time::sleep(Duration::from_secs(35)).await;
-            for number in 0..self.gates.len() {
+            for number in self.active()? {
                 let granted = self.present(number, what).await?;
                 // A floor under the clock that was raised by a cloud that was ahead stays ahead: too little is admitted.
                 let stale = self.cloud.was_ahead && !granted;
@@ -117,11 +118,23 @@ impl World<'_> {
         self.leftovers()
     }
 
+    /// The gates that still count.
+    fn active(&self) -> Result<Vec<usize>> {
+        let mut active = Vec::new();
+        for number in 0..self.gates.len() {
+            if !self.cloud.is_retired(&self.ground.controllers[number].id)? {
+                active.push(number);
+            }
+        }
+        Ok(active)
+    }
+
     /// What keeps the world from being at rest.
     fn wanting(&self) -> Result<Option<String>> {
         let revision = self.cloud.number("SELECT revision FROM sites WHERE site_id = ?1", self.ground.site.as_str())?;
         let revision = revision.unwrap_or(0);
-        for (number, gate) in self.gates.iter().enumerate() {
+        for number in self.active()? {
+            let gate = &self.gates[number];
             let (told, in_sync) = self.cloud.standing(&self.ground.controllers[number].id)?;
             if told != revision || !in_sync || cursor(gate)? != revision {
                 return Ok(Some(format!("gate-{number} is at {told}, in sync: {in_sync}; the cloud is at {revision}")));
@@ -142,8 +155,8 @@ impl World<'_> {
 
     /// Invariants 4 and 6: what is on the disks in the end.
     fn leftovers(&self) -> Result<()> {
-        for (number, gate) in self.gates.iter().enumerate() {
-            let held: Vec<String> = gate.disk.read(|connection| {
+        for number in self.active()? {
+            let held: Vec<String> = self.gates[number].disk.read(|connection| {
                 let mut rows = connection.prepare("SELECT template_id FROM templates")?;
                 let ids = rows.query_map([], |row| row.get(0))?;
                 Ok(ids.collect::<Result<_, _>>()?)

@@ -2,7 +2,7 @@
 //!
 //! Everything that can be is the real code: the cloud's storage and sync, the controllers' stores, gates and sync tasks, every
 //! signature. What is simulated is at the edge: clocks ([`clock`]), disks ([`disk`]), the network with its broker ([`network`]),
-//! locks and readers ([`house`]). A seed is one history of operations and faults ([`world`]); what must never happen is looked for
+//! locks and readers ([`house`]). A seed is one history of operations ([`operations`]) and faults ([`world`]); what must never happen is looked for
 //! as messages pass ([`witness`]) and after each step ([`invariants`]). The same seed gives the same history to the millisecond.
 //!
 //! **To add a fault:** an arm in [`world`]'s `misfortune`, what ends it in `Due`, a name in [`coverage`].
@@ -16,6 +16,7 @@ mod ground;
 mod house;
 mod invariants;
 mod network;
+mod operations;
 mod people;
 mod trace;
 mod witness;

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use cardea_models::Template;
-use cardea_protocol::id::{CardId, PlateId, Revision, SubjectToken, TemplateId};
+use cardea_protocol::id::{CardId, PlateId, Revision, SaleId, SubjectToken, TemplateId};
 
 use super::cloud::{Machine, Subject};
 use super::controller::{EMBEDDER, Shown};
 use super::witness::Witness;
 
-/// Of each kind.
+/// Of each kind: a flat's face, plate and card have the same number.
 pub(super) const OF_EACH: usize = 2;
-const PLATES: [&str; OF_EACH] = ["A123BC77", "B456CE99"];
+/// The number of whoever lives at another site, which none of the gates is at.
+pub(super) const ABROAD: usize = OF_EACH;
+const PLATES: [&str; OF_EACH + 1] = ["A123BC77", "B456CE99", "E789KX97"];
 const DIMENSIONS: usize = 128;
 
 /// A credential of the world.
@@ -27,23 +29,32 @@ pub(super) enum What {
 pub(super) const ALL: [What; 3 * OF_EACH] =
     [What::Face(0), What::Face(1), What::Plate(0), What::Plate(1), What::Card(0), What::Card(1)];
 
-/// The ids under which each was ever registered, newest last.
+/// What is admitted at another site only.
+pub(super) const NEVER: [What; 3] = [What::Face(ABROAD), What::Plate(ABROAD), What::Card(ABROAD)];
+
+/// The ids under which each was ever registered here, newest last.
 pub(super) struct People {
     pub(super) subjects: Vec<Subject>,
-    pub(super) templates: [Vec<TemplateId>; OF_EACH],
-    pub(super) plates: [Vec<PlateId>; OF_EACH],
-    pub(super) cards: [Vec<CardId>; OF_EACH],
+    pub(super) templates: [Vec<TemplateId>; OF_EACH + 1],
+    pub(super) plates: [Vec<PlateId>; OF_EACH + 1],
+    pub(super) cards: [Vec<CardId>; OF_EACH + 1],
+    /// Sales of each flat.
+    pub(super) sales: [Vec<SaleId>; OF_EACH],
+    /// What a sale is known to block, until somebody names that sale.
+    pub(super) blocked: BTreeMap<What, SaleId>,
     removed: BTreeMap<What, Revision>,
 }
 
 impl People {
     pub(super) fn new() -> Result<Self> {
-        let subjects = (0..OF_EACH).map(subject).collect::<Result<_>>()?;
+        let subjects = (0..=ABROAD).map(subject).collect::<Result<_>>()?;
         Ok(Self {
             subjects,
             templates: Default::default(),
             plates: Default::default(),
             cards: Default::default(),
+            sales: Default::default(),
+            blocked: BTreeMap::new(),
             removed: BTreeMap::new(),
         })
     }
@@ -113,6 +124,10 @@ impl People {
         let mut newest = None;
         for id in ids {
             newest = newest.max(cloud.number(sql, &id)?);
+        }
+        let (What::Face(i) | What::Plate(i) | What::Card(i)) = what;
+        for sale in self.sales.get(i).into_iter().flatten() {
+            newest = newest.max(cloud.number("SELECT max(revision) FROM sales WHERE sale_id = ?1", &sale.to_string())?);
         }
         let revision = newest.map(|revision| Revision(revision.unsigned_abs()));
         if let Some(revision) = revision {

@@ -55,6 +55,8 @@ struct Gate {
     /// The newest revision that it has told to be applied.
     applied: Revision,
     boot: Option<String>,
+    /// Since when it counts no more.
+    retired_ms: Option<u64>,
 }
 
 struct Order {
@@ -73,7 +75,7 @@ impl Witness {
 
     /// A controller belongs to the world.
     pub(super) fn meet(&self, controller: &ControllerId, verifier: Verifier, disk: Arc<Disk>) {
-        let gate = Gate { verifier, disk, stated_ms: None, applied: Revision(0), boot: None };
+        let gate = Gate { verifier, disk, stated_ms: None, applied: Revision(0), boot: None, retired_ms: None };
         self.seen().gates.insert(controller.clone(), gate);
     }
 
@@ -105,6 +107,16 @@ impl Witness {
     /// When the cloud last signed for it that what it holds is current.
     pub(super) fn stated_ms(&self, controller: &ControllerId) -> Option<u64> {
         self.seen().gates.get(controller).and_then(|gate| gate.stated_ms)
+    }
+
+    /// Whether a controller counts no more, by the cloud's disk: once it does, it gets nothing.
+    pub(super) fn retired(&self, controller: &ControllerId, retired: bool) -> bool {
+        let now = self.time.ms();
+        let mut seen = self.seen();
+        let Some(gate) = seen.gates.get_mut(controller) else { return false };
+        let news = retired && gate.retired_ms.is_none();
+        gate.retired_ms = retired.then(|| gate.retired_ms.unwrap_or(now));
+        news
     }
 
     /// A template is erased.
@@ -187,6 +199,13 @@ impl Witness {
         };
         let now = self.time.ms();
         let mut seen = self.seen();
+        let retired = seen.gates.get(controller).and_then(|gate| gate.retired_ms);
+        // To say no is no gift.
+        if retired.is_some_and(|at| at + UNDER_WAY_MS < now) && !matches!(message, Down::Refused { .. }) {
+            drop(seen);
+            self.breaks(format!("(8) the cloud speaks to {controller}, which it has revoked"));
+            return None;
+        }
         match message {
             Down::Freshness { revision, .. } => {
                 self.trace.note(format_args!("cloud states {revision} to {controller}"));

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use cardea_protocol::id::{AccessPointId, CardId, CommandId, ConsentId, PlateId, TemplateId};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::sync::Notify;
@@ -18,7 +17,7 @@ use super::coverage::{Coverage, Fault};
 use super::disk::Disk;
 use super::ground::{CONTROLLERS, Ground};
 use super::network::{Net, Weather};
-use super::people::{self, ALL, OF_EACH, People, What};
+use super::people::People;
 use super::trace::Trace;
 use super::witness::Witness;
 
@@ -54,8 +53,8 @@ pub(super) struct World<'a> {
     pub(super) people: People,
     pub(super) cloud: cloud::Machine,
     pub(super) gates: Vec<controller::Machine>,
-    net: Net,
-    rng: StdRng,
+    pub(super) net: Net,
+    pub(super) rng: StdRng,
     due: BTreeMap<(u64, u64), Due>,
     dues: u64,
     calm: bool,
@@ -371,79 +370,14 @@ impl<'a> World<'a> {
                 self.stop_cloud();
                 self.cloud.restore(backup);
                 self.witness.cloud_on(self.cloud.data.clone());
+                if let Err(error) = self.note_retired() {
+                    self.breaks(format!("the restored copy cannot be read: {error}"));
+                }
                 // Whoever restores starts the broker anew.
                 self.net.fall();
                 self.later(100..5_000, Due::Rise);
             }
         }
-    }
-
-    /// Somebody does something.
-    async fn operate(&mut self) -> Result<()> {
-        let i = self.rng.random_range(0..OF_EACH);
-        let number = self.rng.random_range(0..self.gates.len());
-        let ground = self.ground;
-        let done = match self.rng.random_range(0..20) {
-            0 | 1 => {
-                let ids = (ConsentId::random(), TemplateId::from_random_bytes(self.rng.random()));
-                self.people.templates[i].push(ids.1.clone());
-                self.trace.note(format_args!("enrol {i}"));
-                self.cloud.enrol(ground, &self.people.subjects[i], ids).await
-            }
-            2 => {
-                self.trace.note(format_args!("withdraw {i}"));
-                let done = self.cloud.withdraw(ground, &self.people.subjects[i].token).await;
-                if done.is_ok() {
-                    self.coverage.hit(Fault::Erased);
-                }
-                done
-            }
-            3 | 4 => match self.people.plate(&self.cloud, i)? {
-                Some(id) => {
-                    self.trace.note(format_args!("remove plate {i}"));
-                    self.cloud.remove_plate(ground, &id).await
-                }
-                None => {
-                    let id = PlateId::from_random_bytes(self.rng.random());
-                    self.people.plates[i].push(id.clone());
-                    self.trace.note(format_args!("admit plate {i}"));
-                    self.cloud.admit_plate(ground, id, people::plate(i)).await
-                }
-            },
-            5 | 6 => match self.people.card(&self.cloud, i)? {
-                Some(id) => {
-                    self.trace.note(format_args!("remove card {i}"));
-                    self.cloud.remove_card(ground, &id).await
-                }
-                None => {
-                    let id = CardId::from_random_bytes(self.rng.random());
-                    self.people.cards[i].push(id.clone());
-                    self.trace.note(format_args!("admit card {i}"));
-                    self.cloud.admit_card(ground, id, people::uid(i)).await
-                }
-            },
-            7..=9 => {
-                let point = AccessPointId::new(format!("gate-{number}-door"))?;
-                self.trace.note(format_args!("open gate-{number}"));
-                let order = (CommandId::from_random_bytes(self.rng.random()), point);
-                self.cloud.open(ground, order, self.trace.clone(), self.coverage.clone());
-                Ok(())
-            }
-            _ => {
-                let what: What = ALL[self.rng.random_range(0..ALL.len())];
-                self.present(number, what).await?;
-                Ok(())
-            }
-        };
-        if let Err(error) = done {
-            self.coverage.hit(Fault::OperationFailed);
-            self.trace.note(format_args!("not done: {error}"));
-        }
-        // What has been erased since is known as such from here on.
-        for what in ALL {
-            self.people.removed_at(&self.cloud, &self.witness, what)?;
-        }
-        Ok(())
     }
 }
 
