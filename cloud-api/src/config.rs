@@ -293,11 +293,13 @@ pub struct Enrolment {
     pub claim_code_lifetime_s: u32,
     /// Wrong codes before a claim code is void.
     pub claim_tries: u32,
+    /// For how long after its end a controller's certificate can still be renewed, days. 0: not at all.
+    pub renewal_grace_days: u32,
 }
 
 impl Default for Enrolment {
     fn default() -> Self {
-        Self { certificate_days: 90, claim_code_lifetime_s: 7 * 24 * 3_600, claim_tries: 5 }
+        Self { certificate_days: 90, claim_code_lifetime_s: 7 * 24 * 3_600, claim_tries: 5, renewal_grace_days: 90 }
     }
 }
 
@@ -419,6 +421,10 @@ impl Config {
         }
         if !(1..=825).contains(&self.enrolment.certificate_days) {
             return value("enrolment.certificate_days", self.enrolment.certificate_days.to_string(), "1 to 825 days");
+        }
+        if self.enrolment.renewal_grace_days > 3_650 {
+            let days = self.enrolment.renewal_grace_days.to_string();
+            return value("enrolment.renewal_grace_days", days, "0 to 3650 days");
         }
         self.retention.validate()?;
         self.webhooks.validate()?;

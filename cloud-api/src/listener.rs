@@ -41,6 +41,7 @@ use crate::pki::serial_text;
 
 pub mod certificates;
 mod name;
+pub mod strangers;
 pub mod trust;
 
 /// A handshake must be done within this time.
@@ -120,7 +121,7 @@ fn client_verifier(
         .build()?)
 }
 
-/// A TLS configuration that requires a certificate that `clients` trusts.
+/// A TLS configuration in which `clients` judges the other side's certificate, or that there is none.
 fn server_config(
     identity: ServerIdentity,
     clients: Arc<dyn ClientCertVerifier>,
@@ -183,31 +184,6 @@ const fn versions(tls12: bool) -> &'static [&'static rustls::SupportedProtocolVe
     const BOTH: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
     const NEW: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];
     if tls12 { BOTH } else { NEW }
-}
-
-/// A TLS configuration without client certificates.
-fn open_config(identity: ServerIdentity, tls12: bool) -> Result<rustls::ServerConfig, TlsError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions(tls12))?
-        .with_no_client_auth()
-        .with_single_cert(identity.chain, identity.key)?;
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
-}
-
-/// A listener for strangers, who have no certificate yet: TLS without client certificates.
-pub fn open_listener(
-    socket: TcpListener,
-    config: RustlsConfig,
-) -> Result<axum_server::Server<std::net::SocketAddr, RustlsAcceptor<NoDelayAcceptor>>, TlsError> {
-    let tls = RustlsAcceptor::new(config).handshake_timeout(HANDSHAKE_TIMEOUT).acceptor(NoDelayAcceptor::new());
-    socket.set_nonblocking(true)?;
-    let mut server = axum_server::from_tcp(socket)?.acceptor(tls).http1_only();
-    limit_heads(server.http_builder());
-    Ok(server)
 }
 
 /// A client that sends a request's head byte by byte, or without end, is cut off.
@@ -286,16 +262,16 @@ impl<S: Send + 'static> Accept<TcpStream, S> for PeerAcceptor {
         Box::pin(async move {
             let (stream, service) = this.tls.accept(stream, service).await?;
             let peer = this.peer(&stream).ok_or_else(|| io::Error::other("unreadable client certificate"))?;
-            Ok((Trusted::new(stream, this.trust), WithPeer { service, peer }))
+            Ok((Trusted::new(stream, this.trust), WithPeer { service, peer: Some(peer) }))
         })
     }
 }
 
-/// Puts the [`Peer`] into each request of its connection.
+/// Puts the [`Peer`], where there is one, into each request of its connection.
 #[derive(Clone, Debug)]
 pub struct WithPeer<S> {
     service: S,
-    peer: Peer,
+    peer: Option<Peer>,
 }
 
 impl<S, B> Service<Request<B>> for WithPeer<S>
@@ -311,7 +287,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        request.extensions_mut().insert(self.peer.clone());
+        if let Some(peer) = &self.peer {
+            request.extensions_mut().insert(peer.clone());
+        }
         self.service.call(request)
     }
 }

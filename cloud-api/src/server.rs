@@ -283,6 +283,7 @@ impl Server {
             EnrolmentSettings {
                 certificate_days: config.enrolment.certificate_days,
                 claim_tries: config.enrolment.claim_tries,
+                renewal_grace_days: config.enrolment.renewal_grace_days,
                 broker_url: addresses.broker_url.clone(),
                 cloud_key_pem: data.signing.public_pem().to_owned(),
                 freshness_interval_ms: config.sync.freshness_interval_ms,
@@ -290,7 +291,7 @@ impl Server {
         )?;
         let listener =
             Listener::new(api_socket, certificates.api(), certificates.trust(), data.authority.certificate_der())?;
-        let enrol_listener = listener::open_listener(enrol_socket, certificates.enrol())?;
+        let enrol_listener = listener::strangers::listener(enrol_socket, certificates.enrol())?;
         let health = config.health.listen.map(bind).transpose()?;
 
         let issuer = config.tokens.issuer.clone().unwrap_or_else(|| addresses.api_url.clone());

@@ -29,7 +29,7 @@ pub enum EstError {
     Cms,
 }
 
-/// Base64 of a body, in the one line that every implementation accepts.
+/// Base64 of a request's body, in one line.
 pub fn encode_body(der: &[u8]) -> String {
     STANDARD.encode(der)
 }
@@ -40,14 +40,26 @@ pub fn decode_body(text: &str) -> Result<Vec<u8>, EstError> {
     STANDARD.decode(compact).map_err(|_| EstError::Base64)
 }
 
-/// A certs-only message of these DER certificates, base64.
+/// A certs-only message of these DER certificates, base64 in short lines.
 pub fn certs_only(certificates: &[&[u8]]) -> Result<String, EstError> {
     let path = certificates
         .iter()
         .map(|der| Certificate::from_der(der).map_err(|_| EstError::Cms))
         .collect::<Result<PkiPath, _>>()?;
     let message = ContentInfo::try_from(path).map_err(|_| EstError::Cms)?;
-    Ok(encode_body(&message.to_der().map_err(|_| EstError::Cms)?))
+    Ok(folded(&encode_body(&message.to_der().map_err(|_| EstError::Cms)?)))
+}
+
+/// RFC 7030 §4.1.3 names the transfer encoding of RFC 2045, whose §6.8 wants lines of 76 characters at most. openssl makes
+/// nothing at all of one long line.
+fn folded(body: &str) -> String {
+    const LINE: usize = 64;
+    let mut text = String::with_capacity(body.len() + body.len() / LINE * 2 + 2);
+    for start in (0..body.len()).step_by(LINE) {
+        text.push_str(&body[start..body.len().min(start + LINE)]);
+        text.push_str("\r\n");
+    }
+    text
 }
 
 /// The DER certificates in a base64 certs-only message. Their order is not significant.

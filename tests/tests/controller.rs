@@ -8,7 +8,9 @@ use std::time::Duration;
 use cardea_access::plate::Plate;
 use cardea_cloud::config::Config;
 use cardea_cloud::enrolment::claim_code::ClaimCode as CloudCode;
+use cardea_cloud::pki::Authority;
 use cardea_cloud::server::Server;
+use cardea_cloud::storage::certificates::IssuedCertificate;
 use cardea_cloud::storage::consent_texts::ConsentText;
 use cardea_cloud::storage::consents::NewConsent;
 use cardea_cloud::storage::plates::NewPlate;
@@ -16,11 +18,12 @@ use cardea_cloud::storage::sites::Scope;
 use cardea_cloud::sync::OpenError;
 use cardea_daemon::config::EventsConfig;
 use cardea_daemon::identity::claim::{Claim, ClaimCode, claim};
-use cardea_daemon::identity::{Identity, StateDir};
+use cardea_daemon::identity::{Identity, StateDir, files};
 use cardea_daemon::seam::{AccessLinks, HoldingsVersion, links};
 use cardea_daemon::store::{DeviceKey, Store, StoreOptions, machine_boot};
 use cardea_daemon::sync::network::Internet;
 use cardea_daemon::sync::{self, SyncStatus, SyncTask};
+use cardea_protocol::Timestamp;
 use cardea_protocol::clock::{Clock as _, ManualClock, SharedClock, SystemClock};
 use cardea_protocol::event::EventKind;
 use cardea_protocol::id::{
@@ -128,6 +131,25 @@ impl Cloud {
         app.sync.changed(&site());
     }
 
+    /// Gives the controller a certificate that ended half its life ago, in the place of the one it has.
+    async fn expire(&self, state: &StateDir) {
+        let (storage, now) = (&self.server.app().storage, SystemClock.now());
+        let authority = Authority::open_or_create(self.server.addresses().ca_file.parent().unwrap(), now).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let request = rcgen::CertificateParams::default().serialize_request(&key).unwrap();
+        let then = now.plus_ms(-60 * i64::from(DAY_MS));
+        let (certificate, issued) = authority.issue_controller(request.der(), &controller_id(), 40, then).unwrap();
+        storage.add_certificate(&controller_id(), issued.clone()).await.unwrap();
+        let proved = IssuedCertificate { issued_at: now, ..issued };
+        storage.supersede_certificates(&controller_id(), &proved, now).await.unwrap();
+        let pem = format!(
+            "{}-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+            key.serialize_pem(),
+            cardea_protocol::est::encode_body(&certificate)
+        );
+        files::write_secret(&state.credential(), pem.as_bytes()).unwrap();
+    }
+
     /// Whether the cloud knows the controller to hold what it should.
     async fn in_sync(&self) -> bool {
         self.server.app().storage.controller(&Scope::Operator, &controller_id()).await.unwrap().unwrap().in_sync
@@ -148,9 +170,14 @@ struct Controller {
 impl Controller {
     async fn start(cloud: &Cloud) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        cloud.claim(&StateDir::new(folder.path())).await;
+        Self::start_claimed(folder, SystemClock.now())
+    }
+
+    /// In a folder that holds an identity, with a clock that says `wall`.
+    fn start_claimed(folder: tempfile::TempDir, wall: Timestamp) -> Self {
         let state = StateDir::new(folder.path());
-        cloud.claim(&state).await;
-        let clock = ManualClock::at(SystemClock.now());
+        let clock = ManualClock::at(wall);
         let options = StoreOptions {
             device_key: DeviceKey::load_or_create(&state.device_key()).unwrap(),
             events: EventsConfig::default(),
@@ -340,6 +367,44 @@ async fn a_certificate_is_renewed_in_time_and_kept_once_it_has_worked() {
     cloud.admit_plate("A111AA77").await;
     controller.holds(1).await;
     eventually("in sync with the new key", || cloud.in_sync()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_longer_than_a_certificates_life_ends_by_itself() {
+    // A clock that is right, one that stood still while the machine was off, and one that is years ahead.
+    for days_off in [0, -40, 2_000] {
+        let cloud = Cloud::start().await;
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::new(folder.path());
+        cloud.claim(&state).await;
+        cloud.expire(&state).await;
+        let expired = Identity::load(&state, false).unwrap().unwrap();
+        assert!(expired.has_expired(SystemClock.now()));
+        let wall = SystemClock.now().plus_ms(days_off * i64::from(DAY_MS));
+        let mut controller = Controller::start_claimed(folder, wall);
+        controller.online().await;
+        let renewed = Identity::load(&state, false).unwrap().unwrap();
+        assert_ne!(renewed.credential.chain(), expired.credential.chain());
+        assert!(!renewed.has_expired(SystemClock.now()));
+        cloud.admit_plate("A111AA77").await;
+        controller.holds(1).await;
+        eventually("in sync with the new key", || cloud.in_sync()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_expired_certificate_that_is_not_renewed_says_whom_to_ask() {
+    let cloud = Cloud::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let state = StateDir::new(folder.path());
+    cloud.claim(&state).await;
+    cloud.expire(&state).await;
+    let (storage, now) = (&cloud.server.app().storage, SystemClock.now());
+    storage.revoke_controller(&Scope::Operator, &controller_id(), now).await.unwrap();
+    let mut controller = Controller::start_claimed(folder, now);
+    let told = |status: &SyncStatus| matches!(status, SyncStatus::Offline { why } if why.contains("not renewed") && why.contains("Ask the operator"));
+    controller.until("told", told).await;
+    assert!(!state.candidate().exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -104,6 +104,10 @@ impl Network for Broker {
     async fn reenroll(&self, identity: &Identity, request: &[u8]) -> Result<Vec<Vec<u8>>, RenewError> {
         Internet.reenroll(identity, request).await
     }
+
+    async fn reenroll_expired(&self, identity: &Identity, request: &[u8]) -> Result<Vec<Vec<u8>>, RenewError> {
+        Internet.reenroll_expired(identity, request).await
+    }
 }
 
 struct Evil {

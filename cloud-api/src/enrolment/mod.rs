@@ -5,11 +5,17 @@
 //! | `GET /.well-known/est/cacerts` | enrolment | anyone | the Cardea CA |
 //! | `POST /.well-known/est/simpleenroll` | enrolment | HTTP Basic, controller id and claim code | its first certificate |
 //! | `POST /.well-known/est/simplereenroll` | API | the certificate in use | a further certificate |
+//! | `POST /.well-known/est/simplereenroll` | enrolment | the same, or one that ended within the grace | a further certificate |
 //! | `GET /v1/controllers/self/configuration` | API | the certificate in use | [`Configuration`] |
 //!
 //! A claim code is used once, expires, and bears few wrong tries; then it is void and the operator makes another. A
-//! refusal does not say which of these it was. A certificate that has expired cannot be renewed here: the controller is
-//! given a new claim code. Errors are plain text for people, as §4.2.3 asks.
+//! refusal does not say which of these it was. Errors are plain text for people, as §4.2.3 asks.
+//!
+//! A controller that was away for long comes back with a certificate that has expired. For some days
+//! ([`EnrolmentSettings::renewal_grace_days`]) it is good for one thing more, to be renewed: on the enrolment listener, which
+//! alone lets it through the handshake (`listener::strangers`), and only if nothing has taken its place, nobody has revoked it,
+//! and the controller still counts. "Taken its place" is what a newer certificate has done once it was used: one that was issued
+//! and never arrived must not lock the controller out.
 
 use std::sync::Arc;
 
@@ -19,6 +25,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use cardea_protocol::Timestamp;
 use cardea_protocol::clock::SharedClock;
 use cardea_protocol::controller::{CONFIGURATION_PATH, Configuration};
 use cardea_protocol::est::{self, EstError};
@@ -41,6 +48,7 @@ use claim_code::ClaimCode;
 const MAX_BODY_BYTES: usize = 16 * 1024;
 /// Claim codes compared at once; each takes 19 MiB and a processor, and anyone may ask.
 const HASHES_AT_ONCE: usize = 2;
+const DAY_MS: i64 = 24 * 3_600_000;
 const CHALLENGE: &str = "Basic realm=\"cardea enrolment\", charset=\"UTF-8\"";
 
 /// What controllers are told, and how long things last.
@@ -50,6 +58,8 @@ pub struct EnrolmentSettings {
     pub certificate_days: u32,
     /// Wrong codes before a claim code is void.
     pub claim_tries: u32,
+    /// For how long after its end a certificate can be renewed, days.
+    pub renewal_grace_days: u32,
     /// `mqtts://host:port`.
     pub broker_url: String,
     /// The key controllers pin, SPKI PEM.
@@ -70,6 +80,11 @@ pub enum EnrolmentError {
     /// The certificate presented is superseded, revoked, or not a controller's.
     #[error("this certificate is not, or no more, an active controller's")]
     Certificate,
+    /// It counts, but ended before the grace began.
+    #[error(
+        "this certificate expired too long ago to be renewed: ask the operator for a new controller id and its claim code"
+    )]
+    Expired,
     /// The certificate request.
     #[error(transparent)]
     Pki(#[from] PkiError),
@@ -93,14 +108,14 @@ impl From<StandingError> for EnrolmentError {
 impl IntoResponse for EnrolmentError {
     fn into_response(self) -> Response {
         let (status, text) = match &self {
-            Self::Body(_) | Self::Pki(PkiError::Request | PkiError::KeyKind) => {
+            Self::Body(_) | Self::Pki(PkiError::Request | PkiError::KeyKind | PkiError::Subject) => {
                 (StatusCode::BAD_REQUEST, self.to_string())
             }
             Self::Claim => {
                 let challenge = [(header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE))];
                 return (StatusCode::UNAUTHORIZED, challenge, self.to_string()).into_response();
             }
-            Self::Certificate => (StatusCode::FORBIDDEN, self.to_string()),
+            Self::Certificate | Self::Expired => (StatusCode::FORBIDDEN, self.to_string()),
             Self::Pki(_) | Self::Storage(_) | Self::Internal => {
                 tracing::error!(error = &self as &dyn std::error::Error, "enrolment failed");
                 (StatusCode::INTERNAL_SERVER_ERROR, "the server failed; it is logged there".to_owned())
@@ -145,11 +160,13 @@ impl Enroller {
         Ok(Self { inner: Arc::new(Inner { storage, authority, clock, settings, decoy_hash: decoy, hashes }) })
     }
 
-    /// The routes of the enrolment listener, which asks for no client certificate.
+    /// The routes of the enrolment listener, which needs no client certificate. It puts a [`TlsPeer`] into the requests of
+    /// those who show one of the Cardea CA, whether it has expired or not.
     pub fn claim_router(&self) -> Router {
         Router::new()
             .route(est::CACERTS_PATH, get(cacerts))
             .route(est::SIMPLEENROLL_PATH, post(simple_enroll))
+            .route(est::SIMPLEREENROLL_PATH, post(late_reenroll))
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
             .with_state(self.clone())
     }
@@ -210,26 +227,37 @@ impl Enroller {
     }
 
     /// A further certificate for the holder of one that counts.
-    async fn renew(&self, certificate_der: &[u8], body: &str) -> Result<String, EnrolmentError> {
+    async fn renew(&self, certificate_der: &[u8], body: &str, grace_days: u32) -> Result<String, EnrolmentError> {
         let Inner { storage, authority, clock, settings, .. } = &*self.inner;
-        let held = self.standing_of(certificate_der).await?;
-        let request = est::decode_body(body)?;
         let now = clock.now();
+        let held = self.standing_of(certificate_der, grace_days, now).await?;
+        let request = est::decode_body(body)?;
         let (certificate, issued) =
-            authority.issue_controller(&request, &held.controller, settings.certificate_days, now)?;
-        storage.add_certificate(&held.controller, issued).await?;
-        tracing::info!(controller = %held.controller, "certificate renewed");
+            authority.renew_controller(&request, &held.controller, settings.certificate_days, now)?;
+        storage.add_certificate(&held.controller, issued).await.map_err(|error| match error {
+            // Revoked or decommissioned a moment ago.
+            StandingError::NotFound | StandingError::Refused => EnrolmentError::Certificate,
+            StandingError::Storage(error) => error.into(),
+        })?;
+        let days_late = now.since_ms(held.not_after).max(0) / DAY_MS;
+        tracing::info!(controller = %held.controller, days_late, "certificate renewed");
         Ok(est::certs_only(&[&certificate])?)
     }
 
-    /// Whose certificate it is, if it counts.
-    async fn standing_of(&self, certificate_der: &[u8]) -> Result<CertificateStatus, EnrolmentError> {
+    /// Whose certificate it is, if it counts, or did not more than `grace_days` ago.
+    async fn standing_of(
+        &self,
+        certificate_der: &[u8],
+        grace_days: u32,
+        now: Timestamp,
+    ) -> Result<CertificateStatus, EnrolmentError> {
         let peer = Peer::of(certificate_der)?;
         let status = self.inner.storage.certificate(&peer.serial).await?.ok_or(EnrolmentError::Certificate)?;
-        let counts = status.active
-            && status.controller.as_str() == peer.common_name
-            && status.not_after > self.inner.clock.now();
-        if counts { Ok(status) } else { Err(EnrolmentError::Certificate) }
+        if !status.active || status.controller.as_str() != peer.common_name {
+            return Err(EnrolmentError::Certificate);
+        }
+        let good_until = status.not_after.plus_ms(i64::from(grace_days) * DAY_MS);
+        if good_until > now { Ok(status) } else { Err(EnrolmentError::Expired) }
     }
 }
 
@@ -271,14 +299,24 @@ async fn simple_reenroll(
     Extension(peer): Extension<TlsPeer>,
     body: String,
 ) -> Result<Response, EnrolmentError> {
-    Ok(certs_only_response(enroller.renew(&peer.certificate, &body).await?))
+    Ok(certs_only_response(enroller.renew(&peer.certificate, &body, 0).await?))
+}
+
+async fn late_reenroll(
+    State(enroller): State<Enroller>,
+    peer: Option<Extension<TlsPeer>>,
+    body: String,
+) -> Result<Response, EnrolmentError> {
+    let Extension(peer) = peer.ok_or(EnrolmentError::Certificate)?;
+    let grace_days = enroller.inner.settings.renewal_grace_days;
+    Ok(certs_only_response(enroller.renew(&peer.certificate, &body, grace_days).await?))
 }
 
 async fn configuration(
     State(enroller): State<Enroller>,
     Extension(peer): Extension<TlsPeer>,
 ) -> Result<Json<Configuration>, EnrolmentError> {
-    let held = enroller.standing_of(&peer.certificate).await?;
+    let held = enroller.standing_of(&peer.certificate, 0, enroller.inner.clock.now()).await?;
     let settings = &enroller.inner.settings;
     Ok(Json(Configuration {
         controller: held.controller,
@@ -291,7 +329,6 @@ async fn configuration(
 
 #[cfg(test)]
 mod tests {
-    use cardea_protocol::Timestamp;
     use cardea_protocol::clock::ManualClock;
 
     use super::*;
@@ -303,6 +340,7 @@ mod tests {
         let settings = EnrolmentSettings {
             certificate_days: 90,
             claim_tries: 5,
+            renewal_grace_days: 90,
             broker_url: String::new(),
             cloud_key_pem: String::new(),
             freshness_interval_ms: 1_000,

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 use super::trust::Trust;
-use super::{ServerIdentity, TlsError, client_verifier, open_config, read_certificates, server_config};
+use super::{ServerIdentity, TlsError, client_verifier, read_certificates, server_config, strangers};
 use crate::config::Config;
 use crate::pki::{Authority, PkiError};
 
@@ -146,7 +146,8 @@ fn load(settings: &Config, authority: &Authority, now: Timestamp) -> Result<Load
     let clients = client_verifier(&client_authorities(settings)?, authority.certificate_der())?;
     let tls12 = settings.server.tls12;
     let api = server_config(identity.duplicate(), clients.clone(), tls12)?;
-    Ok(Loaded { api, enrol: open_config(identity, tls12)?, trust: Trust(clients) })
+    let enrol = server_config(identity, strangers::verifier(authority.certificate_der())?, tls12)?;
+    Ok(Loaded { api, enrol, trust: Trust(clients) })
 }
 
 /// The server's certificate: the configured one, or one of the Cardea CA.

@@ -22,7 +22,8 @@ use rcgen::{
 };
 use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer, PrivateKeyDer, pem::PemObject as _};
 use time::OffsetDateTime;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::{FromDer as _, ParsedExtension, X509Certificate};
 use zeroize::Zeroizing;
 
 use crate::keys::{KeyError, read_or_create};
@@ -69,6 +70,12 @@ pub enum PkiError {
     /// The request is for another kind of key.
     #[error("the certificate request has a key of another kind than P-256")]
     KeyKind,
+    /// The request of a renewal is for another name.
+    #[error(
+        "the certificate request must have the subject of the certificate that is renewed, and no other name \
+         (RFC 7030 section 4.2.2)"
+    )]
+    Subject,
     /// A public name is neither a DNS name nor an IP address.
     #[error("{name:?} is neither a DNS name nor an IP address")]
     Name {
@@ -212,6 +219,27 @@ impl Authority {
         let certificate = params.signed_by(&request.public_key, &self.issuer).map_err(PkiError::Issue)?;
         let issued = IssuedCertificate { serial, public_point: point.to_vec(), issued_at: now, not_after };
         Ok((certificate.der().clone(), issued))
+    }
+
+    /// The same for a request that renews: it has to ask for the name that the certificate has, and for no other
+    /// (RFC 7030 §4.2.2: subject and subjectAltName are identical; a controller's certificate has none of the latter).
+    pub fn renew_controller(
+        &self,
+        request_der: &[u8],
+        controller: &ControllerId,
+        days: u32,
+        now: Timestamp,
+    ) -> Result<(CertificateDer<'static>, IssuedCertificate), PkiError> {
+        let (_, request) = X509CertificationRequest::from_der(request_der).map_err(|_| PkiError::Request)?;
+        let subject = &request.certification_request_info.subject;
+        let same = subject.iter_attributes().count() == 1
+            && subject.iter_common_name().all(|name| name.as_str().is_ok_and(|name| name == controller.as_str()))
+            && subject.iter_common_name().count() == 1;
+        let mut extensions = request.requested_extensions().into_iter().flatten();
+        if !same || extensions.any(|extension| matches!(extension, ParsedExtension::SubjectAlternativeName(_))) {
+            return Err(PkiError::Subject);
+        }
+        self.issue_controller(request_der, controller, days, now)
     }
 
     /// A certificate for this server under its public names (DNS names or IP addresses).
@@ -376,6 +404,28 @@ mod tests {
         let ed25519 = request(&KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap(), "gate-1");
         assert!(matches!(authority.issue_controller(&ed25519, &controller, 90, NOW), Err(PkiError::KeyKind)));
         assert!(matches!(authority.issue_controller(b"junk", &controller, 90, NOW), Err(PkiError::Request)));
+    }
+
+    #[test]
+    fn a_renewal_asks_for_the_same_name_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::open_or_create(folder.path(), NOW).unwrap();
+        let controller = ControllerId::new("gate-1").unwrap();
+        let key = KeyPair::generate().unwrap();
+        let renew = |der: &[u8]| authority.renew_controller(der, &controller, 90, NOW);
+        assert_eq!(Peer::of(&renew(&request(&key, "gate-1")).unwrap().0).unwrap().common_name, "gate-1");
+        assert!(matches!(renew(&request(&key, "gate-2")), Err(PkiError::Subject)));
+        let mut more = CertificateParams::default();
+        more.distinguished_name = DistinguishedName::new();
+        more.distinguished_name.push(DnType::CommonName, "gate-1");
+        let mut with_organization = more.clone();
+        with_organization.distinguished_name.push(DnType::OrganizationName, "Birch Homes");
+        more.subject_alt_names = vec![rcgen::SanType::DnsName("gate-2".try_into().unwrap())];
+        for params in [more, with_organization, CertificateParams::default()] {
+            let der = params.serialize_request(&key).unwrap();
+            assert!(matches!(renew(der.der()), Err(PkiError::Subject)));
+        }
+        assert!(matches!(renew(b"junk"), Err(PkiError::Request)));
     }
 
     #[test]

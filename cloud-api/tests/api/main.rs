@@ -4,6 +4,7 @@
 mod bad_input;
 mod cases;
 mod cli;
+mod est_client;
 mod export_by_hand;
 mod external;
 mod faces;

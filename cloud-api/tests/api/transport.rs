@@ -12,6 +12,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use cardea_cloud::pki::Authority;
+use cardea_cloud::storage::sites::Scope;
 use cardea_protocol::clock::Clock as _;
 
 use super::support::{Ca, Cloud, answer, http_trusting};
@@ -116,6 +118,54 @@ async fn the_enrolment_listener_serves_enrolment_only() {
     for path in ["/v1/sites", "/oauth2/token", "/openapi.json", "/healthz"] {
         assert_eq!(http.get(url(path)).send().await.unwrap().status(), 404, "{path}");
     }
+}
+
+/// A certificate of the Cardea CA, issued then for 30 days and known to the cloud, with its key, PEM.
+async fn controllers_certificate(cloud: &Cloud, name: &str, days_ago: i64) -> (String, String) {
+    let (storage, now) = (&cloud.server.app().storage, cloud.clock.now());
+    let controller = cardea_protocol::id::ControllerId::new(name).unwrap();
+    let authority = Authority::open_or_create(cloud.server.addresses().ca_file.parent().unwrap(), now).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let request = rcgen::CertificateParams::default().serialize_request(&key).unwrap();
+    let then = now.plus_ms(-days_ago * 24 * 3_600_000);
+    let (certificate, issued) = authority.issue_controller(request.der(), &controller, 30, then).unwrap();
+    let site = cardea_protocol::id::SiteId::new(super::support::SITE).unwrap();
+    storage.register_controller(&Scope::Operator, &controller, &site, String::new(), now, now).await.unwrap();
+    storage.finish_claim(&controller, String::new(), issued).await.unwrap();
+    let body = cardea_protocol::est::encode_body(&certificate);
+    (format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"), key.serialize_pem())
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_good_for_its_renewal_and_for_nothing_else() {
+    let cloud = Cloud::start().await.with_customer().await;
+    let expired = cloud.http(Some(controllers_certificate(&cloud, "gate-1", 60).await));
+    let good = cloud.http(Some(controllers_certificate(&cloud, "gate-2", 1).await));
+    let addresses = cloud.server.addresses();
+    let api = |path: &str| format!("https://localhost:{}{path}", addresses.api.port());
+    let enrol = |path: &str| format!("https://localhost:{}{path}", addresses.enrol.port());
+    let request = |name: &str| {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        cardea_protocol::est::encode_body(params.serialize_request(&rcgen::KeyPair::generate().unwrap()).unwrap().der())
+    };
+    let (renewal, configuration) = ("/.well-known/est/simplereenroll", "/v1/controllers/self/configuration");
+    // The API does not even shake hands.
+    assert!(expired.get(api(configuration)).send().await.is_err());
+    assert!(expired.post(api(renewal)).body(request("gate-1")).send().await.is_err());
+    assert_eq!(good.get(api(configuration)).send().await.unwrap().status(), 200);
+    // Enrolment does, with whoever has a certificate of the Cardea CA or none.
+    assert_eq!(expired.post(enrol(renewal)).body(request("gate-1")).send().await.unwrap().status(), 200);
+    assert_eq!(good.post(enrol(renewal)).body(request("gate-2")).send().await.unwrap().status(), 200);
+    assert_eq!(cloud.http(None).post(enrol(renewal)).body(request("gate-1")).send().await.unwrap().status(), 403);
+    assert!(cloud.client("gate-1").http.post(enrol(renewal)).body(request("gate-1")).send().await.is_err());
+    assert_eq!(expired.get(enrol(configuration)).send().await.unwrap().status(), 404);
+    // Its time is the cloud's: after 90 days it is over.
+    for _ in 0..61 {
+        cloud.clock.advance_ms(24 * 3_600_000);
+    }
+    assert_eq!(expired.post(enrol(renewal)).body(request("gate-1")).send().await.unwrap().status(), 403);
 }
 
 /// A cloud that speaks TLS 1.2 too.

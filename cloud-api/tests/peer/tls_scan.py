@@ -1,7 +1,7 @@
 """Scans a door of the cloud with sslyze and holds what it found to what is promised. Arguments: host:port, the versions of TLS
-that are to be spoken, `certificate` or `open` for whether clients have to show one, and the files of a certificate and its
-key that the door takes. Without these two, what needs a connection to the end is not looked at. A scan that did not run is a
-failure."""
+that are to be spoken, `certificate` or `optional` for whether clients have to show one, and the files of a certificate and its
+key that the door takes. Where they are wanted and missing, what needs a connection to the end is not looked at. A scan that did not
+run is a failure."""
 
 import json
 import pathlib
@@ -52,7 +52,7 @@ def scan(door, options):
 
 def main(door, versions, asks, *credentials):
     wanted = {f"tls_{version.replace('.', '_')}" for version in versions.split(",")}
-    checks = EITHER_WAY | (TO_THE_END if credentials else {})
+    checks = EITHER_WAY | (TO_THE_END if credentials or asks == "optional" else {})
     options = [f"--{name}" for name in [*VERSIONS.values(), *checks]]
     if credentials:
         options += ["--cert", credentials[0], "--key", credentials[1]]
@@ -77,7 +77,7 @@ def main(door, versions, asks, *credentials):
     # As somebody without a certificate sees it.
     requirement = scan(door, ["--tlsv1_3"])["connectivity_result"]["client_auth_requirement"]
     print("client certificate", requirement)
-    assert requirement == {"certificate": "REQUIRED", "open": "DISABLED"}[asks], requirement
+    assert requirement == {"certificate": "REQUIRED", "optional": "OPTIONAL"}[asks], requirement
 
 
 main(*sys.argv[1:])

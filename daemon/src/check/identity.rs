@@ -33,7 +33,7 @@ fn validity(who: &str, now: Timestamp, from: Timestamp, until: Timestamp) -> Fin
         let found = format!("{who}; the certificate is not good before {}", rfc3339::format(from));
         Finding::failure(NAME, found, "set the clock: timedatectl set-ntp true")
     } else if left <= 0 {
-        let todo = "ask the operator to register it under a new id, and claim it with that: an expired certificate cannot be renewed";
+        let todo = "a running cardead renews it where the cloud's enrolment port can be reached, for 90 days if the operator has not chosen otherwise; after that, ask the operator for a new id and its code, and claim with --replace";
         Finding::failure(NAME, format!("{who}; the certificate ended on {}", rfc3339::format(until)), todo)
     } else if left < life / 6 {
         Finding::warning(

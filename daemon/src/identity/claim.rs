@@ -106,7 +106,8 @@ pub async fn claim(state: &StateDir, claim: &Claim, now: Timestamp) -> Result<Id
     }
     let api = EstClient::new(&claim.api_url, tls(&claim.ca_pem, Some(&credential))?)?;
     let configuration = api.configuration().await?;
-    let cloud = Cloud { api_url: claim.api_url.clone(), configuration };
+    let enrolment_url = Some(claim.enrolment_url.clone());
+    let cloud = Cloud { api_url: claim.api_url.clone(), enrolment_url, configuration };
     // Refused here rather than at the first message.
     if cardea_protocol::jws::Verifier::ed25519(&cloud.configuration.cloud_key_pem).is_err()
         || cloud.configuration.controller != claim.controller

@@ -28,7 +28,10 @@ pub enum EstError {
     )]
     Code,
     /// The certificate in use does not count.
-    #[error("the cloud does not accept this controller's certificate: it was revoked or superseded. Ask the operator")]
+    #[error(
+        "the cloud does not accept this controller's certificate: it was revoked or superseded, or expired too long ago. \
+         Ask the operator"
+    )]
     Certificate,
     /// Nobody answers there.
     #[error("cannot reach {host}: check the cable, the address, DNS and the firewall ({why})")]

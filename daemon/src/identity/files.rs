@@ -22,6 +22,14 @@ pub struct FileError {
     pub source: std::io::Error,
 }
 
+/// Stands before each operation. In tests the power can be cut at any of them ([`power`]).
+#[cfg(not(test))]
+const fn step() -> std::io::Result<()> {
+    Ok(())
+}
+#[cfg(test)]
+use power::step;
+
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> FileError {
     let path = path.to_owned();
     move |source| FileError { action, path, source }
@@ -60,28 +68,66 @@ pub fn write_secret(path: &Path, content: &[u8]) -> Result<(), FileError> {
     let temporary = PathBuf::from(temporary);
     // What a crash left there may have another mode.
     remove(&temporary)?;
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)
+    let mut file = step()
+        .and_then(|()| OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary))
         .map_err(failed("create", &temporary))?;
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(failed("write", &temporary))?;
+    let (half, rest) = content.split_at(content.len() / 2);
+    file.write_all(half)
+        .and_then(|()| step())
+        .and_then(|()| file.write_all(rest))
+        .and_then(|()| step())
+        .and_then(|()| file.sync_all())
+        .map_err(failed("write", &temporary))?;
     rename(&temporary, path)
 }
 
 /// Puts `from` in the place of `to`, durably.
 pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
-    std::fs::rename(from, to).map_err(failed("replace", to))?;
+    step().and_then(|()| std::fs::rename(from, to)).map_err(failed("replace", to))?;
     let folder = to.parent().unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("sync the folder", folder))
+    step()
+        .and_then(|()| File::open(folder))
+        .and_then(|folder| folder.sync_all())
+        .map_err(failed("sync the folder", folder))
 }
 
 /// Removes a file that may not be there.
 pub fn remove(path: &Path) -> Result<(), FileError> {
-    match std::fs::remove_file(path) {
+    match step().and_then(|()| std::fs::remove_file(path)) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", path)(error)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod power {
+    //! Cuts the power of this thread at a chosen operation: that one and all after it fail.
+
+    use std::cell::Cell;
+    use std::io;
+
+    thread_local! {
+        static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+    }
+
+    /// So many operations work from here on; `None`: all.
+    pub fn lasts(operations: Option<u32>) {
+        LEFT.set(operations);
+    }
+
+    /// Whether it was cut.
+    pub fn is_gone() -> bool {
+        LEFT.get() == Some(0)
+    }
+
+    pub(super) fn step() -> io::Result<()> {
+        match LEFT.get() {
+            Some(0) => Err(io::Error::other("the power is cut")),
+            left => {
+                LEFT.set(left.map(|left| left - 1));
+                Ok(())
+            }
+        }
     }
 }
 

@@ -64,6 +64,9 @@ pub enum IdentityError {
 pub struct Cloud {
     /// The API, for renewals.
     pub api_url: Url,
+    /// The enrolment service, for a renewal of what has expired. Identities of earlier versions do not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrolment_url: Option<Url>,
     /// What the cloud said.
     pub configuration: Configuration,
 }
@@ -114,6 +117,11 @@ impl Identity {
     /// The certificate's last moment.
     pub fn not_after(&self) -> Timestamp {
         self.credential.not_after
+    }
+
+    /// Whether the certificate has ended by then.
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.credential.not_after < now
     }
 
     /// Signs messages and receipts.

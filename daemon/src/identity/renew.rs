@@ -3,6 +3,9 @@
 //! A new key and certificate go to `controller.pem.new`. The next connection is made with them; once the cloud has
 //! answered there, they take the place of the old pair ([`promote`]). If that connection fails, the next is made with the
 //! old pair again, which stays valid: a bad renewal never costs the identity.
+//!
+//! Who was away until the certificate ended asks at the enrolment service instead ([`renew_expired`]), which for some time
+//! renews what has expired; the API and the broker let it in no more. The gate meanwhile decides as without a cloud.
 
 use cardea_access::time::Timestamp;
 
@@ -27,6 +30,19 @@ pub enum RenewError {
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Claimed by a version that did not write down where the enrolment service is.
+    #[error(
+        "the certificate has ended, and this identity does not say where it could be renewed: ask the operator for a new \
+         controller id and its code, and claim with --replace"
+    )]
+    NoDesk,
+}
+
+impl RenewError {
+    /// Whether somebody has decided this: asking again at once would be of no use.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Cloud(EstError::Certificate | EstError::Answer { .. }) | Self::NoDesk)
+    }
 }
 
 /// Whether two thirds of the certificate's life have passed.
@@ -40,7 +56,19 @@ pub async fn renew(state: &StateDir, identity: &Identity, network: &dyn Network)
     let key = NewKey::generate()?;
     let request = key.request(identity.controller())?;
     let certificates = network.reenroll(identity, &request).await?;
-    let credential = Credential::join(&key, &certificates, identity.controller())?;
+    keep(state, identity, &key, &certificates)
+}
+
+/// The same with a certificate that has ended.
+pub async fn renew_expired(state: &StateDir, identity: &Identity, network: &dyn Network) -> Result<(), RenewError> {
+    let key = NewKey::generate()?;
+    let request = key.request(identity.controller())?;
+    let certificates = network.reenroll_expired(identity, &request).await?;
+    keep(state, identity, &key, &certificates)
+}
+
+fn keep(state: &StateDir, identity: &Identity, key: &NewKey, certificates: &[Vec<u8>]) -> Result<(), RenewError> {
+    let credential = Credential::join(key, certificates, identity.controller())?;
     credential.write(&state.candidate())?;
     Ok(())
 }

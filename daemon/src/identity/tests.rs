@@ -22,6 +22,8 @@ use super::est::EstError;
 use super::*;
 use crate::sync::network::Internet;
 
+mod power_cuts;
+
 const CODE: &str = "ABCD-EFGH-JKMN-PQRS";
 const NOW: Timestamp = Timestamp(1_795_000_000_000);
 const DAY_MS: i64 = 24 * 3_600_000;

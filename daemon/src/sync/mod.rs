@@ -27,12 +27,13 @@ use cardea_protocol::clock::SharedClock;
 use cardea_protocol::event::EventKind;
 use cardea_protocol::message::StalenessLimits;
 use rand::rngs::StdRng;
+use rustls::AlertDescription;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::identity::{Identity, StateDir, est};
-use crate::seam::{FreshnessState, Outbox, SyncLinks};
+use crate::identity::{Identity, StateDir, est, renew};
+use crate::seam::{FreshnessState, Outbox, SyncLinks, now_above};
 use crate::store::Store;
 use backoff::Backoff;
 use conversation::{Conversation, ConversationError};
@@ -153,6 +154,29 @@ impl SyncTask {
         may
     }
 
+    /// Asks for a certificate in the place of one that has ended; whether there is another to connect with. `Err` says why
+    /// not, for people. A cloud that was not reached is asked again after the next connection that fails, one that has answered after
+    /// an hour: a clock that is years ahead sees every certificate ended.
+    async fn renew_expired(&mut self, identity: &Identity) -> Result<bool, String> {
+        let now = self.clock.monotonic();
+        if self.renewed_at.is_some_and(|last| now.since_ms(last) < RENEW_EVERY_MS) {
+            return Ok(false);
+        }
+        match renew::renew_expired(&self.state, identity, &*self.network).await {
+            Ok(()) => {
+                self.renewed_at = Some(now);
+                tracing::info!("the certificate had ended and was renewed; the new one is tried");
+                Ok(true)
+            }
+            Err(error) => {
+                if error.is_refusal() && !identity.is_candidate {
+                    self.renewed_at = Some(now);
+                }
+                Err(format!("the certificate has ended and was not renewed: {error}"))
+            }
+        }
+    }
+
     /// Reports that something is wrong with what comes in the cloud's name, once in a while.
     fn alarm(&mut self, alarm: &'static str) {
         let now = self.clock.monotonic();
@@ -214,7 +238,7 @@ pub async fn run(mut task: SyncTask, cancel: CancellationToken) {
         };
         let was_candidate = identity.is_candidate;
         let begun = Instant::now();
-        let (heard, error) = attempt(&mut task, identity, &cancel).await;
+        let (heard, error) = attempt(&mut task, identity.clone(), &cancel).await;
         let Some(error) = error else { return };
         // A renewed pair gets one try at a time; in between the old one keeps the controller connected.
         try_candidate = !was_candidate || heard;
@@ -225,7 +249,24 @@ pub async fn run(mut task: SyncTask, cancel: CancellationToken) {
         if heard {
             task.outbox.push(None, EventKind::Controller { state: "offline".to_owned() });
         }
-        let why = explain(&error);
+        let mut why = explain(&error);
+        // Only after it was in vain: where it is the clock that is wrong, the certificate still connects.
+        let now = now_above(&task.clock, task.store.clock_floor()).wall;
+        if !heard && (identity.has_expired(now) || is_called_expired(&error)) {
+            let renewed = tokio::select! {
+                biased;
+                () = cancel.cancelled() => return,
+                renewed = task.renew_expired(&identity) => renewed,
+            };
+            match renewed {
+                Ok(true) => {
+                    try_candidate = true;
+                    continue;
+                }
+                Ok(false) => {}
+                Err(not_renewed) => why = not_renewed,
+            }
+        }
         tracing::warn!(why, "offline");
         task.tell(SyncStatus::Offline { why });
         let pause = backoff.after(begun.elapsed(), asked_ms, &mut task.rng);
@@ -257,6 +298,13 @@ async fn attempt(
     let heard = conversation.heard;
     conversation.leave().await;
     (heard, ended.err())
+}
+
+/// Whether the broker has closed the door because the certificate has ended. A clock without a battery does not know, after
+/// a long outage.
+fn is_called_expired(error: &ConversationError) -> bool {
+    let expired = rustls::Error::AlertReceived(AlertDescription::CertificateExpired);
+    matches!(error, ConversationError::Link(LinkError::Tls(tls)) if *tls == expired)
 }
 
 /// What is wrong and what to do, for the person at the controller.

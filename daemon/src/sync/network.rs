@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rumqttc::v5::ConnectionError;
+use rumqttc::v5::{ConnectionError, StateError};
 
 use super::mqtt::MqttLink;
 use crate::identity::est::{EstClient, find_tls_error};
@@ -40,7 +40,13 @@ pub enum LinkError {
 
 impl From<ConnectionError> for LinkError {
     fn from(error: ConnectionError) -> Self {
-        match find_tls_error(&error) {
+        // In TLS 1.3 a refusal comes after the handshake, where rumqttc reads its first packet, and that error does not name
+        // its source.
+        let inner: &(dyn std::error::Error + 'static) = match &error {
+            ConnectionError::MqttState(StateError::Deserialization(inner)) => inner,
+            other => other,
+        };
+        match find_tls_error(inner) {
             Some(error) => Self::Tls(error),
             None => Self::Connection(Box::new(error)),
         }
@@ -55,6 +61,9 @@ pub trait Network: std::fmt::Debug + Send + Sync {
 
     /// Asks for another certificate (EST simplereenroll, RFC 7030 §4.2.2): a request (PKCS#10, DER) for certificates (DER).
     async fn reenroll(&self, identity: &Identity, request: &[u8]) -> Result<Vec<Vec<u8>>, RenewError>;
+
+    /// The same with a certificate that has expired, where the cloud still takes it.
+    async fn reenroll_expired(&self, identity: &Identity, request: &[u8]) -> Result<Vec<Vec<u8>>, RenewError>;
 }
 
 /// A connection that stands. It ends when dropped, and nothing of it outlives its first error.
@@ -87,6 +96,12 @@ impl Network for Internet {
 
     async fn reenroll(&self, identity: &Identity, request: &[u8]) -> Result<Vec<Vec<u8>>, RenewError> {
         let client = EstClient::new(&identity.cloud.api_url, identity.tls()?)?;
+        Ok(client.simple_reenroll(request).await?)
+    }
+
+    async fn reenroll_expired(&self, identity: &Identity, request: &[u8]) -> Result<Vec<Vec<u8>>, RenewError> {
+        let desk = identity.cloud.enrolment_url.as_ref().ok_or(RenewError::NoDesk)?;
+        let client = EstClient::new(desk, identity.tls()?)?;
         Ok(client.simple_reenroll(request).await?)
     }
 }

@@ -298,6 +298,10 @@ impl Network for Net {
         // Certificates outlast every world.
         std::future::pending().await
     }
+
+    async fn reenroll_expired(&self, _identity: &Identity, _request: &[u8]) -> Result<Vec<Vec<u8>>, RenewError> {
+        Err(RenewError::NoDesk)
+    }
 }
 
 /// A controller's end of a connection.

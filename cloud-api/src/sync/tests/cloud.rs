@@ -107,6 +107,7 @@ impl Cloud {
             EnrolmentSettings {
                 certificate_days: 90,
                 claim_tries: 5,
+                renewal_grace_days: 90,
                 broker_url: format!("mqtts://localhost:{port}"),
                 cloud_key_pem: signing.public_pem().to_owned(),
                 freshness_interval_ms: settings.freshness_interval_ms,

@@ -13,7 +13,7 @@ use cardea_protocol::message::{AccessPoint, AccessPointKind, Down, Hello, Stalen
 use cardea_protocol::seal::{OpeningKey, SealingKey};
 use cardea_protocol::version::Versions;
 use cardea_protocol::{est, topic};
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rumqttc::{
     AsyncClient, ConnectionError, Event, MqttOptions, Packet, QoS, SubscribeReasonCode, TlsConfiguration, Transport,
 };
@@ -38,6 +38,14 @@ pub(super) fn id(text: &str) -> ControllerId {
 
 pub(super) fn request_for(key: &KeyPair) -> String {
     est::encode_body(CertificateParams::default().serialize_request(key).unwrap().der())
+}
+
+/// A request of that name, as a renewal must have it.
+pub(super) fn request_named(key: &KeyPair, name: &str) -> String {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    est::encode_body(params.serialize_request(key).unwrap().der())
 }
 
 /// Registers a controller and returns its claim code.

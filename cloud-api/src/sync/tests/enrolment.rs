@@ -16,9 +16,10 @@ use zeroize::Zeroizing;
 
 use super::broker::{On, on_each_broker};
 use super::cloud::Cloud;
-use super::controller::{Controller, PATIENCE, Pipe, enroll, id, issued, register, request_for, text};
+use super::controller::{Controller, PATIENCE, Pipe, enroll, id, issued, register, request_for, request_named, text};
 use crate::listener::Peer as TlsPeer;
 use crate::pki::Peer;
+use crate::storage::certificates::IssuedCertificate;
 use crate::storage::sites::Scope;
 
 async fn by_certificate(
@@ -87,7 +88,8 @@ async fn a_renewed_certificate_replaces_the_old_one_once_it_has_worked(on: On) {
     assert_eq!((configuration.controller, configuration.site), (gate.id.clone(), cloud.site.clone()));
 
     let key = KeyPair::generate().unwrap();
-    let renew = |key: &KeyPair| Request::post(est::SIMPLEREENROLL_PATH).body(Body::from(request_for(key))).unwrap();
+    let renew =
+        |key: &KeyPair| Request::post(est::SIMPLEREENROLL_PATH).body(Body::from(request_named(key, "gate-1"))).unwrap();
     let (status, body) = by_certificate(&cloud, &gate.certificate, renew(&key)).await;
     assert_eq!(status, StatusCode::OK);
 
@@ -118,4 +120,88 @@ async fn a_renewed_certificate_replaces_the_old_one_once_it_has_worked(on: On) {
     assert_eq!(by_certificate(&cloud, &gate.certificate, renew(&key)).await.0, StatusCode::FORBIDDEN);
 }
 
-on_each_broker! { a_renewed_certificate_replaces_the_old_one_once_it_has_worked }
+const DAY_MS: i64 = 24 * 3_600_000;
+
+/// A certificate that the controller was issued so long ago, good for 30 days, with the key it is for.
+async fn long_ago(
+    cloud: &Cloud,
+    gate: &Controller,
+    days: i64,
+) -> (KeyPair, CertificateDer<'static>, IssuedCertificate) {
+    let key = KeyPair::generate().unwrap();
+    let request = est::decode_body(&request_named(&key, gate.id.as_str())).unwrap();
+    let then = cloud.now().plus_ms(-days * DAY_MS);
+    let (certificate, issued) = cloud.authority.issue_controller(&request, &gate.id, 30, then).unwrap();
+    cloud.storage.add_certificate(&gate.id, issued.clone()).await.unwrap();
+    (key, certificate, issued)
+}
+
+/// What the enrolment listener answers to a renewal with this certificate.
+async fn late(cloud: &Cloud, certificate: Option<&CertificateDer<'static>>, name: &str) -> (StatusCode, String) {
+    let key = KeyPair::generate().unwrap();
+    let request = Request::post(est::SIMPLEREENROLL_PATH).body(Body::from(request_named(&key, name))).unwrap();
+    let mut router = cloud.enroller.claim_router();
+    if let Some(certificate) = certificate {
+        router = router.layer(Extension(TlsPeer::read(certificate, true).unwrap()));
+    }
+    let response = router.oneshot(request).await.unwrap();
+    (response.status(), text(response).await)
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_renewed_within_the_grace_and_where_it_is_the_last() {
+    let cloud = Cloud::start(On::Embedded).await;
+    let gate = Controller::claimed(&cloud, "gate-1").await;
+    // 30 days of life and 90 of grace.
+    let (_, in_grace, issued_in_grace) = long_ago(&cloud, &gate, 119).await;
+    let (_, too_late, _) = long_ago(&cloud, &gate, 121).await;
+    let (status, body) = late(&cloud, Some(&in_grace), "gate-1").await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    assert_eq!(Peer::of(&issued(&body)).unwrap().common_name, "gate-1");
+    let (status, body) = late(&cloud, Some(&too_late), "gate-1").await;
+    assert_eq!((status, body.contains("too long ago")), (StatusCode::FORBIDDEN, true), "{body}");
+    // Nobody's, another name's, and a name that no request may bring.
+    assert_eq!(late(&cloud, None, "gate-1").await.0, StatusCode::FORBIDDEN);
+    assert_eq!(late(&cloud, Some(&in_grace), "gate-2").await.0, StatusCode::BAD_REQUEST);
+
+    // The API takes none that has expired, should one get through to it.
+    let key = KeyPair::generate().unwrap();
+    let body = Body::from(request_named(&key, "gate-1"));
+    let renewal = Request::post(est::SIMPLEREENROLL_PATH).body(body).unwrap();
+    assert_eq!(by_certificate(&cloud, &in_grace, renewal).await.0, StatusCode::FORBIDDEN);
+    let question = Request::get(CONFIGURATION_PATH).body(Body::empty()).unwrap();
+    assert_eq!(by_certificate(&cloud, &in_grace, question).await.0, StatusCode::FORBIDDEN);
+
+    // One that came later and was used has taken its place; the later one is good.
+    let proves_itself =
+        async |issued| cloud.storage.supersede_certificates(&gate.id, &issued, cloud.now()).await.unwrap();
+    let (_, later, issued_later) = long_ago(&cloud, &gate, 100).await;
+    assert_eq!(late(&cloud, Some(&in_grace), "gate-1").await.0, StatusCode::OK, "that one has not been used yet");
+    proves_itself(issued_in_grace).await;
+    assert_eq!(late(&cloud, Some(&in_grace), "gate-1").await.0, StatusCode::OK);
+    proves_itself(issued_later).await;
+    assert_eq!(late(&cloud, Some(&in_grace), "gate-1").await.0, StatusCode::FORBIDDEN);
+    assert_eq!(late(&cloud, Some(&later), "gate-1").await.0, StatusCode::OK);
+
+    cloud.storage.revoke_controller(&Scope::Operator, &gate.id, cloud.now()).await.unwrap();
+    assert_eq!(late(&cloud, Some(&later), "gate-1").await.0, StatusCode::FORBIDDEN);
+    let other = Controller::claimed(&cloud, "gate-2").await;
+    let (_, expired, _) = long_ago(&cloud, &other, 60).await;
+    assert_eq!(late(&cloud, Some(&expired), "gate-2").await.0, StatusCode::OK);
+    cloud.storage.decommission_controller(&Scope::Operator, &other.id, cloud.now()).await.unwrap();
+    assert_eq!(late(&cloud, Some(&expired), "gate-2").await.0, StatusCode::FORBIDDEN);
+}
+
+async fn an_expired_certificate_does_not_get_past_the_broker(on: On) {
+    let cloud = Cloud::start(on).await;
+    let mut gate = Controller::claimed(&cloud, "gate-1").await;
+    assert!(Pipe::open(gate.options(&cloud), &topic::down(&gate.id)).await.unwrap().granted);
+    let (key, certificate, _) = long_ago(&cloud, &gate, 60).await;
+    (gate.certificate, gate.key_pem) = (certificate, Zeroizing::new(key.serialize_pem()));
+    assert!(Pipe::open(gate.options(&cloud), &topic::down(&gate.id)).await.is_err());
+}
+
+on_each_broker! {
+    a_renewed_certificate_replaces_the_old_one_once_it_has_worked,
+    an_expired_certificate_does_not_get_past_the_broker,
+}
