@@ -1,10 +1,12 @@
 //! What every handler shares.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cardea_access::grammar::Grammars;
 use cardea_access::time::Timestamp;
 use cardea_protocol::clock::SharedClock;
+use cardea_protocol::id::SiteId;
 
 use crate::auth::roles::Role;
 use crate::auth::{AccessTokens, ExternalIssuers, Throttle};
@@ -46,10 +48,26 @@ impl std::fmt::Debug for App {
     }
 }
 
+/// The sessions of a site have read a change within this.
+const SCRUB_AFTER: Duration = Duration::from_millis(5);
+
 impl App {
     /// Wall-clock time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Something of the site was taken back: its controllers are told, and then what was deleted is made unreadable, whether the
+    /// caller waits for that or not.
+    pub async fn taken_back(&self, site: &SiteId) -> Result<(), StorageError> {
+        self.sync.changed(site);
+        let storage = self.storage.clone();
+        let scrubbed = tokio::spawn(async move {
+            // The disk is busy with it for as long as with several changes, and so is the storage: whoever is to be told reads first.
+            tokio::time::sleep(SCRUB_AFTER).await;
+            storage.scrub().await
+        });
+        scrubbed.await.unwrap_or(Err(StorageError::Closed))
     }
 
     /// Whether its work can be done: any cheap read tells; there is no account of this name.

@@ -22,8 +22,7 @@ pub(crate) async fn handle(
     Params((site, card_id)): Params<(SiteId, CardId)>,
 ) -> Result<StatusCode, Problem> {
     app.storage.remove_card(&caller.scope(), &site, &card_id, app.now()).await?;
-    app.sync.changed(&site);
-    app.storage.scrub().await?;
+    app.taken_back(&site).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -21,7 +21,6 @@ pub(crate) async fn handle(
     Params((site, pass)): Params<(SiteId, GuestPassId)>,
 ) -> Result<StatusCode, Problem> {
     app.storage.end_pass(&caller.scope(), &site, &pass, app.now()).await?.ok_or(Problem::NotFound)?;
-    app.sync.changed(&site);
-    app.storage.scrub().await?;
+    app.taken_back(&site).await?;
     Ok(StatusCode::NO_CONTENT)
 }

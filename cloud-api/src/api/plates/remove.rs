@@ -22,8 +22,7 @@ pub(crate) async fn handle(
     Params((site, plate_id)): Params<(SiteId, PlateId)>,
 ) -> Result<StatusCode, Problem> {
     app.storage.remove_plate(&caller.scope(), &site, &plate_id, app.now()).await?;
-    app.sync.changed(&site);
-    app.storage.scrub().await?;
+    app.taken_back(&site).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -128,8 +128,7 @@ pub(crate) async fn handle(
     let of_card = move |hash: &CardHash| fingerprint::card(&vault_too, hash);
     let sale =
         app.storage.sell_property(&scope, sale, (of_plate, of_card), app.now()).await?.ok_or(Problem::NotFound)?;
-    app.sync.changed(&site);
-    app.storage.scrub().await?;
+    app.taken_back(&site).await?;
     let location = format!("/v1/property-sales/{}", sale.sale_id);
     Ok(at(location, created(&sale.sale_id.clone(), SaleView::of(&app, &caller, sale).await?)))
 }

@@ -37,8 +37,7 @@ pub(crate) async fn handle(
     Params((site, consent)): Params<(SiteId, ConsentId)>,
 ) -> Result<Response, Problem> {
     let erasure_id = app.storage.withdraw_consent(&caller.scope(), &site, &consent, app.now()).await?;
-    app.sync.changed(&site);
-    app.storage.scrub().await?;
+    app.taken_back(&site).await?;
     let erasure = app.storage.erasure(&caller.scope(), &erasure_id).await?.ok_or(Problem::Internal)?;
     let body = ErasureOrdered {
         erasure_id: erasure_id.to_string(),
