@@ -79,7 +79,9 @@ async fn enrol(site: &Site, embedder: &str) -> anyhow::Result<()> {
             enrolled??;
         }
         let mut plaintexts = vec![[0_u8; TEMPLATE]; OF_EACH];
-        plaintexts.iter_mut().for_each(|plaintext| rng.fill(plaintext.as_mut_slice()));
+        for plaintext in &mut plaintexts {
+            rng.fill(plaintext.as_mut_slice());
+        }
         let (storage, vault, embedder) = (storage.clone(), vault.clone(), embedder.to_owned());
         enrolling.spawn(async move {
             let (site, subject) =

@@ -10,6 +10,8 @@
 pub mod boards;
 pub mod cameras;
 pub mod cycles;
+pub mod first_sync;
+
 pub mod mosquitto;
 pub mod peer;
 pub mod plates;

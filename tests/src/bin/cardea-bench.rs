@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use cardea_tests::bench::{
-    Summary, boards, cameras, cycles, plates, relay, revocation, sales, search, silence, site as system, stages,
-    storage, video,
+    Summary, boards, cameras, cycles, first_sync, plates, relay, revocation, sales, search, silence, site as system,
+    stages, storage, video,
 };
 use cardea_tests::site;
 use cardea_tests::story::telling::line;
@@ -121,7 +121,9 @@ async fn crowd(arguments: &Arguments, summary: &mut Summary) -> anyhow::Result<(
 
 async fn sync(arguments: &Arguments, summary: &mut Summary) -> anyhow::Result<()> {
     line(format_args!("revocations at ten and at a thousand controllers: about five minutes ..."));
-    revocation::run(&scratch(arguments, "revocation")?, summary).await
+    revocation::run(&scratch(arguments, "revocation")?, summary).await?;
+    line(format_args!("a first sync of ten thousand templates: about a minute ..."));
+    first_sync::run(&scratch(arguments, "first-sync")?, summary).await
 }
 
 async fn look(arguments: &Arguments, summary: &mut Summary) -> anyhow::Result<()> {

@@ -36,8 +36,8 @@ use crate::site::{SITE, Site};
 const PATIENCE: Duration = Duration::from_mins(5);
 /// Claims under way at once: the cloud takes its time over each code.
 const CLAIMS: usize = 8;
-/// Files that a controller has open, and the cloud for it.
-const FILES_OF_EACH: u64 = 16;
+/// Files that a controller has open (a database with its log and index, a connection), and some to spare.
+const FILES_OF_EACH: u64 = 8;
 
 /// Controllers of [`SITE`]. They end when it is dropped.
 pub struct Fleet {

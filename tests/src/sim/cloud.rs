@@ -339,7 +339,11 @@ impl Machine {
         let life = self.life.as_ref().context("the cloud is down")?;
         let at = self.clock.now();
         Self::within(async { Ok(life.storage.revoke_controller(&Scope::Operator, controller, at).await?) }).await?;
-        Self::within(async { Ok(life.sync.end_sessions(controller).await) }).await
+        let ended = async {
+            life.sync.end_sessions(controller).await;
+            Ok(())
+        };
+        Self::within(ended).await
     }
 
     /// It is declared destroyed.
