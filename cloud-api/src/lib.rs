@@ -27,6 +27,7 @@ pub mod auth;
 pub mod backup;
 pub mod broker;
 mod chain;
+pub mod claim_sheet;
 pub mod config;
 pub mod enrolment;
 pub mod export;

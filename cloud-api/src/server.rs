@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use cardea_protocol::claim;
 use cardea_protocol::clock::SharedClock;
 use cardea_protocol::jws::JwsError;
 use rand::SeedableRng as _;
@@ -26,7 +27,7 @@ use crate::listener::{self, Handle, Listener, TlsError};
 use crate::pki::{Authority, PkiError};
 use crate::recognition::{Enroller, NoEnroller, PackEnroller, RecognitionError};
 use crate::retention;
-use crate::state::{App, Shared};
+use crate::state::{App, ClaimDesk, Shared};
 use crate::storage::{AddressError, KeyStoreSettings, PostgresSettings, Storage, StorageError};
 use crate::sync::{BrokerChoice, Parts, StartError, Sync, SyncSettings};
 use crate::webhooks::courier::{Courier, Means};
@@ -221,6 +222,11 @@ fn url(scheme: &str, name: &str, port: u16) -> String {
     if name.contains(':') { format!("{scheme}://[{name}]:{port}") } else { format!("{scheme}://{name}:{port}") }
 }
 
+/// An address of our own making, from a configured name.
+fn parsed(address: &str) -> Result<url::Url, ServerError> {
+    address.parse().map_err(|_| PkiError::Name { name: address.to_owned() }.into())
+}
+
 fn broker_choice(config: &Config, data: &Data) -> Result<BrokerChoice, ServerError> {
     Ok(match &config.broker {
         Some(other) => BrokerChoice::External(other.broker(data.authority.certificate_der())?),
@@ -297,7 +303,13 @@ impl Server {
         let issuer = config.tokens.issuer.clone().unwrap_or_else(|| addresses.api_url.clone());
         let token_keys =
             token_keys::keep(&data.storage, &data.vault, clock.now(), config.tokens.key_max_age_ms()).await?;
+        let desk = ClaimDesk {
+            enrolment_url: parsed(&addresses.enrol_url)?,
+            api_url: parsed(&addresses.api_url)?,
+            ca_sha256: claim::fingerprint(data.authority.certificate_der()),
+        };
         let app = Shared(Arc::new(App {
+            desk,
             tokens: AccessTokens::new(token_keys, issuer, config.tokens.lifetime_s),
             issuers: ExternalIssuers::new(&config.issuers)?,
             storage: data.storage,

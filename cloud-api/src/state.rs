@@ -7,6 +7,7 @@ use cardea_access::grammar::Grammars;
 use cardea_access::time::Timestamp;
 use cardea_protocol::clock::SharedClock;
 use cardea_protocol::id::SiteId;
+use url::Url;
 
 use crate::auth::roles::Role;
 use crate::auth::{AccessTokens, ExternalIssuers, Throttle};
@@ -40,6 +41,19 @@ pub struct App {
     pub throttle: Throttle,
     /// Kinds of plates in use.
     pub grammars: Grammars,
+    /// What new controllers are told of this cloud on paper.
+    pub desk: ClaimDesk,
+}
+
+/// Where controllers are claimed, and by what they know the place.
+#[derive(Clone, Debug)]
+pub struct ClaimDesk {
+    /// The enrolment service.
+    pub enrolment_url: Url,
+    /// The API.
+    pub api_url: Url,
+    /// Fingerprint of the Cardea CA.
+    pub ca_sha256: [u8; 32],
 }
 
 impl std::fmt::Debug for App {

@@ -23,7 +23,7 @@ use crate::auth::{AccessTokens, ExternalIssuers, Grant, KeyRing, Throttle};
 use crate::config::Config;
 use crate::keys::{SigningKey, Vault};
 use crate::listener::Peer;
-use crate::state::{App, Shared};
+use crate::state::{App, ClaimDesk, Shared};
 use crate::storage::consent_texts::ConsentText;
 use crate::storage::principals::Principal;
 use crate::storage::sites::Scope;
@@ -245,6 +245,11 @@ impl Api {
             signing: SigningKey::generate().unwrap(),
             enroller: Arc::new(FakeEnroller),
             throttle: Throttle::default(),
+            desk: ClaimDesk {
+                enrolment_url: "https://localhost:8444".parse().unwrap(),
+                api_url: "https://localhost:8443".parse().unwrap(),
+                ca_sha256: [7; 32],
+            },
         };
         let app = Shared(Arc::new(app));
         populate(&app.storage).await;

@@ -51,7 +51,7 @@ pub fn certs_only(certificates: &[&[u8]]) -> Result<String, EstError> {
 }
 
 /// RFC 7030 §4.1.3 names the transfer encoding of RFC 2045, whose §6.8 wants lines of 76 characters at most. openssl makes
-/// nothing at all of one long line.
+/// nothing of a line without an end, and loses most of a long one.
 fn folded(body: &str) -> String {
     const LINE: usize = 64;
     let mut text = String::with_capacity(body.len() + body.len() / LINE * 2 + 2);

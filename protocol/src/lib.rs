@@ -12,6 +12,7 @@
 pub mod at_rest;
 pub mod card;
 pub mod cbor;
+pub mod claim;
 pub mod clock;
 pub mod controller;
 pub mod cose;

@@ -2,6 +2,7 @@
 
 mod backup;
 mod check;
+mod claim_sheet;
 mod init_operator;
 mod issue_broker;
 mod restore;
@@ -44,6 +45,8 @@ enum Command {
     InitOperator(init_operator::InitOperator),
     /// Say what is wrong with the installation, and what to do.
     Check(check::Check),
+    /// Make a sheet to claim a controller by, to be printed.
+    ClaimSheet(claim_sheet::ClaimSheet),
     /// Write what another broker needs: a certificate for it, and what it knows controllers by.
     IssueBroker(issue_broker::IssueBroker),
     /// Relieve the key that signs access tokens.
@@ -72,6 +75,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(command) => command.carry_out(),
         Command::InitOperator(command) => command.carry_out(),
         Command::Check(command) => command.carry_out(),
+        Command::ClaimSheet(command) => command.carry_out(),
         Command::IssueBroker(command) => command.carry_out(),
         Command::RotateTokenKey(command) => command.carry_out(),
         Command::Backup(command) => command.carry_out(),

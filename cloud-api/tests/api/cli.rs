@@ -142,3 +142,33 @@ async fn a_bundle_is_verified_with_the_published_key_and_a_change_is_found() {
     assert_eq!(bad.status.code(), Some(2), "{}", text(&bad));
     assert!(text(&bad).contains("NOT SOUND"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registration_is_printed_as_a_sheet_and_nothing_else_is() {
+    let cloud = Cloud::start().await.with_customer().await;
+    let operator = cloud.logged_in("operator").await;
+    let registered = operator.post(&format!("/v1/sites/{SITE}/controllers"), json!({"controller_id": "gate-9"})).await;
+    let sheet = |answer: &[u8]| {
+        let mut child = program()
+            .arg("claim-sheet")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(answer).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let printed = sheet(&registered.bytes);
+    assert!(printed.status.success(), "{}", text(&printed));
+    for part in ["<svg", &registered.text("claim_code"), &registered.text("claim_expires_at")] {
+        assert!(text(&printed).contains(part), "{part}");
+    }
+    let ca = std::fs::read(&cloud.server.addresses().ca_file).unwrap();
+    let ca = <rustls_pki_types::CertificateDer as rustls_pki_types::pem::PemObject>::from_pem_slice(&ca).unwrap();
+    let fingerprint = hex::encode(cardea_protocol::claim::fingerprint(&ca));
+    assert!(registered.text("claim_uri").contains(&fingerprint));
+    // Neither a problem document nor the code alone makes a sheet, and neither is repeated.
+    let refused = sheet(br#"{"claim_code": "7KQ4-M2XP-93TD-VH6R"}"#);
+    assert!(!refused.status.success() && !text(&refused).contains("7KQ4"), "{}", text(&refused));
+}

@@ -64,7 +64,8 @@ impl Client<'_> {
         let head = std::fs::read_to_string(self.folder.join("head")).unwrap().to_ascii_lowercase();
         assert!(head.contains("content-type: application/pkcs7-mime; smime-type=certs-only"), "{head}");
         assert!(head.contains("content-transfer-encoding: base64"), "{head}");
-        // Without -A: base64 as RFC 2045 has it, in lines of 76 characters at most.
+        // Without -A: base64 as RFC 2045 §6.8 has it, in lines of 76 characters at most.
+        self.sh("test $(wc -L < body) -le 77");
         self.sh(&format!(
             "openssl base64 -d -in body -out body.der && test -s body.der && \
              openssl pkcs7 -inform DER -in body.der -print_certs -out {into}"

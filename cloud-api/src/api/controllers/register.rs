@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use cardea_access::time::Timestamp;
+use cardea_protocol::claim::ClaimTicket;
 use cardea_protocol::id::{ControllerId, SiteId};
 use cardea_protocol::rfc3339;
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use crate::api::{at, created};
 use crate::auth::Caller;
 use crate::enrolment::claim_code::ClaimCode;
 use crate::problem::Problem;
-use crate::state::{App, Shared};
+use crate::state::{App, ClaimDesk, Shared};
 use crate::storage::controllers::RegisterError;
 
 // === error ===
@@ -50,6 +51,9 @@ pub(crate) struct ControllerRegistered {
     /// Until when it is good (RFC 3339).
     #[schema(format = DateTime)]
     claim_expires_at: String,
+    /// All that a claim takes in one line, for a sheet (`cardea-cloud claim-sheet`) or a scanner: the code, where to go, and the
+    /// fingerprint of the CA. As secret as the code.
+    claim_uri: String,
 }
 
 // === handler ===
@@ -69,7 +73,7 @@ pub(crate) async fn handle(
     let (hash, expires) = (fresh.hash.clone(), fresh.expires);
     app.storage.register_controller(&caller.scope(), &controller_id, &site, hash, expires, app.now()).await?;
     let location = format!("/v1/controllers/{controller_id}");
-    Ok(at(location, created(&controller_id.clone(), fresh.for_controller(controller_id))))
+    Ok(at(location, created(&controller_id.clone(), fresh.for_controller(controller_id, site, &app.desk))))
 }
 
 /// A claim code that nobody has seen yet.
@@ -96,11 +100,25 @@ impl FreshCode {
     }
 
     /// Shows it, this once.
-    pub(in crate::api) fn for_controller(self, controller_id: ControllerId) -> ControllerRegistered {
+    pub(in crate::api) fn for_controller(
+        self,
+        controller: ControllerId,
+        site: SiteId,
+        desk: &ClaimDesk,
+    ) -> ControllerRegistered {
+        let ticket = ClaimTicket {
+            controller,
+            site,
+            enrolment_url: desk.enrolment_url.clone(),
+            api_url: desk.api_url.clone(),
+            ca_sha256: desk.ca_sha256,
+            code: self.code.reveal(),
+        };
         ControllerRegistered {
-            controller_id,
-            claim_code: self.code.reveal().to_string(),
+            claim_code: ticket.code.to_string(),
             claim_expires_at: rfc3339::format(self.expires),
+            claim_uri: ticket.line().to_string(),
+            controller_id: ticket.controller,
         }
     }
 }
@@ -109,6 +127,7 @@ impl FreshCode {
 
 #[cfg(test)]
 mod tests {
+    use super::ClaimTicket;
     use crate::testing::{Api, SITE, as_operator};
     use serde_json::json;
 
@@ -119,6 +138,9 @@ mod tests {
         let answer = api.post(&path, &json!({"controller_id": "gate-9"}), as_operator()).await;
         assert_eq!(answer.status, 201);
         assert_eq!(answer.json["claim_code"].as_str().unwrap().len(), 19);
+        let ticket = ClaimTicket::read(answer.json["claim_uri"].as_str().unwrap()).unwrap();
+        assert_eq!((ticket.controller.as_str(), ticket.site.as_str()), ("gate-9", SITE));
+        assert_eq!(answer.json["claim_code"], *ticket.code);
         assert_eq!(answer.header("cache-control"), "no-store");
         let again = api.post(&path, &json!({"controller_id": "gate-9"}), as_operator()).await;
         assert_eq!(again.problem(), (409, "exists"));

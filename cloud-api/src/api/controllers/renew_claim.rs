@@ -40,8 +40,9 @@ pub(crate) async fn handle(
         .renew_claim(&caller.scope(), &controller_id, fresh.hash.clone(), fresh.expires)
         .await
         .map_err(refused)?;
+    let site = app.storage.site_of_controller(&controller_id).await?.ok_or(Problem::NotFound)?;
     let location = format!("/v1/controllers/{controller_id}");
-    Ok(at(location, created(&controller_id.clone(), fresh.for_controller(controller_id))))
+    Ok(at(location, created(&controller_id.clone(), fresh.for_controller(controller_id, site, &app.desk))))
 }
 
 // === tests ===

@@ -113,13 +113,13 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
         "register_controller",
         r#"{"controller_id": "birch-street-12-gate"}"#,
         r#"{"controller_id": "birch-street-12-gate", "claim_code": "7KQ4-M2XP-93TD-VH6R",
-        "claim_expires_at": "2026-11-24T18:00:00Z"}"#,
+        "claim_expires_at": "2026-11-24T18:00:00Z", "claim_uri": "cardea:claim?v=1&controller=birch-street-12-gate&site=birch-street-12&enrol=https://cloud.example.org:8444&api=https://cloud.example.org:8443&ca=3f2a9d51c07b4e8f6a1d25b8903c7e4410f9ab6d58e2c3714b06fd9e87a5132c&code=7KQ4-M2XP-93TD-VH6R"}"#,
     ),
     (
         "renew_claim",
         "",
         r#"{"controller_id": "birch-street-12-gate", "claim_code": "C5WN-8RJY-46GA-ZP2K",
-        "claim_expires_at": "2026-11-25T18:00:00Z"}"#,
+        "claim_expires_at": "2026-11-25T18:00:00Z", "claim_uri": "cardea:claim?v=1&controller=birch-street-12-gate&site=birch-street-12&enrol=https://cloud.example.org:8444&api=https://cloud.example.org:8443&ca=3f2a9d51c07b4e8f6a1d25b8903c7e4410f9ab6d58e2c3714b06fd9e87a5132c&code=C5WN-8RJY-46GA-ZP2K"}"#,
     ),
     (
         "read_controller",

@@ -146,6 +146,7 @@ pub(in crate::api) const ROWS: &[Row] = &[
         "until used or expired",
     ),
     row("ControllerRegistered.claim_expires_at", "controllers", "limits the claim code", "until used"),
+    row("ControllerRegistered.claim_uri", NOWHERE, "lets an installer claim it once, by a scanner", NONE),
     row("ControllerView.status", "controllers", "shows the controller's standing", SITE_LIFE),
     row("ControllerView.connected", "controllers", "shows whether it is reachable", SITE_LIFE),
     row("ControllerView.in_sync", "controllers", "shows whether revocations are enforced", SITE_LIFE),
