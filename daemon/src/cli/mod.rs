@@ -2,6 +2,7 @@
 
 mod check;
 mod claim;
+mod claim_file;
 mod config;
 mod guard;
 mod passback;

@@ -5,7 +5,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use cardea_protocol::controller::{CONFIGURATION_PATH, Configuration};
-use cardea_protocol::est::{self, PKCS10, SIMPLEENROLL_PATH, SIMPLEREENROLL_PATH};
+use cardea_protocol::est::{self, CACERTS_PATH, PKCS10, SIMPLEENROLL_PATH, SIMPLEREENROLL_PATH};
 use cardea_protocol::id::ControllerId;
 use reqwest::header::{CONTENT_TYPE, HeaderName};
 use reqwest::{RequestBuilder, StatusCode};
@@ -46,6 +46,15 @@ pub enum EstError {
         "{host} shows a certificate of another authority than the one given: check --ca, and that no proxy is in between"
     )]
     Authority {
+        /// Host and port.
+        host: String,
+    },
+    /// The authority is not the one on the claim sheet.
+    #[error(
+        "{host} is not the cloud of this claim sheet: its authority has another fingerprint than the one printed. Check the address, \
+         and that nobody is in between; the code was not sent"
+    )]
+    Fingerprint {
         /// Host and port.
         host: String,
     },
@@ -117,6 +126,11 @@ impl EstClient {
         Ok(Self { http, base: base.clone() })
     }
 
+    /// §4.1: the authority.
+    pub(super) async fn ca_certificates(&self) -> Result<Vec<Vec<u8>>, EstError> {
+        self.certificates(self.http.get(self.url(CACERTS_PATH)?), EstError::Certificate).await
+    }
+
     /// §4.2.1: a first certificate for the claim code.
     pub(super) async fn simple_enroll(
         &self,
@@ -176,7 +190,8 @@ impl EstClient {
         self.base.join(path).map_err(|_| EstError::Url(self.base.clone()))
     }
 
-    fn host(&self) -> String {
+    /// Host and port.
+    pub(super) fn host(&self) -> String {
         let host = self.base.host_str().unwrap_or_default();
         format!("{host}:{}", self.base.port_or_known_default().unwrap_or(443))
     }

@@ -111,12 +111,12 @@ pub(super) mod power {
     }
 
     /// So many operations work from here on; `None`: all.
-    pub fn lasts(operations: Option<u32>) {
+    pub(crate) fn lasts(operations: Option<u32>) {
         LEFT.set(operations);
     }
 
     /// Whether it was cut.
-    pub fn is_gone() -> bool {
+    pub(crate) fn is_gone() -> bool {
         LEFT.get() == Some(0)
     }
 

@@ -138,7 +138,7 @@ impl Credential {
 }
 
 /// RFC 7468.
-fn pem(label: &str, der: &[u8]) -> String {
+pub(super) fn pem(label: &str, der: &[u8]) -> String {
     let body = cardea_protocol::est::encode_body(der);
     let mut text = format!("-----BEGIN {label}-----\n");
     for start in (0..body.len()).step_by(64) {

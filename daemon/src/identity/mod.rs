@@ -12,6 +12,7 @@
 //!
 //! [`claim`] makes all of it, [`renew`] replaces the pair in time, [`est`] is the client both use.
 
+pub mod bootstrap;
 pub mod claim;
 pub mod est;
 pub mod files;

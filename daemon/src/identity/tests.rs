@@ -109,7 +109,10 @@ impl Cloudlet {
         let authority = Authority::new();
         let switches = Arc::new(Switches::default());
         let shared = (Arc::clone(&authority), Arc::clone(&switches));
-        let enrolment = Router::new().route(SIMPLEENROLL_PATH, post(enroll)).with_state(shared.clone());
+        let enrolment = Router::new()
+            .route(SIMPLEENROLL_PATH, post(enroll))
+            .route(wire::CACERTS_PATH, get(authorities))
+            .with_state(shared.clone());
         let api = Router::new()
             .route(SIMPLEREENROLL_PATH, post(reenroll))
             .route(CONFIGURATION_PATH, get(configuration))
@@ -164,6 +167,11 @@ async fn enroll(State((authority, switches)): State<Shared>, headers: HeaderMap,
     wire::certs_only(&[&authority.der, &authority.issue(&body, name)]).unwrap().into_response()
 }
 
+async fn authorities(State((authority, _)): State<Shared>) -> Response {
+    // Another comes along, as after a change of CA.
+    wire::certs_only(&[&Authority::new().der, &authority.der]).unwrap().into_response()
+}
+
 async fn reenroll(State((authority, _)): State<Shared>, body: String) -> Response {
     wire::certs_only(&[&authority.issue(&body, None)]).unwrap().into_response()
 }
@@ -203,6 +211,25 @@ async fn a_claimed_controller_has_an_identity_that_works() {
     assert!(!format!("{again:?}").contains("PRIVATE"));
     let second = claim(&state, &cloud.claim(), NOW).await;
     assert!(matches!(second, Err(ClaimError::Claimed(_))), "an identity is not given up by accident");
+}
+
+#[tokio::test]
+async fn a_printed_fingerprint_is_enough_to_know_the_cloud_by() {
+    let cloud = Cloudlet::start().await;
+    let printed = cardea_protocol::claim::fingerprint(&cloud.authority.der);
+    let ca_pem = bootstrap::authority(&url(cloud.enrolment), &printed).await.unwrap();
+    let (_dir, state) = state();
+    claim(&state, &Claim { ca_pem, ..cloud.claim() }, NOW).await.unwrap();
+
+    // Somebody in between, with a certificate and a CA of their own; and a cloud that shows the right CA but is not of it.
+    let between = Cloudlet::start().await;
+    let error = bootstrap::authority(&url(between.enrolment), &printed).await.unwrap_err();
+    assert!(matches!(error, ClaimError::Cloud(EstError::Fingerprint { .. })), "{error}");
+    let (_dir, state) = self::state();
+    let ca_pem = cloud.authority.pem.clone().into_bytes();
+    let error = claim(&state, &Claim { ca_pem, ..between.claim() }, NOW).await.unwrap_err();
+    assert!(matches!(error, ClaimError::Cloud(EstError::Authority { .. })), "{error}");
+    assert!(!between.switches.code_spent.load(Ordering::SeqCst), "the code was not sent");
 }
 
 #[tokio::test]
