@@ -10,7 +10,6 @@ use base64::Engine as _;
 use cardea_tests::site::{self, CONTROLLER, Site, Tempo, process};
 use cardea_tests::story::PASSWORD;
 use serde_json::json;
-use time::OffsetDateTime;
 use tokio::io::AsyncWriteExt as _;
 
 /// `cardead claim` with a configuration that says nothing of a cloud.
@@ -41,7 +40,7 @@ fn said(output: &Output) -> String {
 async fn the_line_of_a_claim_sheet_is_all_a_controller_needs() -> anyhow::Result<()> {
     site::prepare()?;
     let folder = tempfile::tempdir()?;
-    let site = Site::start(&folder.path().join("site"), Tempo::DEMO, OffsetDateTime::now_utc()).await?;
+    let site = Site::start(&folder.path().join("site"), Tempo::DEMO, site::now()).await?;
     site.register(PASSWORD).await?;
     let operator = site.operator().await?;
     let path = format!("/v1/controllers/{CONTROLLER}/claim-codes");
