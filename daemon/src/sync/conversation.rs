@@ -10,7 +10,7 @@ use cardea_protocol::envelope::{EnvelopeError, Receiver, Sender};
 use cardea_protocol::event::{AccessDecision, EventKind, Timings};
 use cardea_protocol::id::{CommandId, SessionId};
 use cardea_protocol::jws::{JwsError, Signer, Use};
-use cardea_protocol::message::{Command, CommandOutcome, Down, Hello, Receipt, Up};
+use cardea_protocol::message::{Command, CommandOutcome, Down, Hello, Receipt, StalenessLimits, Up};
 use cardea_protocol::rfc3339;
 use cardea_protocol::version::Versions;
 use rand::Rng as _;
@@ -283,7 +283,7 @@ impl<'a> Conversation<'a> {
                     self.send(Up::Applied { revision: standing.cursor, digest: standing.digest }).await?;
                 }
                 Step::Freshness { revision, at, received } => {
-                    let at = believed(at, &self.task.clock);
+                    let at = believed(at, &self.task.clock, self.task.staleness);
                     self.task.store.keep_freshness(revision, at, received).await?;
                 }
                 Step::Command(command) => self.command(command).await?,
@@ -423,12 +423,15 @@ async fn gate_follows(task: &mut SyncTask) -> Result<(), ConversationError> {
 }
 
 /// The date of a statement, but none that is far ahead of a clock here that is known to be set: the date outlives the
-/// statement, as time that has certainly passed, and the cloud's clock may stand wrong for a moment.
-fn believed(at: Timestamp, clock: &SharedClock) -> Timestamp {
+/// statement, as time that has certainly passed, and the cloud's clock may stand wrong for a moment. By as much as it was ahead, each
+/// later statement is old when it comes: so by half of the shortest limit at most, or nothing with that limit would open again.
+fn believed(at: Timestamp, clock: &SharedClock, limits: StalenessLimits) -> Timestamp {
     if !clock.is_set() {
         return at;
     }
-    let latest = clock.now().plus_ms(CLOUD_AHEAD_MS);
+    let shortest = [limits.plate_s, limits.face_s, limits.card_s].into_iter().flatten().min();
+    let ahead_ms = shortest.map_or(CLOUD_AHEAD_MS, |limit_s| CLOUD_AHEAD_MS.min(i64::from(limit_s) * 500));
+    let latest = clock.now().plus_ms(ahead_ms);
     if at > latest {
         tracing::warn!(cloud = %rfc3339::format(at), "the cloud's clock is ahead of this one: its date is not believed");
     }
@@ -480,9 +483,13 @@ mod tests {
     fn a_cloud_whose_clock_jumps_ahead_does_not_take_the_time_here_with_it() {
         let clock = ManualClock::at(Timestamp(1_000_000_000));
         let shared: SharedClock = clock.clone();
-        let told = |after_ms| believed(Timestamp(1_000_000_000 + after_ms), &shared).0 - 1_000_000_000;
+        let long = StalenessLimits { face_s: Some(86_400), ..StalenessLimits::default() };
+        let told = |after_ms| believed(Timestamp(1_000_000_000 + after_ms), &shared, long).0 - 1_000_000_000;
         assert_eq!((told(-500), told(1_000), told(CLOUD_AHEAD_MS)), (-500, 1_000, CLOUD_AHEAD_MS));
         assert_eq!(told(365 * 86_400_000), CLOUD_AHEAD_MS);
+        let short = StalenessLimits { card_s: Some(120), ..long };
+        let told_short = believed(Timestamp(1_000_200_000), &shared, short).0 - 1_000_000_000;
+        assert_eq!(told_short, 60_000, "a card that counts for two minutes must count again once the cloud is right");
         clock.say_set(false);
         assert_eq!(told(365 * 86_400_000), 365 * 86_400_000, "a board without a battery has no time of its own");
     }
