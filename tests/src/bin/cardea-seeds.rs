@@ -67,7 +67,8 @@ impl Run {
             }
             if played.is_multiple_of(TOLD_EVERY) {
                 let (broken, rate) = (self.broken.load(Ordering::SeqCst), self.rate());
-                println!("{played} of {seeds} seeds, {broken} broken, {rate:.1} a second");
+                let left_min = seeds.saturating_sub(played) as f64 / rate / 60.0;
+                println!("{played} of {seeds} seeds, {broken} broken, {rate:.1} a second, {left_min:.0} minutes left");
             }
         }
         Ok(())

@@ -35,8 +35,9 @@ use tokio::task::JoinSet;
 
 use super::clock::SimClock;
 use super::coverage::{Coverage, Fault};
+use super::desk::Desk;
 use super::disk::{Disk, Power};
-use super::ground::{FRESHNESS_MS, Ground};
+use super::ground::{Claimed, FRESHNESS_MS, Ground};
 use super::network::Net;
 use super::people;
 use super::trace::Trace;
@@ -56,8 +57,8 @@ pub(super) struct Machine {
     pub(super) clock: Arc<SimClock>,
     pub(super) failed: Arc<Notify>,
     pub(super) life: Option<Life>,
-    /// Its clock was ahead, and what it signed may be believed to be from the near future.
-    pub(super) was_ahead: bool,
+    /// Its clock was behind, and what it signed proves less than it should.
+    pub(super) was_behind: bool,
     /// The last revision that was seen on the disk.
     pub(super) revision: i64,
 }
@@ -66,7 +67,7 @@ pub(super) struct Machine {
 pub(super) struct Life {
     pub(super) power: Power,
     pub(super) storage: Storage,
-    sync: Sync,
+    pub(super) sync: Sync,
     /// Calls that wait for an outcome.
     calls: JoinSet<()>,
 }
@@ -96,7 +97,7 @@ impl Machine {
             clock,
             failed: Arc::default(),
             life: None,
-            was_ahead: false,
+            was_behind: false,
             revision: 0,
         })
     }
@@ -130,6 +131,7 @@ impl Machine {
         let started = tokio::time::timeout(PATIENCE, Sync::start(parts)).await;
         let sync = started.context("the cloud did not come up")??;
         let power = power.clone();
+        net.cloud_is(Desk { storage: storage.clone(), authority: ground.authority.clone(), clock: self.clock.clone() });
         self.life = Some(Life { power, storage, sync, calls: JoinSet::new() });
         Ok(())
     }
@@ -154,7 +156,7 @@ impl Machine {
     }
 
     /// What is there before the first controller comes.
-    pub(super) async fn furnish(&self, ground: &Ground, controllers: usize) -> Result<()> {
+    pub(super) async fn furnish(&self, ground: &Ground, controllers: &[Claimed]) -> Result<()> {
         let life = self.life.as_ref().context("the cloud is down")?;
         let (storage, at) = (&life.storage, self.clock.now());
         let customer = CustomerId::new(CUSTOMER)?;
@@ -172,7 +174,7 @@ impl Machine {
             recorded_at: at,
         };
         storage.record_consent_text(text).await?;
-        for claimed in ground.controllers.iter().take(controllers) {
+        for claimed in controllers {
             let hash = "claimed".to_owned();
             let scope = Scope::Operator;
             storage
@@ -184,7 +186,7 @@ impl Machine {
     }
 
     /// Does what the API would, within its time.
-    async fn within<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(super) async fn within<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::time::timeout(PATIENCE, work).await.context("no answer")?
     }
 

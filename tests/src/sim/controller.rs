@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use cardea_access::time::Timestamp;
 use cardea_daemon::capture::Told;
 use cardea_daemon::config::{Config, EventsConfig};
 use cardea_daemon::guardian::Heartbeat;
+use cardea_daemon::identity::StateDir;
 use cardea_daemon::local::RecentDecision;
 use cardea_daemon::store::{DeviceKey, Store, StoreOptions};
 use cardea_daemon::supervisor::{Eyes, Gate};
@@ -21,6 +23,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::SimClock;
+use super::desk;
 use super::disk::{Disk, Power};
 use super::ground::Claimed;
 use super::house::{self, House};
@@ -40,7 +43,10 @@ pub(super) struct Machine {
     pub(super) failed: Arc<Notify>,
     /// Counts the starts of the machine.
     pub(super) boot: u32,
+    /// Counts the starts of the program.
+    pub(super) lives: u32,
     pub(super) life: Option<Life>,
+    state: StateDir,
     config: Config,
     track: u64,
     /// Openings that presentations account for, in all lives.
@@ -86,7 +92,9 @@ impl Machine {
             clock,
             failed: Arc::default(),
             boot: 0,
+            lives: 0,
             life: None,
+            state: claimed.state.clone(),
             config: house::config(claimed.id.as_str())?,
             track: 0,
             granted: 0,
@@ -96,16 +104,17 @@ impl Machine {
     }
 
     /// Starts the program.
-    pub(super) async fn start(&mut self, claimed: &Claimed, net: &Net, rng: &mut StdRng) -> Result<()> {
+    pub(super) async fn start(&mut self, net: &Net, rng: &mut StdRng) -> Result<()> {
+        self.lives += 1;
         let power = Power::on(self.failed.clone());
-        let started = self.start_on(&power, claimed, net, rng).await;
+        let started = self.start_on(&power, net, rng).await;
         if started.is_err() {
             power.cut();
         }
         started
     }
 
-    async fn start_on(&mut self, power: &Power, claimed: &Claimed, net: &Net, rng: &mut StdRng) -> Result<()> {
+    async fn start_on(&mut self, power: &Power, net: &Net, rng: &mut StdRng) -> Result<()> {
         let mut disk_rng = StdRng::seed_from_u64(rng.random());
         let pace = Box::new(move || Duration::from_millis(disk_rng.random_range(0..=DISK_MS)));
         let options = StoreOptions {
@@ -122,8 +131,8 @@ impl Machine {
         let (gate, links) =
             Gate::start_on(house.hardware.clone(), eyes, &self.config, &clock, &store, &boot, &heartbeat).await?;
         let cancel = CancellationToken::new();
-        let (task, _status) = SyncTask::new(
-            claimed.state.clone(),
+        let (mut task, _status) = SyncTask::new(
+            self.state.clone(),
             store.clone(),
             Arc::new(net.clone()),
             clock,
@@ -131,10 +140,16 @@ impl Machine {
             links,
             gate.embedder.clone(),
         );
+        task.staleness = gate.staleness;
         let sync = tokio::spawn(sync::run(task, cancel.clone()));
         let power = power.clone();
         self.life = Some(Life { power, gate, house, sync, cancel });
         Ok(())
+    }
+
+    /// The certificates that it holds, by serial number, and when they end.
+    pub(super) fn certificates(&self) -> Vec<(String, Timestamp)> {
+        desk::held(self.state.path())
     }
 
     /// The program ends without a word.

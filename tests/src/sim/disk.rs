@@ -124,6 +124,10 @@ impl Disk {
         self.full.store(full, Ordering::SeqCst);
     }
 
+    pub(super) fn is_full(&self) -> bool {
+        self.full.load(Ordering::SeqCst)
+    }
+
     /// Looks at what is committed.
     pub(super) fn read<T>(&self, look: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         look(&self.anchor.lock().unwrap_or_else(PoisonError::into_inner))

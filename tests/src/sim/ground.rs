@@ -5,16 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use cardea_access::time::Timestamp;
 use cardea_cloud::keys::{SigningKey, Vault};
 use cardea_cloud::pki::Authority;
 use cardea_cloud::storage::certificates::IssuedCertificate;
 use cardea_daemon::identity::{StateDir, files};
 use cardea_protocol::id::{ControllerId, SiteId};
-use cardea_protocol::jws::Verifier;
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::json;
 
 use super::clock::START;
+use super::desk;
 
 /// Controllers in a world, at most.
 pub(super) const CONTROLLERS: usize = 3;
@@ -36,11 +37,11 @@ pub struct Ground {
 }
 
 /// A controller as its claim leaves it.
+#[derive(Clone)]
 pub(super) struct Claimed {
     pub(super) id: ControllerId,
     pub(super) state: StateDir,
     pub(super) certificate: IssuedCertificate,
-    pub(super) verifier: Verifier,
 }
 
 impl Ground {
@@ -51,10 +52,16 @@ impl Ground {
         let signing = SigningKey::generate()?;
         let (site, abroad) = (SiteId::new("house-1")?, SiteId::new("house-2")?);
         let controllers = (0..CONTROLLERS)
-            .map(|number| claimed(number, folder.path(), &authority, &signing, &site))
+            .map(|number| claimed(number, folder.path(), &authority, &signing, &site, (CERTIFICATE_DAYS, START)))
             .collect::<Result<_>>()?;
         let vault = Arc::new(Vault::from_bytes([7; 32]));
         Ok(Self { vault, authority, signing, site, abroad, controllers, _folder: folder })
+    }
+
+    /// One of its controllers, as it would be with a certificate that ends `after_ms` after the world has begun.
+    pub(super) fn ending(&self, number: usize, folder: &Path, after_ms: i64) -> Result<Claimed> {
+        let issued_at = START.plus_ms(after_ms - i64::from(desk::DAYS) * 24 * 3_600_000);
+        claimed(number, folder, &self.authority, &self.signing, &self.site, (desk::DAYS, issued_at))
     }
 }
 
@@ -65,13 +72,14 @@ fn claimed(
     authority: &Authority,
     signing: &SigningKey,
     site: &SiteId,
+    (days, issued_at): (u32, Timestamp),
 ) -> Result<Claimed> {
     let id = ControllerId::new(format!("gate-{number}"))?;
     let state = StateDir::new(folder.join(id.as_str()));
     state.create()?;
     let key = KeyPair::generate()?;
     let request = CertificateParams::default().serialize_request(&key)?;
-    let (chain, certificate) = authority.issue_controller(request.der(), &id, CERTIFICATE_DAYS, START)?;
+    let (chain, certificate) = authority.issue_controller(request.der(), &id, days, issued_at)?;
     let pem = format!("{}{}", key.serialize_pem(), to_pem(&chain));
     files::write_secret(&state.credential(), pem.as_bytes())?;
     files::write_secret(&state.identity().join("ca.pem"), authority.certificate_pem().as_bytes())?;
@@ -87,8 +95,7 @@ fn claimed(
         },
     });
     files::write_secret(&state.identity().join("cloud.json"), cloud.to_string().as_bytes())?;
-    let verifier = Verifier::p256_point(&certificate.public_point);
-    Ok(Claimed { id, state, certificate, verifier })
+    Ok(Claimed { id, state, certificate })
 }
 
 fn to_pem(der: &[u8]) -> String {

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::TrueTime;
 use super::coverage::{Coverage, Fault};
+use super::desk::Desk;
 use super::trace::Trace;
 use super::witness::Witness;
 
@@ -67,8 +68,8 @@ struct Connection {
 }
 
 #[derive(Debug)]
-struct State {
-    rng: StdRng,
+pub(super) struct State {
+    pub(super) rng: StdRng,
     weather: Weather,
     /// Where the cloud listens, while the broker carries for it.
     inlet: Option<Inlet>,
@@ -76,6 +77,10 @@ struct State {
     connections: BTreeMap<u64, Connection>,
     next: u64,
     partitioned: BTreeSet<ControllerId>,
+    /// Where certificates are looked up and renewed, while the cloud runs.
+    desk: Option<Desk>,
+    /// Whether renewals get through.
+    desk_is_open: bool,
 }
 
 /// The network. Cheap to clone.
@@ -85,10 +90,10 @@ pub(super) struct Net {
     risen: Arc<Notify>,
     time: TrueTime,
     /// Whether the broker is in the cloud's program: it comes and goes with it, and tells who connects.
-    embedded: bool,
-    trace: Trace,
+    pub(super) embedded: bool,
+    pub(super) trace: Trace,
     witness: Witness,
-    coverage: Coverage,
+    pub(super) coverage: Coverage,
 }
 
 impl Net {
@@ -108,12 +113,14 @@ impl Net {
             connections: BTreeMap::new(),
             next: 0,
             partitioned: BTreeSet::new(),
+            desk: None,
+            desk_is_open: true,
         };
         let state = Arc::new(Mutex::new(state));
         Self { state, risen: Arc::default(), time, embedded, trace, witness, coverage }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -275,6 +282,10 @@ impl Net {
 }
 
 impl State {
+    fn reaches(&self, controller: &ControllerId) -> bool {
+        self.stands && !self.partitioned.contains(controller)
+    }
+
     fn of(&self, controller: &ControllerId) -> Vec<u64> {
         self.connections.iter().filter(|(_, c)| c.controller == *controller).map(|(id, _)| *id).collect()
     }
@@ -285,6 +296,10 @@ impl Network for Net {
     async fn connect(&self, identity: &Identity) -> Result<Box<dyn Link>, LinkError> {
         let takes = self.state().rng.random_range(1..50);
         tokio::time::sleep(Duration::from_millis(takes)).await;
+        let reached = self.state().reaches(identity.controller());
+        if reached {
+            self.lets_in(identity).await?;
+        }
         match self.open(identity.controller()) {
             Some(link) => Ok(Box::new(link)),
             None => {
@@ -294,13 +309,12 @@ impl Network for Net {
         }
     }
 
-    async fn reenroll(&self, _identity: &Identity, _request: &[u8]) -> Result<Vec<Vec<u8>>, RenewError> {
-        // Certificates outlast every world.
-        std::future::pending().await
+    async fn reenroll(&self, identity: &Identity, request: &[u8]) -> Result<Vec<Vec<u8>>, RenewError> {
+        self.renew(identity, request, 0).await
     }
 
-    async fn reenroll_expired(&self, _identity: &Identity, _request: &[u8]) -> Result<Vec<Vec<u8>>, RenewError> {
-        Err(RenewError::NoDesk)
+    async fn reenroll_expired(&self, identity: &Identity, request: &[u8]) -> Result<Vec<Vec<u8>>, RenewError> {
+        self.renew_late(identity, request).await
     }
 }
 
@@ -386,9 +400,30 @@ impl Carrier for Net {
 }
 
 impl Net {
+    /// The cloud's program runs.
+    pub(super) fn cloud_is(&self, desk: Desk) {
+        self.state().desk = Some(desk);
+    }
+
+    pub(super) fn desk(&self) -> Option<Desk> {
+        self.state().desk.clone()
+    }
+
+    /// Lets renewals through, or not: what is asked there goes another way than the messages.
+    pub(super) fn open_desk(&self, open: bool) {
+        self.state().desk_is_open = open;
+    }
+
+    pub(super) fn reaches_desk(&self, identity: &Identity) -> bool {
+        let state = self.state();
+        state.desk.is_some() && state.desk_is_open && !state.partitioned.contains(identity.controller())
+    }
+
     /// The cloud's program has ended: nothing is put anywhere any more.
     pub(super) fn cloud_gone(&self) {
-        self.state().inlet = None;
+        let mut state = self.state();
+        (state.inlet, state.desk) = (None, None);
+        drop(state);
         if self.embedded {
             let ids: Vec<u64> = self.state().connections.keys().copied().collect();
             for id in ids {

@@ -15,7 +15,7 @@ impl World<'_> {
     pub(super) async fn operate(&mut self) -> Result<()> {
         let i = self.rng.random_range(0..OF_EACH);
         let number = self.rng.random_range(0..self.gates.len());
-        let done = match self.rng.random_range(0..24) {
+        let done = match self.rng.random_range(0..28) {
             0 | 1 => self.enrol(i).await,
             2 => self.withdraw(i).await,
             3 | 4 => self.toggle_plate(i).await,
@@ -24,9 +24,10 @@ impl World<'_> {
             10 => self.sell(i).await,
             11 => self.register_abroad().await,
             12 => self.revoke(number).await,
+            14..=17 => self.host(number).await,
             13 => {
                 let never = NEVER[self.rng.random_range(0..NEVER.len())];
-                if !self.present(number, never).await? {
+                if !self.present(number, never).await?.granted {
                     self.coverage.hit(Fault::RefusedAbroad);
                 }
                 Ok(())
@@ -184,10 +185,15 @@ impl World<'_> {
         self.cloud.revoke(&self.ground.controllers[number].id).await
     }
 
-    /// Whoever was revoked is declared destroyed: erasures wait for it no longer.
+    /// Whoever was revoked is declared destroyed, and whoever is locked out is to be claimed anew, under another id: erasures wait
+    /// for them no longer.
     pub(super) async fn decommission_revoked(&mut self) -> Result<()> {
-        for gate in self.ground.controllers.iter().take(self.gates.len()) {
-            if self.cloud.is_retired(&gate.id)? {
+        for (number, gate) in self.ground.controllers.iter().take(self.gates.len()).enumerate() {
+            let locked_out = self.is_locked_out(number)?;
+            if locked_out {
+                self.coverage.hit(Fault::RenewalLostInRestore);
+            }
+            if locked_out || self.cloud.is_retired(&gate.id)? {
                 self.trace.note(format_args!("decommission {}", gate.id));
                 self.cloud.decommission(&gate.id).await?;
             }

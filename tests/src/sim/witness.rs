@@ -3,21 +3,24 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cardea_protocol::envelope::open_any;
+use cardea_protocol::clock::Clock as _;
+use cardea_protocol::envelope::Envelope;
 use cardea_protocol::id::{CommandId, ControllerId, Revision, TemplateId};
-use cardea_protocol::jws::{Use, Verifier};
 use cardea_protocol::message::{Change, CommandOutcome, Down, TemplateEntry, Up};
 
-use super::clock::TrueTime;
+use super::clock::{SimClock, TrueTime};
 use super::coverage::{Coverage, Fault};
 use super::disk::Disk;
-use super::ground::Ground;
+use super::house::STALE_S;
+use super::reading;
 use super::trace::Trace;
 
 /// An order that was signed lives so long at the controller, and no longer.
 pub(super) const COMMAND_MS: u64 = 10_000;
 /// What was read before an erasure may be sent a moment after it.
 const UNDER_WAY_MS: u64 = 2_000;
+/// A controller whose clock is set believes the cloud to be ahead of it by this at most: by half of its shortest limit.
+const BELIEVED_AHEAD_MS: i64 = STALE_S as i64 * 500;
 
 /// A witness. Cheap to clone.
 #[derive(Clone)]
@@ -25,7 +28,6 @@ pub(super) struct Witness {
     time: TrueTime,
     trace: Trace,
     coverage: Coverage,
-    cloud: Verifier,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -48,13 +50,15 @@ struct Seen {
 }
 
 struct Gate {
-    verifier: Verifier,
     disk: Arc<Disk>,
     /// When the cloud last signed that what it holds is current.
     stated_ms: Option<u64>,
     /// The newest revision that it has told to be applied.
     applied: Revision,
     boot: Option<String>,
+    clock: Arc<SimClock>,
+    /// By how much it may have been told a time that had not come.
+    lead_ms: i64,
     /// Since when it counts no more.
     retired_ms: Option<u64>,
 }
@@ -65,8 +69,8 @@ struct Order {
 }
 
 impl Witness {
-    pub(super) fn new(ground: &Ground, time: TrueTime, trace: Trace, coverage: Coverage) -> anyhow::Result<Self> {
-        Ok(Self { time, trace, coverage, cloud: ground.signing.verifier()?, seen: Arc::default() })
+    pub(super) fn new(time: TrueTime, trace: Trace, coverage: Coverage) -> Self {
+        Self { time, trace, coverage, seen: Arc::default() }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -74,8 +78,9 @@ impl Witness {
     }
 
     /// A controller belongs to the world.
-    pub(super) fn meet(&self, controller: &ControllerId, verifier: Verifier, disk: Arc<Disk>) {
-        let gate = Gate { verifier, disk, stated_ms: None, applied: Revision(0), boot: None, retired_ms: None };
+    pub(super) fn meet(&self, controller: &ControllerId, disk: Arc<Disk>, clock: Arc<SimClock>) {
+        let (stated_ms, applied, boot, lead_ms, retired_ms) = (None, Revision(0), None, 0, None);
+        let gate = Gate { disk, stated_ms, applied, boot, clock, lead_ms, retired_ms };
         self.seen().gates.insert(controller.clone(), gate);
     }
 
@@ -109,6 +114,11 @@ impl Witness {
         self.seen().gates.get(controller).and_then(|gate| gate.stated_ms)
     }
 
+    /// By how much a controller may have been told a time that had not come.
+    pub(super) fn lead_ms(&self, controller: &ControllerId) -> i64 {
+        self.seen().gates.get(controller).map_or(0, |gate| gate.lead_ms)
+    }
+
     /// Whether a controller counts no more, by the cloud's disk: once it does, it gets nothing.
     pub(super) fn retired(&self, controller: &ControllerId, retired: bool) -> bool {
         let now = self.time.ms();
@@ -138,12 +148,9 @@ impl Witness {
     pub(super) fn published(&self, controller: &ControllerId, payload: &[u8]) {
         let mut seen = self.seen();
         let Some(gate) = seen.gates.get_mut(controller) else { return };
-        let message = match open_any::<Up>(&gate.verifier, Use::Up, controller, payload) {
-            Ok(envelope) => envelope.message,
-            Err(error) => {
-                drop(seen);
-                return self.breaks(format!("{controller} publishes what cannot be read: {error}"));
-            }
+        let Some(Envelope { message, .. }) = reading::envelope::<Up>(payload) else {
+            drop(seen);
+            return self.breaks(format!("{controller} publishes what cannot be read"));
         };
         match message {
             Up::Hello(hello) => {
@@ -190,12 +197,9 @@ impl Witness {
 
     /// The cloud gives a message to the broker. Answers up to which event it acknowledges, and in which epoch.
     pub(super) fn sent(&self, controller: &ControllerId, payload: &[u8]) -> Option<(u64, u64)> {
-        let message = match open_any::<Down>(&self.cloud, Use::Down, controller, payload) {
-            Ok(envelope) => envelope.message,
-            Err(error) => {
-                self.breaks(format!("the cloud sends what cannot be read: {error}"));
-                return None;
-            }
+        let Some(Envelope { message, .. }) = reading::envelope::<Down>(payload) else {
+            self.breaks("the cloud sends what cannot be read".to_owned());
+            return None;
         };
         let now = self.time.ms();
         let mut seen = self.seen();
@@ -207,10 +211,17 @@ impl Witness {
             return None;
         }
         match message {
-            Down::Freshness { revision, .. } => {
+            Down::Freshness { revision, at, .. } => {
                 self.trace.note(format_args!("cloud states {revision} to {controller}"));
                 if let Some(gate) = seen.gates.get_mut(controller) {
                     gate.stated_ms = Some(now);
+                    let ahead_ms = at.since_ms(self.time.date());
+                    let believed_ms = if gate.clock.is_set() {
+                        ahead_ms.min(gate.clock.skewed_by().max(0) + BELIEVED_AHEAD_MS)
+                    } else {
+                        ahead_ms
+                    };
+                    gate.lead_ms = gate.lead_ms.max(believed_ms);
                 }
             }
             Down::Command(command) => {

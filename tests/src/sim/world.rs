@@ -1,12 +1,14 @@
 //! One history: who does what when, and what goes wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+use tempfile::TempDir;
 use tokio::sync::Notify;
 
 use super::Outcome;
@@ -15,7 +17,8 @@ use super::cloud;
 use super::controller;
 use super::coverage::{Coverage, Fault};
 use super::disk::Disk;
-use super::ground::{CONTROLLERS, Ground};
+use super::ground::{CONTROLLERS, Claimed, Ground};
+use super::guests::Guests;
 use super::network::{Net, Weather};
 use super::people::People;
 use super::trace::Trace;
@@ -25,6 +28,8 @@ use super::witness::Witness;
 const STEPS: std::ops::Range<u32> = 20..60;
 /// The longest pause between two of them.
 const PAUSE_MS: u64 = 12_000;
+/// In one of so many worlds certificates end.
+const SHORT_LIVED_IN: u32 = 4;
 const HOUR_MS: i64 = 3_600_000;
 /// By how much a clock may be wrong.
 const JUMPS_MS: [i64; 8] = [-24 * HOUR_MS, -HOUR_MS, -600_000, -70_000, 70_000, 600_000, HOUR_MS, 24 * HOUR_MS];
@@ -40,6 +45,7 @@ enum Due {
     EmptyGateDisk(usize),
     EmptyCloudDisks,
     SetGateClock(usize),
+    OpenDesk,
     SetCloudClock,
 }
 
@@ -51,6 +57,7 @@ pub(super) struct World<'a> {
     pub(super) witness: Witness,
     pub(super) coverage: Coverage,
     pub(super) people: People,
+    pub(super) guests: Guests,
     pub(super) cloud: cloud::Machine,
     pub(super) gates: Vec<controller::Machine>,
     pub(super) net: Net,
@@ -58,7 +65,13 @@ pub(super) struct World<'a> {
     due: BTreeMap<(u64, u64), Due>,
     dues: u64,
     calm: bool,
+    /// Whether an old copy has taken the place of the cloud's data.
+    pub(super) was_restored: bool,
+    /// Gates that were away in the end, with a certificate that has ended.
+    pub(super) away: BTreeSet<usize>,
     backup: Option<Disk>,
+    /// Where the controllers of this world keep their certificates, if these are their own.
+    folder: Option<TempDir>,
 }
 
 impl<'a> World<'a> {
@@ -67,25 +80,54 @@ impl<'a> World<'a> {
         let time = TrueTime::begin();
         let mut rng = StdRng::seed_from_u64(seed);
         let trace = Trace::new(time, loud);
-        let witness = Witness::new(ground, time, trace.clone(), coverage.clone())?;
+        let witness = Witness::new(time, trace.clone(), coverage.clone());
         let embedded = rng.random();
         let net = Net::new(rng.random(), time, embedded, trace.clone(), witness.clone(), coverage.clone());
         let mut cloud = cloud::Machine::new(SimClock::new(time))?;
         witness.cloud_on(cloud.data.clone());
         cloud.start(ground, &net, &mut rng).await?;
         let number = rng.random_range(1..=CONTROLLERS);
-        cloud.furnish(ground, number).await?;
+        let (claims, folder) = claims(ground, &mut rng, &net, number)?;
+        cloud.furnish(ground, &claims).await?;
         let mut gates = Vec::new();
-        for claimed in ground.controllers.iter().take(number) {
+        for claimed in &claims {
             let mut gate = controller::Machine::new(claimed, SimClock::new(time))?;
-            witness.meet(&claimed.id, claimed.verifier.clone(), gate.disk.clone());
-            gate.start(claimed, &net, &mut rng).await?;
+            witness.meet(&claimed.id, gate.disk.clone(), gate.clock.clone());
+            gate.start(&net, &mut rng).await?;
             gates.push(gate);
         }
-        let people = People::new()?;
+        let (people, guests) = (People::new()?, Guests::default());
         let due = BTreeMap::new();
         let (dues, calm, backup) = (0, false, None);
-        Ok(Self { ground, time, trace, witness, coverage, people, cloud, gates, net, rng, due, dues, calm, backup })
+        let mut world = Self {
+            ground,
+            time,
+            trace,
+            witness,
+            coverage,
+            people,
+            guests,
+            cloud,
+            gates,
+            net,
+            rng,
+            due,
+            dues,
+            calm,
+            was_restored: false,
+            away: BTreeSet::new(),
+            backup,
+            folder,
+        };
+        if world.folder.is_some() {
+            world.later(0..600_000, Due::OpenDesk);
+        }
+        Ok(world)
+    }
+
+    /// Whether certificates end in this world.
+    pub(super) fn lets_certificates_end(&self) -> bool {
+        self.folder.is_some()
     }
 
     pub(super) fn breaks(&self, what: String) {
@@ -243,6 +285,7 @@ impl<'a> World<'a> {
             Due::StartCloud => self.revive_cloud().await?,
             Due::EmptyGateDisk(number) => self.gates[number].disk.fill(false),
             Due::EmptyCloudDisks => self.cloud.fill(false),
+            Due::OpenDesk => self.net.open_desk(true),
             Due::SetGateClock(number) => self.gates[number].clock.set(),
             Due::SetCloudClock => self.cloud.clock.set(),
         }
@@ -253,8 +296,7 @@ impl<'a> World<'a> {
         if self.gates[number].life.is_some() {
             return Ok(());
         }
-        let claimed = &self.ground.controllers[number];
-        if let Err(error) = self.gates[number].start(claimed, &self.net, &mut self.rng).await {
+        if let Err(error) = self.gates[number].start(&self.net, &mut self.rng).await {
             self.trace.note(format_args!("gate-{number} does not start: {error}"));
             if self.calm {
                 return Err(error);
@@ -282,7 +324,7 @@ impl<'a> World<'a> {
     /// Something goes wrong.
     fn misfortune(&mut self) {
         let number = self.rng.random_range(0..self.gates.len());
-        match self.rng.random_range(0..16) {
+        match self.rng.random_range(0..17) {
             0 | 1 => self.storm(),
             2..=4 => {
                 self.trace.note(format_args!("gate-{number} is cut off"));
@@ -323,7 +365,27 @@ impl<'a> World<'a> {
                 self.later(1_000..60_000, Due::EmptyCloudDisks);
             }
             13 => self.misset(number),
+            16 => self.at_once(),
             _ => self.back_up_or_restore(),
+        }
+    }
+
+    /// The same thing happens to everybody.
+    fn at_once(&mut self) {
+        if self.rng.random() {
+            self.trace.note(format_args!("power fails everywhere"));
+            self.coverage.hit(Fault::AllFailAtOnce);
+            (0..self.gates.len()).for_each(|number| self.stop_gate(number));
+            self.stop_cloud();
+        } else {
+            self.trace.note(format_args!("all disks are full"));
+            self.coverage.hit(Fault::AllDisksFull);
+            self.cloud.fill(true);
+            self.later(1_000..60_000, Due::EmptyCloudDisks);
+            for number in 0..self.gates.len() {
+                self.gates[number].disk.fill(true);
+                self.later(1_000..60_000, Due::EmptyGateDisk(number));
+            }
         }
     }
 
@@ -348,7 +410,7 @@ impl<'a> World<'a> {
         if self.rng.random_range(0..4) == 0 {
             self.trace.note(format_args!("the cloud's clock jumps by {jump}"));
             self.cloud.clock.skew(jump);
-            self.cloud.was_ahead |= jump > 0;
+            self.cloud.was_behind |= jump < 0;
             self.later(1_000..120_000, Due::SetCloudClock);
         } else {
             self.trace.note(format_args!("gate-{number}'s clock jumps by {jump}"));
@@ -367,6 +429,7 @@ impl<'a> World<'a> {
             Some(backup) => {
                 self.trace.note(format_args!("the cloud's data are replaced by an old copy"));
                 self.coverage.hit(Fault::Restore);
+                self.was_restored = true;
                 self.stop_cloud();
                 self.cloud.restore(backup);
                 self.witness.cloud_on(self.cloud.data.clone());
@@ -379,6 +442,21 @@ impl<'a> World<'a> {
             }
         }
     }
+}
+
+/// The controllers of a world: those of the ground, whose certificates outlast it, or the same with certificates that end in it,
+/// and a desk that may be closed at first.
+fn claims(ground: &Ground, rng: &mut StdRng, net: &Net, number: usize) -> Result<(Vec<Claimed>, Option<TempDir>)> {
+    if rng.random_range(0..SHORT_LIVED_IN) > 0 {
+        return Ok((ground.controllers.iter().take(number).cloned().collect(), None));
+    }
+    // In memory where there is such a place: what is written there is synced.
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? };
+    let claims = (0..number).map(|n| ground.ending(n, folder.path(), rng.random_range(20_000..500_000)));
+    let claims = claims.collect::<Result<_>>()?;
+    net.open_desk(rng.random());
+    Ok((claims, Some(folder)))
 }
 
 /// Waits for a machine's power to fail by itself: a controller's, or (`None`) the cloud's.
