@@ -3,7 +3,7 @@
 //! Everything that can be is the real code: the cloud's storage and sync, the controllers' stores, gates and sync tasks, every
 //! signature. What is simulated is at the edge: clocks ([`clock`]), disks ([`disk`]), the network with its broker ([`network`]),
 //! locks and readers ([`house`]). A seed is one history of operations ([`operations`]) and faults ([`world`]); what must never happen is looked for
-//! as messages pass ([`witness`]) after each step ([`invariants`]) and at the end ([`rest`]). The same seed gives the same history to the millisecond.
+//! as messages pass ([`witness`]), after each step ([`invariants`]) and at the end ([`rest`]). The same seed gives the same history to the millisecond.
 //!
 //! **To add a fault:** an arm in [`world`]'s `misfortune`, what ends it in `Due`, a name in [`coverage`].
 
