@@ -15,14 +15,6 @@ fn nothing_breaks_whatever_goes_wrong() {
     println!("{:?}", coverage.counts());
 }
 
-/// The cloud is given back its data of before a withdrawal; its start orders the erasure again at a revision that the controllers
-/// have been at, with the digest that they hold: nobody was asked for a receipt.
-#[test]
-fn an_order_that_a_restore_puts_where_everybody_has_been_is_given_all_the_same() {
-    let outcome = play(&Ground::new().unwrap(), 74, false, &Coverage::default()).unwrap();
-    assert!(outcome.broken.is_empty(), "{:#?}", outcome.broken);
-}
-
 #[test]
 fn a_seed_is_one_history() {
     let hash = |seed| {
